@@ -1,0 +1,1 @@
+"""What Sebastian decides: pure rules, the ports it needs, and its use cases."""

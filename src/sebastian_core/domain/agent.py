@@ -1,0 +1,136 @@
+"""Agents as one reading of the platform shows them, and what we decide about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import evolve, field, frozen
+
+from sebastian_core.domain.ids import AgentId, ChannelId
+
+
+@frozen
+class Presence:
+    """What one reading says of one agent. `read_at` is the moment its request began.
+
+    `channels` empty means unknown (contract section 6: the list may be missing). `count` is the
+    platform's customer count; it may lag and only ever raises suspicion.
+    """
+
+    agent_id: AgentId
+    online: bool
+    read_at: datetime
+    channels: frozenset[ChannelId] = frozenset()
+    count: int | None = None
+    name: str = ""
+
+    def serves(self, channel_id: ChannelId | None) -> bool:
+        """Whether the agent may take this channel's chats; unknown on either side says yes."""
+        return channel_id is None or not self.channels or channel_id in self.channels
+
+
+@frozen
+class Roster:
+    """The presence of all agents from complete readings, newest word per agent.
+
+    `read_at` is the moment at which the newest complete listing began; `missing` counts for how
+    many complete listings in a row an agent has not been listed.
+    """
+
+    read_at: datetime
+    agents: Mapping[AgentId, Presence] = field(factory=dict)
+    missing: Mapping[AgentId, int] = field(factory=dict)
+
+    def relisted(self, listing: Iterable[Presence], began_at: datetime) -> Roster:
+        """The roster after a complete listing; an older listing than ours changes nothing.
+
+        An agent is gone after two complete listings without them, and offline from the first. What
+        a younger reading said of one agent outlives the listing.
+        """
+        if began_at <= self.read_at:
+            return self
+        agents = {presence.agent_id: self._younger(presence) for presence in listing}
+        missing = {}
+        for agent_id, presence in self.agents.items():
+            if agent_id in agents:
+                continue
+            if presence.read_at > began_at:
+                agents[agent_id] = presence
+            elif not self.missing.get(agent_id):
+                agents[agent_id] = evolve(presence, online=False, read_at=began_at)
+                missing[agent_id] = 1
+        return Roster(read_at=began_at, agents=agents, missing=missing)
+
+    def observed(self, presences: Iterable[Presence]) -> Roster:
+        """The roster with single agents seen later; older words change nothing."""
+        changed = {
+            seen.agent_id: seen
+            for seen in presences
+            if seen.agent_id in self.agents and self._younger(seen) is seen
+        }
+        if not changed:
+            return self
+        return evolve(self, agents={**self.agents, **changed})
+
+    def gained_over(self, earlier: Roster | None) -> bool:
+        """Whether somebody came online since the earlier roster."""
+        before = earlier.agents if earlier else {}
+        return any(
+            presence.online and not (agent_id in before and before[agent_id].online)
+            for agent_id, presence in self.agents.items()
+        )
+
+    def _younger(self, seen: Presence) -> Presence:
+        known = self.agents.get(seen.agent_id)
+        return known if known is not None and known.read_at > seen.read_at else seen
+
+
+@frozen
+class AgentSetting:
+    """What people decided about an agent here, and when the agent was last given a chat."""
+
+    paused: bool = False
+    capacity: int | None = None
+    last_given_at: datetime | None = None
+
+
+@frozen
+class Staffing:
+    """What our record says of all agents at one moment, read in one transaction.
+
+    `loads` holds the live chats per agent (reserved, assigned, adopted); absent means none.
+    """
+
+    now: datetime
+    loads: Mapping[AgentId, int] = field(factory=dict)
+    settings: Mapping[AgentId, AgentSetting] = field(factory=dict)
+    default_capacity: int | None = None
+
+
+@frozen
+class CapacityRules:
+    """How many chats an agent may hold: their own number, else the file's, else the default."""
+
+    default: int = 3
+    per_agent: Mapping[AgentId, int] = field(factory=dict)
+
+    def of(self, agent_id: AgentId, setting: AgentSetting, staffing: Staffing) -> int:
+        """The agent's capacity; what people set in the database beats the file."""
+        if setting.capacity is not None:
+            return setting.capacity
+        if agent_id in self.per_agent:
+            return self.per_agent[agent_id]
+        return self.default if staffing.default_capacity is None else staffing.default_capacity
+
+
+@frozen
+class Holding:
+    """Between which bounds an agent's platform count may lie without raising suspicion."""
+
+    low: int
+    high: int
+
+    def explains(self, count: int) -> bool:
+        """Whether our record allows for this count at that moment."""
+        return self.low <= count <= self.high

@@ -1,0 +1,285 @@
+"""What a webhook means for its room: a new request, a repeat, a resolve, or something doubtful.
+
+The rules rest on section 4a of the design: service ids are positive evidence only, and may be
+missing; where they do not decide, time does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
+from sebastian_core.domain.room import (
+    Change,
+    Decided,
+    Room,
+    admitted,
+    close,
+    moved,
+    remember_close,
+    with_chat,
+)
+from sebastian_core.domain.rules import Rules
+
+
+@frozen
+class Service:
+    """The `latest_service` of an allocation webhook: the base that its chat came in with."""
+
+    id: ServiceId
+    is_resolved: bool
+
+
+@frozen(kw_only=True)
+class Arrival:
+    """A customer of this room asks for an agent.
+
+    `arrived_at` is set only where a platform's time is to count (a room whose webhook was lost).
+    """
+
+    room_id: RoomId
+    channel_id: ChannelId | None = None
+    source: str | None = None
+    base: Service | None = None
+    arrived_at: datetime | None = None
+    properties: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Resolution:
+    """Somebody marked the room's service as resolved."""
+
+    room_id: RoomId
+    service_id: ServiceId | None = None
+
+
+class Admission(StrEnum):
+    """What became of an arrival."""
+
+    ADMITTED = "admitted"
+    DOUBTFUL = "admitted, doubtful"
+    REPEATED = "repeated"
+    REMEMBERED = "remembered"
+    LATE_REPEAT = "late repeat"
+    SUCCEEDED = "admitted, the chat before is over"
+
+
+class Resolving(StrEnum):
+    """What became of a resolve."""
+
+    CLOSED = "closed"
+    CLOSED_AND_NEXT = "closed, the next one opened"
+    REMEMBERED = "remembered"
+    REPEATED = "repeated"
+    DOUBTED = "doubted"
+
+
+def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
+    """Admit an arrival: at most one live chat a room, and a place that no repeat changes."""
+    chat = room.chat
+    if chat is None:
+        return _admit_new(arrival, rules, room, now)
+    if chat.state is not ChatState.ASSIGNED:
+        return Decided(Admission.REPEATED)
+    if _proves_service_over(arrival.base, chat):
+        return _succeed(arrival, room, now)
+    if chat.asked_again_at is not None:
+        return Decided(Admission.REPEATED)
+    return _remember_asking(chat, rules, room, now)
+
+
+def admit_found(
+    arrival: Arrival, began_at: datetime, rules: Rules, room: Room, now: datetime
+) -> Decided[Admission]:
+    """Admit a room that a complete listing shows as waiting, unless we know better or just closed.
+
+    `began_at` is when the listing began: a room closed less than `settle` before it may still be
+    shown for that reason alone.
+    """
+    if room.chat is not None or room.closed_since(began_at - rules.settle):
+        return Decided(Admission.REPEATED)
+    change = admitted(_new_chat(arrival, now), reason="found waiting; its webhook was lost")
+    return Decided(Admission.ADMITTED, with_chat(room, change), (change,))
+
+
+def resolve(resolution: Resolution, rules: Rules, room: Room, now: datetime) -> Decided[Resolving]:
+    """Close the room's live chat, unless the resolve repeats or may belong to the one before."""
+    service_id, chat = resolution.service_id, room.chat
+    if _repeats_close(service_id, room):
+        return Decided(Resolving.REPEATED)
+    if chat is None:
+        return Decided(Resolving.REMEMBERED, remember_close(room, now, service_id))
+    if _may_mean_chat_before(chat, room, rules, service_id):
+        return _doubt_resolve(chat, room, rules, now)
+    return _close_resolved(chat, room, rules, now, service_id)
+
+
+def next_chat(
+    chat: Chat,
+    arrived_at: datetime,
+    now: datetime,
+    doubt: Doubt | None = None,
+    settle_at: datetime | None = None,
+) -> Chat:
+    """The chat that opens with a remembered arrival when the one before is over."""
+    return Chat(
+        room_id=chat.room_id,
+        state=ChatState.WAITING,
+        arrived_at=arrived_at,
+        changed_at=now,
+        ready_at=now,
+        needs=Needs(chat.needs.channel_id),
+        source=chat.source,
+        properties=chat.properties,
+        doubt=doubt,
+        settle_at=settle_at,
+    )
+
+
+def first_look_at(now: datetime, last_assigned_at: datetime | None, rules: Rules) -> datetime:
+    """When a doubtful room may first be read.
+
+    *Waiting* counts as soon as the reading begins `settle` after the previous assignment: whatever
+    the platform then shows is younger than that assignment. Without one, nothing counts before
+    `settle` from now.
+    """
+    if last_assigned_at is None:
+        return now + rules.settle
+    return max(now, min(now + rules.settle, last_assigned_at + rules.settle))
+
+
+def _admit_new(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
+    closed, base = room.closed_service_id, arrival.base
+    if base and not base.is_resolved and base.id == closed:
+        return Decided(Admission.LATE_REPEAT)
+    surely_new = base is not None and base.is_resolved and (closed is None or base.id >= closed)
+    if surely_new or not room.closed_since(now - rules.settle):
+        change = admitted(_new_chat(arrival, now), reason="the customer asked")
+        return Decided(Admission.ADMITTED, with_chat(room, change), (change,))
+    change = admitted(
+        _new_chat(
+            arrival,
+            now,
+            doubt=Doubt.LATE_REPEAT,
+            settle_at=first_look_at(now, room.last_assigned_at, rules),
+        ),
+        reason=Doubt.LATE_REPEAT,
+    )
+    return Decided(Admission.DOUBTFUL, with_chat(room, change), (change,))
+
+
+def _new_chat(
+    arrival: Arrival, now: datetime, doubt: Doubt | None = None, settle_at: datetime | None = None
+) -> Chat:
+    return Chat(
+        room_id=arrival.room_id,
+        state=ChatState.WAITING,
+        arrived_at=arrival.arrived_at or now,
+        changed_at=now,
+        ready_at=now,
+        needs=Needs(arrival.channel_id),
+        source=arrival.source,
+        base_service_id=arrival.base.id if arrival.base else None,
+        base_resolved=bool(arrival.base and arrival.base.is_resolved),
+        properties=arrival.properties,
+        doubt=doubt,
+        settle_at=settle_at,
+    )
+
+
+def _proves_service_over(base: Service | None, chat: Chat) -> bool:
+    """A service resolved after the one that the chat came in with can only be the chat's own."""
+    if base is None or not base.is_resolved or chat.base_service_id is None:
+        return False
+    return base.id > chat.base_service_id
+
+
+def _succeed(arrival: Arrival, room: Room, now: datetime) -> Decided[Admission]:
+    service_id = arrival.base.id if arrival.base else None
+    closed, ending = close(
+        room,
+        now,
+        CloseReason.RESOLVED,
+        reason="resolved: the customer's next request says so",
+        service_id=service_id,
+    )
+    opening = admitted(_new_chat(arrival, now), reason="the customer asked again")
+    return Decided(Admission.SUCCEEDED, with_chat(closed, opening), (ending, opening))
+
+
+def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
+    change = moved(
+        chat,
+        Move.ASK_AGAIN,
+        now,
+        reason=Doubt.ASKED_AGAIN,
+        asked_again_at=now,
+        doubt=Doubt.ASKED_AGAIN,
+        settle_at=first_look_at(now, chat.assigned_at, rules),
+    )
+    return Decided(Admission.REMEMBERED, with_chat(room, change), (change,))
+
+
+def _repeats_close(service_id: ServiceId | None, room: Room) -> bool:
+    if service_id is None:
+        return False
+    if room.closed_service_id is not None and service_id <= room.closed_service_id:
+        return True
+    chat = room.chat
+    return (
+        chat is not None
+        and chat.base_resolved
+        and chat.base_service_id is not None
+        and service_id <= chat.base_service_id
+    )
+
+
+def _may_mean_chat_before(
+    chat: Chat, room: Room, rules: Rules, service_id: ServiceId | None
+) -> bool:
+    """Ids are missing on one side, and the chat before closed just before this one came."""
+    if service_id is not None and chat.base_service_id is not None:
+        return False
+    if room.closed_at is None or (room.closed_by_id and service_id is not None):
+        return False
+    return chat.arrived_at - room.closed_at < rules.settle
+
+
+def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decided[Resolving]:
+    settle_at = now + rules.settle
+    change = moved(
+        chat,
+        Move.DOUBT,
+        now,
+        reason=Doubt.UNNAMED_RESOLVE,
+        doubt=Doubt.UNNAMED_RESOLVE,
+        settle_at=settle_at,
+    )
+    return Decided(Resolving.DOUBTED, with_chat(room, change), (change,))
+
+
+def _close_resolved(
+    chat: Chat, room: Room, rules: Rules, now: datetime, service_id: ServiceId | None
+) -> Decided[Resolving]:
+    closed, ending = close(room, now, CloseReason.RESOLVED, service_id=service_id)
+    if chat.asked_again_at is None:
+        return Decided(Resolving.CLOSED, closed, (ending,))
+    opening = open_next(chat, closed, rules, now)
+    return Decided(Resolving.CLOSED_AND_NEXT, with_chat(closed, opening), (ending, opening))
+
+
+def open_next(chat: Chat, closed: Room, rules: Rules, now: datetime) -> Change:
+    """Open the remembered request behind a closed chat, doubtful until the room is read."""
+    following = next_chat(
+        chat,
+        chat.asked_again_at or now,
+        now,
+        doubt=Doubt.NEXT_UNPROVEN,
+        settle_at=first_look_at(now, closed.last_assigned_at, rules),
+    )
+    return admitted(following, reason=Doubt.NEXT_UNPROVEN)

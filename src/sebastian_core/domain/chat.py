@@ -1,0 +1,188 @@
+"""A chat: its states, its legal moves, and what an agent must bring to take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, ReservationId, RoomId, ServiceId
+
+UNSAVED = ChatId(0)
+"""The id of a chat that no store has seen yet; the room repo gives it its own."""
+
+
+class ChatState(StrEnum):
+    """Where a chat stands; `waiting`, `reserved` and `assigned` are live."""
+
+    WAITING = "waiting"
+    RESERVED = "reserved"
+    ASSIGNED = "assigned"
+    CLOSED = "closed"
+
+
+class CloseReason(StrEnum):
+    """Why a chat is over."""
+
+    RESOLVED = "resolved"
+    SERVED_ELSEWHERE = "served elsewhere"
+    GONE = "gone"
+    DROPPED = "dropped"
+
+
+class Doubt(StrEnum):
+    """Why a chat must be settled before it is believed."""
+
+    LATE_REPEAT = "perhaps a late message of the service before"
+    NEXT_UNPROVEN = "asked again before the resolve of the chat before"
+    UNKNOWN_ANSWER = "the assign call may have been applied"
+    OUTAGE = "the assign call may have been applied, in an outage"
+    REFUSED_NOT_WAITING = "refused, and the room no longer waits"
+    LATE_SUCCESS = "an assign call succeeded after its reservation ended"
+    UNNAMED_RESOLVE = "a resolve that may belong to the chat before"
+    OTHER_AGENT = "the platform named another agent than the one we sent"
+    NOT_LISTED = "the agent's rooms at the platform do not show it"
+    ASKED_AGAIN = "the customer asked again while we hold the chat as assigned"
+    NOT_WAITING = "the platform's waiting rooms do not show it"
+
+
+class Move(StrEnum):
+    """What can happen to a chat; each writes one history row."""
+
+    ADMIT = "admit"
+    RESERVE = "reserve"
+    CONFIRM = "confirm"
+    RELEASE = "release"
+    REFUSE = "refuse"
+    PASS_OVER = "pass over"
+    ADOPT = "adopt"
+    TRANSFER = "transfer"
+    ASK_AGAIN = "ask again"
+    DOUBT = "doubt"
+    CLEAR = "clear"
+    HASTEN = "hasten"
+    CLOSE = "close"
+
+
+_W, _R, _A, _C = ChatState.WAITING, ChatState.RESERVED, ChatState.ASSIGNED, ChatState.CLOSED
+
+LEGAL_MOVES: Mapping[Move, frozenset[tuple[ChatState | None, ChatState]]] = {
+    Move.ADMIT: frozenset({(None, _W)}),
+    Move.RESERVE: frozenset({(_W, _R)}),
+    Move.CONFIRM: frozenset({(_R, _A)}),
+    Move.RELEASE: frozenset({(_R, _W)}),
+    Move.REFUSE: frozenset({(_R, _W)}),
+    Move.PASS_OVER: frozenset({(_R, _W)}),
+    Move.ADOPT: frozenset({(None, _A), (_W, _A), (_R, _A)}),
+    Move.TRANSFER: frozenset({(_A, _A)}),
+    Move.ASK_AGAIN: frozenset({(_A, _A)}),
+    Move.DOUBT: frozenset({(_W, _W), (_R, _R), (_A, _A)}),
+    Move.CLEAR: frozenset({(_W, _W), (_A, _A)}),
+    Move.HASTEN: frozenset({(_W, _W)}),
+    Move.CLOSE: frozenset({(_W, _C), (_R, _C), (_A, _C)}),
+}
+
+
+ONLY_AT_MOST = 200
+"""How many eligible agents a chat remembers at most: its needs are a key of the line's index."""
+
+
+@frozen
+class Needs:
+    """What an agent must bring to take a chat: its channel, and to be eligible for its room.
+
+    `only` are the agents whom the platform named as eligible for the room, known once somebody else
+    was tried in vain; None: not known. Chats with the same needs stand in one line; `key` names it
+    in the stores.
+    """
+
+    channel_id: ChannelId | None = None
+    only: frozenset[AgentId] | None = None
+
+    @property
+    def key(self) -> str:
+        """Text that two needs share exactly if they are equal."""
+        channel = "" if self.channel_id is None else str(self.channel_id)
+        if self.only is None:
+            return channel
+        return f"{channel}={','.join(map(str, sorted(self.only)))}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Needs:
+        """The needs that a key names."""
+        channel, is_limited, only = key.partition("=")
+        agents = frozenset(AgentId(int(each)) for each in only.split(",") if each)
+        return cls(
+            channel_id=ChannelId(int(channel)) if channel else None,
+            only=agents if is_limited else None,
+        )
+
+    def allow(self, agent_id: AgentId) -> bool:
+        """Whether the agent may be eligible for the room, as far as we know."""
+        return self.only is None or agent_id in self.only
+
+
+@frozen(kw_only=True)
+class Chat:
+    """One request for service in a room, as our record holds it.
+
+    `changed_at` is the chat's last attempt, admission or change: a reading proves something only
+    if it began `qiscus.settle` after it. `settle_at` set means that the chat is doubtful (waiting)
+    or suspect (reserved, assigned) and is to be settled from that moment on; a reservation always
+    carries its deadline there. `version` grows with every change.
+    """
+
+    id: ChatId = UNSAVED
+    room_id: RoomId
+    state: ChatState
+    version: int = 1
+    arrived_at: datetime
+    changed_at: datetime
+    ready_at: datetime
+    needs: Needs = Needs()
+    source: str | None = None
+    base_service_id: ServiceId | None = None
+    base_resolved: bool = False
+    agent_id: AgentId | None = None
+    reservation_id: ReservationId | None = None
+    assigned_at: datetime | None = None
+    adopted: bool = False
+    asked_again_at: datetime | None = None
+    refusals: int = 0
+    refused_by: AgentId | None = None
+    passes: int = 0
+    excluded_until: datetime | None = None
+    doubt: Doubt | None = None
+    settle_at: datetime | None = None
+    closed_at: datetime | None = None
+    close_reason: CloseReason | None = None
+    properties: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the chat still wants or holds an agent."""
+        return self.state is not ChatState.CLOSED
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether the chat counts as load of its agent."""
+        return self.state in (ChatState.RESERVED, ChatState.ASSIGNED)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the chat waits, but perhaps no longer wants an agent."""
+        return self.state is ChatState.WAITING and self.settle_at is not None
+
+    def is_ready(self, now: datetime) -> bool:
+        """Whether the chat may be given to an agent now."""
+        return self.state is ChatState.WAITING and self.settle_at is None and self.ready_at <= now
+
+    def after(self, move: Move, now: datetime, **changes: Any) -> Chat:
+        """The chat after a legal move; raises ValueError for one that is not legal."""
+        moved = evolve(self, version=self.version + 1, changed_at=now, **changes)
+        if (self.state, moved.state) not in LEGAL_MOVES[move]:
+            raise ValueError(f"{move} does not lead from {self.state} to {moved.state}")
+        return moved

@@ -1,0 +1,102 @@
+"""What surprises. What may be expected is an outcome, not an error."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SebastianError(Exception):
+    """Something happened that the caller could not expect."""
+
+    slug = "sebastian-error"
+
+
+class InvalidInput(SebastianError):
+    """A field holds something that cannot be used; the sentence says what would be right."""
+
+    slug = "invalid-input"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class StoreUnavailable(SebastianError):
+    """A store cannot be reached or did not answer in time; try again later."""
+
+    slug = "store-unavailable"
+
+    def __init__(self, store: str, cause: str) -> None:
+        super().__init__(f"{store} is unavailable: {cause}")
+        self.store = store
+
+
+class SchemaMismatch(SebastianError):
+    """The database's tables are not the ones that this version works with."""
+
+    slug = "schema-mismatch"
+
+
+class PlanRefused(SebastianError):
+    """A policy's plan breaks a rule that no policy may break; nothing of it was written."""
+
+    slug = "plan-refused"
+
+
+class Fault(StrEnum):
+    """Why the platform could not be asked, or did not answer usably."""
+
+    CONNECT = "connect"
+    THROTTLED = "throttled"
+    TIMEOUT = "timeout"
+    BROKEN = "broken"
+    SERVER_ERROR = "server_error"
+    UNREADABLE = "unreadable"
+
+
+class PlatformUnavailable(SebastianError):
+    """Qiscus could not be asked or did not answer usably; the same call may work later.
+
+    `surely_not_applied` tells a call that never took effect (not sent, or 429) from one that may
+    have. `retry_after_seconds` is what a 429 asked for, if it did.
+    """
+
+    slug = "platform-unavailable"
+
+    def __init__(
+        self,
+        fault: Fault,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(f"Qiscus is unavailable ({fault}): {detail or 'no answer'}")
+        self.fault = fault
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def surely_not_applied(self) -> bool:
+        """Whether the call certainly changed nothing at the platform."""
+        return self.fault in (Fault.CONNECT, Fault.THROTTLED)
+
+
+class PlatformRefused(SebastianError):
+    """Qiscus understood the call and said no (a 4xx other than 429); asking again changes nothing.
+
+    401 and 403 may concern the whole account or only one room: a neutral read tells.
+    """
+
+    slug = "platform-refused"
+
+    def __init__(self, status: int, detail: str = "") -> None:
+        super().__init__(f"Qiscus refused with {status}: {detail or 'no text'}")
+        self.status = status
+        self.detail = detail
+
+    @property
+    def about_credentials(self) -> bool:
+        """Whether the refusal could be one of our credentials rather than of the room."""
+        return self.status in (401, 403)

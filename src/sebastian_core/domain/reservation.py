@@ -1,0 +1,257 @@
+"""A slot held while the assign call is under way, and what each end of the call makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from attrs import frozen
+
+from sebastian_core.domain.chat import ONLY_AT_MOST, Chat, ChatState, Doubt, Move, Needs
+from sebastian_core.domain.ids import AgentId, ReservationId
+from sebastian_core.domain.room import Change, Decided, Room, Watch, moved, with_chat
+from sebastian_core.domain.rules import Rules
+
+
+@frozen
+class Reservation:
+    """A chat that holds a slot of one agent; `id` is the fencing token of all that follows."""
+
+    id: ReservationId
+    chat: Chat
+    agent_id: AgentId
+    deadline_at: datetime
+
+    @classmethod
+    def of(cls, chat: Chat) -> Reservation:
+        """The reservation that a reserved chat carries; raises ValueError for any other chat."""
+        if chat.reservation_id is None or chat.agent_id is None or chat.settle_at is None:
+            raise ValueError(f"chat {chat.id} is not reserved")
+        return cls(chat.reservation_id, chat, chat.agent_id, chat.settle_at)
+
+
+class Fenced(StrEnum):
+    """Whether a word about a reservation still found it."""
+
+    DONE = "done"
+    REPEATED = "repeated"
+    GONE = "gone"
+
+
+def reserve(
+    chat: Chat,
+    agent_id: AgentId,
+    reservation_id: ReservationId,
+    rules: Rules,
+    now: datetime,
+    *,
+    reason: str = "",
+    actor: str = "sebastian",
+    details: dict[str, Any] | None = None,
+) -> Change:
+    """Take a slot of the agent for a waiting chat, until the deadline."""
+    return moved(
+        chat,
+        Move.RESERVE,
+        now,
+        reason=reason,
+        actor=actor,
+        details=details,
+        state=ChatState.RESERVED,
+        agent_id=agent_id,
+        reservation_id=reservation_id,
+        doubt=None,
+        settle_at=now + rules.reservation,
+    )
+
+
+def confirm(reservation: Reservation, rules: Rules, room: Room, now: datetime) -> Decided[Fenced]:
+    """The platform confirmed: the chat is assigned. Too late, the answer becomes evidence."""
+    chat = _held(room, reservation)
+    if chat is not None:
+        change = confirmed(chat, now, reason="the platform confirmed")
+        return Decided(Fenced.DONE, with_chat(room, change), (change,))
+    if _is_assigned_by(room.chat, reservation):
+        return Decided(Fenced.REPEATED)
+    return _late_success(reservation, rules, room, now)
+
+
+def confirmed(chat: Chat, now: datetime, reason: str) -> Change:
+    """The change that makes an assignment of a reservation."""
+    return moved(
+        chat,
+        Move.CONFIRM,
+        now,
+        reason=reason,
+        state=ChatState.ASSIGNED,
+        assigned_at=now,
+        doubt=None,
+        settle_at=None,
+        refusals=0,
+        refused_by=None,
+    )
+
+
+def release(reservation: Reservation, reason: str, room: Room, now: datetime) -> Decided[Fenced]:
+    """Give the slot back; the chat waits again at its old place, ready at once."""
+    chat = _held(room, reservation)
+    if chat is None:
+        return Decided(Fenced.GONE)
+    change = released(chat, now, reason)
+    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def released(
+    chat: Chat, now: datetime, reason: str, doubt: Doubt | None = None, **changes: Any
+) -> Change:
+    """The change that puts a reserved chat back at its place."""
+    return moved(
+        chat,
+        Move.RELEASE,
+        now,
+        reason=reason,
+        details=_by(chat),
+        **(_back_in_line() | {"doubt": doubt} | changes),
+    )
+
+
+def release_doubtful(
+    reservation: Reservation, rules: Rules, room: Room, now: datetime
+) -> Decided[Fenced]:
+    """Give the slot back after a refusal where the room no longer waits; settle before it is ready.
+
+    A refused call was not applied, so the slot is free; what the room is, a fresh reading tells.
+    """
+    chat = _held(room, reservation)
+    if chat is None:
+        return Decided(Fenced.GONE)
+    doubt = Doubt.REFUSED_NOT_WAITING
+    change = released(chat, now, doubt, doubt, settle_at=now + rules.settle)
+    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def pass_over(
+    reservation: Reservation,
+    eligible: Iterable[AgentId],
+    rules: Rules,
+    room: Room,
+    now: datetime,
+) -> Decided[Fenced]:
+    """Give the slot back and keep the chat to the agents whom the platform holds eligible.
+
+    For a while only: eligibility may change. Of very many the first ones are remembered.
+    """
+    chat = _held(room, reservation)
+    if chat is None:
+        return Decided(Fenced.GONE)
+    only = frozenset(islice(eligible, ONLY_AT_MOST))
+    change = moved(
+        chat,
+        Move.PASS_OVER,
+        now,
+        reason="the agent is not eligible for this room",
+        details=_by(chat),
+        **(
+            _back_in_line()
+            | {
+                "needs": Needs(chat.needs.channel_id, only),
+                "passes": chat.passes + 1,
+                "excluded_until": now + rules.exclusion_after(chat.passes + 1),
+            }
+        ),
+    )
+    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def refuse(
+    reservation: Reservation, reason: str, rules: Rules, room: Room, now: datetime
+) -> Decided[Fenced]:
+    """The platform said no to a room that waits: give the slot back and try again later."""
+    chat = _held(room, reservation)
+    if chat is None:
+        return Decided(Fenced.GONE)
+    change = refused(chat, rules, now, reason)
+    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def refused(chat: Chat, rules: Rules, now: datetime, reason: str) -> Change:
+    """The change that counts a refusal and moves the moment of the next try; the place stays."""
+    refusals = chat.refusals + 1
+    return moved(
+        chat,
+        Move.REFUSE,
+        now,
+        reason=reason,
+        details=_by(chat) | {"refusals": refusals},
+        **(
+            _back_in_line()
+            | {
+                "refusals": refusals,
+                "refused_by": chat.agent_id,
+                "ready_at": now + rules.delay_after(refusals),
+            }
+        ),
+    )
+
+
+def doubt_attempt(
+    reservation: Reservation, doubt: Doubt, rules: Rules, room: Room, now: datetime
+) -> Decided[Fenced]:
+    """The call may have been applied: keep the slot, and settle once the platform has caught up."""
+    chat = _held(room, reservation)
+    if chat is None:
+        return Decided(Fenced.GONE)
+    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now + rules.settle)
+    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def _held(room: Room, reservation: Reservation) -> Chat | None:
+    chat = room.chat
+    if chat is None or chat.state is not ChatState.RESERVED:
+        return None
+    return chat if chat.reservation_id == reservation.id else None
+
+
+def _is_assigned_by(chat: Chat | None, reservation: Reservation) -> bool:
+    return (
+        chat is not None
+        and chat.state is ChatState.ASSIGNED
+        and chat.reservation_id == reservation.id
+    )
+
+
+def _back_in_line() -> dict[str, Any]:
+    return {
+        "state": ChatState.WAITING,
+        "agent_id": None,
+        "reservation_id": None,
+        "doubt": None,
+        "settle_at": None,
+    }
+
+
+def _by(chat: Chat) -> dict[str, Any]:
+    return {"agent": chat.agent_id, "reservation": chat.reservation_id}
+
+
+def _late_success(
+    reservation: Reservation, rules: Rules, room: Room, now: datetime
+) -> Decided[Fenced]:
+    """A 2xx outlives its fence: settle the chat, and look at the rooms of the agent we named."""
+    watch = Watch(agent_id=reservation.agent_id, list_at=now + rules.settle)
+    chat = room.chat
+    if chat is None or chat.id != reservation.chat.id:
+        return Decided(Fenced.GONE, watches=(watch,))
+    change = moved(
+        chat,
+        Move.DOUBT,
+        now,
+        reason=Doubt.LATE_SUCCESS,
+        details={"agent": reservation.agent_id, "reservation": reservation.id},
+        doubt=Doubt.LATE_SUCCESS,
+        settle_at=now + rules.settle,
+    )
+    return Decided(Fenced.GONE, with_chat(room, change), (change,), (watch,))

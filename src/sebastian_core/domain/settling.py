@@ -1,0 +1,309 @@
+"""What readings of the platform prove about one chat, and what follows.
+
+A reading counts only if its request began `settle` after the chat's last attempt, admission or
+change. One exception: *waiting* counts where the room's assignment before lies `settle` back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import evolve, frozen
+
+from sebastian_core.domain.arrivals import next_chat
+from sebastian_core.domain.chat import UNSAVED, Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, RoomId
+from sebastian_core.domain.reservation import confirmed, refused, released
+from sebastian_core.domain.room import Change, Decided, Room, admitted, close, moved, with_chat
+from sebastian_core.domain.rules import Rules
+
+
+class RoomState(StrEnum):
+    """What one reading shows a room to be."""
+
+    WAITING = "waiting"
+    SERVED = "served"
+    RESOLVED = "resolved"
+    GONE = "gone"
+
+
+_WAITING_PROVES_NEW = (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN, Doubt.ASKED_AGAIN)
+"""Doubts about a request that nothing has been attempted for since the assignment before."""
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """One reading of a room, dated by the moment its request began.
+
+    `listed` tells, for a served room, whether the rooms of the agent whom we recorded show it;
+    None where no such listing could be had.
+    """
+
+    state: RoomState
+    began_at: datetime
+    listed: bool | None = None
+
+
+class Settled(StrEnum):
+    """What became of a chat that was to be settled."""
+
+    STALE = "stale"
+    TOO_EARLY = "too early"
+    READY = "ready"
+    RELEASED = "released"
+    REFUSED = "refused"
+    CONFIRMED = "confirmed"
+    CLEARED = "cleared"
+    CLOSED = "closed"
+    CLOSED_AND_NEXT = "closed, the next one opened"
+
+
+def settle(
+    chat_id: ChatId, version: int, evidence: Evidence, rules: Rules, room: Room, now: datetime
+) -> Decided[Settled]:
+    """Apply a reading to the chat that it was made for, if the chat did not change since."""
+    chat = room.chat
+    if chat is None or chat.id != chat_id or chat.version != version:
+        return Decided(Settled.STALE)
+    if not counts(evidence, chat, room, rules):
+        return _look_again(chat, room, rules, now)
+    match evidence.state:
+        case RoomState.WAITING:
+            return _found_waiting(chat, rules, room, now)
+        case RoomState.SERVED:
+            return _found_served(chat, evidence, room, now)
+        case RoomState.RESOLVED:
+            return _closed(room, now, CloseReason.RESOLVED)
+        case RoomState.GONE:
+            return _closed(room, now, CloseReason.GONE)
+
+
+def counts(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> bool:
+    """Whether the reading is young enough to prove something about the chat."""
+    if evidence.began_at >= proven_from(chat, rules):
+        return True
+    if evidence.state is not RoomState.WAITING:
+        return False
+    before = chat.assigned_at if chat.state is ChatState.ASSIGNED else room.last_assigned_at
+    return (
+        before is not None
+        and chat.doubt in _WAITING_PROVES_NEW
+        and evidence.began_at >= before + rules.settle
+    )
+
+
+def proven_from(chat: Chat, rules: Rules) -> datetime:
+    """From when on the beginning of a reading proves anything about the chat.
+
+    A reservation whose worker died is settled from its deadline on: no call of it can begin later
+    than `reservation - call` after it was made.
+    """
+    return chat.changed_at + rules.settle
+
+
+def suspect(
+    chat_id: ChatId, version: int, doubt: Doubt, rules: Rules, room: Room, now: datetime
+) -> Decided[bool]:
+    """Mark a chat for settling, as soon as a reading can prove something, if it did not change.
+
+    The chat's own moment of change stays: the suspicion comes from a reading, not from an event.
+    """
+    chat = room.chat
+    if chat is None or chat.id != chat_id or chat.version != version or chat.doubt is not None:
+        return Decided(False)
+    marked = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now)
+    change = evolve(
+        marked,
+        chat=evolve(
+            marked.chat,
+            changed_at=chat.changed_at,
+            settle_at=max(now, proven_from(chat, rules)),
+        ),
+    )
+    return Decided(True, with_chat(room, change), (change,))
+
+
+@frozen(kw_only=True)
+class Listed:
+    """A room that the listing of an agent's served rooms shows.
+
+    `absent_elsewhere` is true where the listing of the agent whom we recorded lacks the room.
+    """
+
+    room_id: RoomId
+    agent_id: AgentId
+    began_at: datetime
+    channel_id: ChannelId | None = None
+    source: str | None = None
+    absent_elsewhere: bool = False
+
+
+class Adopting(StrEnum):
+    """What became of a listed room."""
+
+    ADOPTED = "adopted"
+    CONVERTED = "converted"
+    TRANSFERRED = "transferred"
+    CLEARED = "cleared"
+    KNOWN = "known"
+    TOO_EARLY = "too early"
+
+
+def adopt(listed: Listed, rules: Rules, room: Room, now: datetime) -> Decided[Adopting]:
+    """Record a chat that somebody else gave, so that it counts as load like any other."""
+    chat = room.chat
+    if chat is None:
+        return _adopt_unknown(listed, rules, room, now)
+    if chat.agent_id == listed.agent_id:
+        return _seen_with_its_agent(chat, listed, rules, room, now)
+    if listed.began_at < proven_from(chat, rules):
+        return Decided(Adopting.TOO_EARLY)
+    if chat.state is ChatState.ASSIGNED:
+        return _transfer(chat, listed, room, now)
+    return _convert(chat, listed, room, now)
+
+
+def _found_waiting(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Settled]:
+    match chat.state:
+        case ChatState.RESERVED:
+            return _not_applied(chat, rules, room, now)
+        case ChatState.ASSIGNED:
+            return _over_and_waiting(chat, room, now)
+        case _ if chat.doubt is None:
+            return Decided(Settled.READY)
+        case _:
+            return _cleared(chat, room, now, Settled.READY, "the room waits")
+
+
+def _not_applied(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Settled]:
+    if chat.doubt is Doubt.UNKNOWN_ANSWER:
+        change = refused(chat, rules, now, "the call failed and was not applied")
+        return Decided(Settled.REFUSED, with_chat(room, change), (change,))
+    change = released(chat, now, "the room still waits: the call was not applied")
+    return Decided(Settled.RELEASED, with_chat(room, change), (change,))
+
+
+def _over_and_waiting(chat: Chat, room: Room, now: datetime) -> Decided[Settled]:
+    closed, ending = close(
+        room,
+        now,
+        CloseReason.RESOLVED,
+        reason="resolved: the room waits again, the resolve was lost",
+    )
+    arrived_at = chat.asked_again_at or now
+    opening = admitted(next_chat(chat, arrived_at, now), reason="the room waits again")
+    return Decided(Settled.CLOSED_AND_NEXT, with_chat(closed, opening), (ending, opening))
+
+
+def _found_served(chat: Chat, evidence: Evidence, room: Room, now: datetime) -> Decided[Settled]:
+    if chat.state is ChatState.WAITING or evidence.listed is False:
+        return _closed(room, now, CloseReason.SERVED_ELSEWHERE)
+    if chat.state is ChatState.RESERVED:
+        change = confirmed(chat, now, "the platform shows the room as served")
+        return Decided(Settled.CONFIRMED, with_chat(room, change), (change,))
+    return _cleared(chat, room, now, Settled.CLEARED, "the agent serves the room")
+
+
+def _closed(room: Room, now: datetime, why: CloseReason) -> Decided[Settled]:
+    closed, ending = close(room, now, why, reason=f"settled: {why}")
+    return Decided(Settled.CLOSED, closed, (ending,))
+
+
+def _cleared(
+    chat: Chat, room: Room, now: datetime, answer: Settled, reason: str
+) -> Decided[Settled]:
+    change = moved(
+        chat, Move.CLEAR, now, reason=reason, doubt=None, settle_at=None, asked_again_at=None
+    )
+    return Decided(answer, with_chat(room, change), (change,))
+
+
+def postpone(
+    chat_id: ChatId, version: int, rules: Rules, room: Room, now: datetime
+) -> Decided[Settled]:
+    """Look later at a chat whose room could not be read: ever less often the longer it lasts."""
+    chat = room.chat
+    if chat is None or chat.id != chat_id or chat.version != version:
+        return Decided(Settled.STALE)
+    pause = (now - chat.changed_at) / 2
+    pause = min(max(pause, rules.settle_retry), rules.settle_retry_limit)
+    return _look_at(chat, room, now + pause)
+
+
+def _look_again(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decided[Settled]:
+    return _look_at(chat, room, max(now, proven_from(chat, rules)))
+
+
+def _look_at(chat: Chat, room: Room, at: datetime) -> Decided[Settled]:
+    later = evolve(chat, settle_at=at)
+    change = Change(move=Move.DOUBT, before=chat.state, chat=later, silent=True)
+    return Decided(Settled.TOO_EARLY, evolve(room, chat=later), (change,))
+
+
+def _adopt_unknown(listed: Listed, rules: Rules, room: Room, now: datetime) -> Decided[Adopting]:
+    if room.closed_since(listed.began_at - rules.settle):
+        return Decided(Adopting.TOO_EARLY)
+    change = admitted(
+        Chat(
+            id=UNSAVED,
+            room_id=listed.room_id,
+            state=ChatState.ASSIGNED,
+            arrived_at=now,
+            changed_at=now,
+            ready_at=now,
+            needs=Needs(listed.channel_id),
+            source=listed.source,
+            agent_id=listed.agent_id,
+            assigned_at=now,
+            adopted=True,
+        ),
+        reason="somebody else gave it",
+    )
+    return Decided(Adopting.ADOPTED, with_chat(room, change), (change,))
+
+
+def _seen_with_its_agent(
+    chat: Chat, listed: Listed, rules: Rules, room: Room, now: datetime
+) -> Decided[Adopting]:
+    if chat.state is not ChatState.ASSIGNED or chat.doubt is not Doubt.NOT_LISTED:
+        return Decided(Adopting.KNOWN)
+    if listed.began_at < proven_from(chat, rules):
+        return Decided(Adopting.TOO_EARLY)
+    decided = _cleared(chat, room, now, Settled.CLEARED, "listed with its agent again")
+    return Decided(Adopting.CLEARED, decided.room, decided.changes)
+
+
+def _transfer(chat: Chat, listed: Listed, room: Room, now: datetime) -> Decided[Adopting]:
+    if not listed.absent_elsewhere:
+        return Decided(Adopting.KNOWN)
+    change = moved(
+        chat,
+        Move.TRANSFER,
+        now,
+        reason="somebody moved it to another agent",
+        details={"from": chat.agent_id},
+        agent_id=listed.agent_id,
+        adopted=True,
+        doubt=None,
+        settle_at=None,
+    )
+    return Decided(Adopting.TRANSFERRED, with_chat(room, change), (change,))
+
+
+def _convert(chat: Chat, listed: Listed, room: Room, now: datetime) -> Decided[Adopting]:
+    change = moved(
+        chat,
+        Move.ADOPT,
+        now,
+        reason="somebody else gave it while it waited",
+        details={"from": chat.agent_id},
+        state=ChatState.ASSIGNED,
+        agent_id=listed.agent_id,
+        reservation_id=None,
+        assigned_at=now,
+        adopted=True,
+        doubt=None,
+        settle_at=None,
+    )
+    return Decided(Adopting.CONVERTED, with_chat(room, change), (change,))

@@ -1,0 +1,1 @@
+"""What Sebastian needs from the world: one role a file, its docstring the specification."""

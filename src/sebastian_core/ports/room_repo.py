@@ -1,0 +1,154 @@
+"""The room repo: which chats exist, their order and state, who holds which slot, and why."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from attrs import field, frozen
+
+from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
+from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
+from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.reservation import Reservation
+from sebastian_core.domain.room import Decided, Decision, Room
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class HistoryRow:
+    """One change of one chat: what, when, which agent, why, by whom."""
+
+    chat_id: ChatId
+    room_id: RoomId
+    version: int
+    at: datetime
+    move: Move
+    before: ChatState | None
+    after: ChatState
+    agent_id: AgentId | None = None
+    reservation_id: ReservationId | None = None
+    reason: str = ""
+    actor: str = ""
+    details: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Summary:
+    """The line and the slots in numbers, at one moment."""
+
+    at: datetime
+    waiting: int = 0
+    ready: int = 0
+    doubtful: int = 0
+    stuck: int = 0
+    reserved: int = 0
+    assigned: int = 0
+    oldest_arrived_at: datetime | None = None
+
+
+class RoomRepo(Protocol):
+    """Keeps rooms, chats, slots and the history, and the clock by which they are ordered.
+
+    Rules live in the core: a caller hands in a pure function, and the repo carries out what it
+    answers if what it read is still true. Every method is one transaction; every change of a chat's
+    state writes its history row in it. All raise StoreUnavailable when the store is down, and then
+    nothing is known to be written: calling again is safe, because decisions recognise a repeat.
+    """
+
+    @abstractmethod
+    async def decide(
+        self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
+    ) -> Decided[T]:
+        """Read the room with its live chat, ask the decision, write what it answers, commit.
+
+        No two decisions about one room interleave. An unknown room is read as an empty one. The
+        decision may be called more than once and must be pure; what it raises is raised here and
+        nothing is written. Returns what was decided, new chats with their ids. `alters_line` must
+        be true for what puts a chat back into the line, adds load or changes capacity: it then
+        excludes `reserve`.
+        """
+
+    @abstractmethod
+    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+        """Give at most `limit` ready chats a slot each, as the plan chooses.
+
+        Under one lock that is waited for: reads loads and settings, asks the plan for the floor,
+        reads for each needs that a free agent meets the first `limit` ready chats by
+        `(arrived_at, id)`, asks for placements and writes those whose chat is still waiting,
+        unchanged. Only those are returned. Whatever was committed before the line was read is seen.
+        """
+
+    @abstractmethod
+    async def due(self, limit: int) -> Sequence[Chat]:
+        """Chats whose `settle_at` is past, the longest due first."""
+
+    @abstractmethod
+    async def rooms(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Room]:
+        """What is known of these rooms; rooms never heard of are absent."""
+
+    @abstractmethod
+    async def held_by(self, agent_id: AgentId) -> Sequence[Chat]:
+        """The live chats that count as the agent's load."""
+
+    @abstractmethod
+    async def waiting(
+        self, limit: int, *, after: tuple[datetime, ChatId] | None = None
+    ) -> Sequence[Chat]:
+        """The waiting line from its head, or from behind a place in it."""
+
+    @abstractmethod
+    async def staffing(self) -> Staffing:
+        """Loads and settings of all agents at this moment."""
+
+    @abstractmethod
+    async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
+        """Between which bounds each agent's platform count may lie in a reading begun then.
+
+        Low: chats assigned at least `settle` before. High: all live ones, and those closed less
+        than `settle` before or since. Absent means nothing held.
+        """
+
+    @abstractmethod
+    async def watched(self, limit: int) -> Sequence[AgentId]:
+        """Agents whose rooms are to be listed by now (see Watch); the wishes are taken off."""
+
+    @abstractmethod
+    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
+        """Keep what a person decided about an agent (pause, capacity) and who it was."""
+
+    @abstractmethod
+    async def set_default_capacity(self, capacity: int | None, *, actor: str) -> None:
+        """Keep the default capacity that beats the file; None goes back to the file's."""
+
+    @abstractmethod
+    async def hasten(self, since: datetime) -> int:
+        """Make ready at once every waiting chat that was delayed since then; how many."""
+
+    @abstractmethod
+    async def lift_exclusions(self) -> int:
+        """Let passed-over agents be tried again where the time is up; how many chats."""
+
+    @abstractmethod
+    async def hold_duty(self, holder: str, lease: timedelta) -> bool:
+        """Take or renew the lease of the duties; False while somebody else holds it."""
+
+    @abstractmethod
+    async def history(self, room_id: RoomId, *, limit: int = 200) -> Sequence[HistoryRow]:
+        """The room's history, newest first."""
+
+    @abstractmethod
+    async def decisions(self, limit: int) -> Sequence[HistoryRow]:
+        """The newest history rows of all rooms, newest first."""
+
+    @abstractmethod
+    async def summary(self, alert_refusals: int) -> Summary:
+        """The line and the slots in numbers; stuck are chats refused at least so often."""
+
+    @abstractmethod
+    async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
+        """Forget closed chats, and rooms without chats, older than this; at most one batch."""

@@ -1,0 +1,1 @@
+"""What Sebastian does, one verb a file."""

@@ -1,0 +1,125 @@
+"""Look at the line and give what can be given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from attrs import field, frozen
+
+from sebastian_core.domain.agent import CapacityRules
+from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.policy import LeastLoaded, Policy
+from sebastian_core.domain.reservation import Reservation
+from sebastian_core.domain.rules import Rules
+from sebastian_core.ports.clock import Clock
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.platform_gate import PlatformGate
+
+BATCH = 100
+"""How many chats one pass reserves at most (measured: larger batches gain little)."""
+
+
+@frozen(kw_only=True)
+class DispatchRules:
+    """What a dispatch chooses by."""
+
+    capacities: CapacityRules = field(factory=CapacityRules)
+    policy: Policy = field(factory=LeastLoaded)
+    rules: Rules = field(factory=Rules)
+    match_channels: bool = True
+    presence_max_age: timedelta = timedelta(seconds=30)
+
+
+class Dispatch:
+    """Takes permits, reserves at most that many chats, and starts their calls at once.
+
+    Two dispatches of one process do not overlap; those of several processes may. `on_ended` is told
+    of every assignment that ended.
+    """
+
+    def __init__(
+        self,
+        room_repo: RoomRepo,
+        roster: KnownRoster,
+        assign_chat: AssignChat,
+        gate: PlatformGate,
+        clock: Clock,
+        rules: DispatchRules,
+        *,
+        on_ended: Callable[[Ended], None] = lambda ended: None,
+        on_plan_refused: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        self._room_repo = room_repo
+        self._roster = roster
+        self._assign_chat = assign_chat
+        self._gate = gate
+        self._clock = clock
+        self._rules = rules
+        self._on_ended = on_ended
+        self._on_plan_refused = on_plan_refused
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self) -> int:
+        """Reserve until nothing can be reserved or no permit is left; how many chats.
+
+        Raises StoreUnavailable while the database is away.
+        """
+        async with self._one_at_a_time:
+            total = 0
+            while reserved := await self._pass():
+                total += reserved
+            self._gate.permits.busy = total > 0
+            return total
+
+    async def finish(self, timeout_seconds: float) -> int:
+        """Wait for the calls under way; how many are still under way after the timeout."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=timeout_seconds)
+        return len(self._under_way)
+
+    async def _pass(self) -> int:
+        calls = self._assign_chat.calls
+        permits = self._gate.take(BATCH, calls)
+        if not permits:
+            return 0
+        reserving_from = self._clock.monotonic()
+        reservations: tuple[Reservation, ...] = ()
+        try:
+            reservations = await self._reserve(permits)
+        finally:
+            self._gate.permits.give_back(permits - len(reservations), calls)
+        for reservation in reservations:
+            self._start(reservation, reserving_from)
+        return len(reservations)
+
+    async def _reserve(self, permits: int) -> tuple[Reservation, ...]:
+        roster = await self._roster.roster()
+        if roster is None:
+            return ()
+        plan = Plan(
+            roster=roster,
+            capacities=self._rules.capacities,
+            policy=self._rules.policy,
+            rules=self._rules.rules,
+            match_channels=self._rules.match_channels,
+            max_age=None if self._assign_chat.verify else self._rules.presence_max_age,
+            on_refused=self._on_plan_refused,
+        )
+        return await self._room_repo.reserve(plan, limit=permits)
+
+    def _start(self, reservation: Reservation, reserving_from: float) -> None:
+        task = asyncio.create_task(self._carry_out(reservation, reserving_from))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _carry_out(self, reservation: Reservation, reserving_from: float) -> None:
+        try:
+            ended = await self._assign_chat(reservation, reserving_from)
+        finally:
+            self._gate.permits.end()
+        self._on_ended(ended)

@@ -1,0 +1,63 @@
+"""The roster as this process knows it: the shared one, or its own copy while the store is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sebastian_core.domain.agent import Presence, Roster
+from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.ports.agent_store import AgentStore
+
+
+class KnownRoster:
+    """Keeps dispatch going without the agent store; nothing here raises StoreUnavailable.
+
+    What the process itself read is merged into its copy as the store would have merged it.
+    """
+
+    def __init__(self, agent_store: AgentStore) -> None:
+        self._store = agent_store
+        self._copy: Roster | None = None
+        self.store_is_up = True
+
+    async def roster(self) -> Roster | None:
+        """The newest roster to be had; None before anybody read one."""
+        try:
+            shared = await self._store.roster()
+        except StoreUnavailable:
+            self.store_is_up = False
+            return self._copy
+        self.store_is_up = True
+        if shared is not None and (self._copy is None or shared.read_at >= self._copy.read_at):
+            self._copy = shared
+        return self._copy
+
+    async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
+        """Take in a complete listing; False if a younger one is known. See AgentStore.relist."""
+        seen = tuple(listing)
+        before = self._copy
+        empty = Roster(read_at=datetime.min.replace(tzinfo=began_at.tzinfo))
+        self._copy = (before or empty).relisted(seen, began_at)
+        try:
+            return await self._store.relist(seen, began_at)
+        except StoreUnavailable:
+            self.store_is_up = False
+            return self._copy is not before
+
+    async def observe(self, presences: Iterable[Presence]) -> None:
+        """Take in what a reading said of single agents, as far as it is news."""
+        if self._copy is None:
+            return
+        news = [seen for seen in presences if self._is_news(seen)]
+        if not news:
+            return
+        self._copy = self._copy.observed(news)
+        try:
+            await self._store.observe(news)
+        except StoreUnavailable:
+            self.store_is_up = False
+
+    def _is_news(self, seen: Presence) -> bool:
+        known = self._copy.agents.get(seen.agent_id) if self._copy else None
+        return known is not None and known.online != seen.online

@@ -1,0 +1,111 @@
+"""The gate before the platform: who may call, and whether the account or one chat is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.permits import Limits, Permits, Standing
+from sebastian_core.ports.clock import Clock
+from sebastian_core.ports.qiscus_client import QiscusClient
+
+
+class PlatformGate:
+    """Gives permits, listens to every failure, and judges the account by a neutral read.
+
+    A chat never speaks for the account: 5xx, timeouts, 401 and 403 are followed by one reading of
+    the profile, shared by all who failed meanwhile.
+    """
+
+    def __init__(self, client: QiscusClient, clock: Clock, limits: Limits | None = None) -> None:
+        self._client = client
+        self._clock = clock
+        self.permits = Permits(limits or Limits())
+        self._judging = asyncio.Lock()
+        self._judged_from = float("-inf")
+        self._reopened = False
+
+    @property
+    def standing(self) -> Standing:
+        """How the account stands, as this process knows it."""
+        return self.permits.standing
+
+    def is_open(self) -> bool:
+        """Whether anything may be sent now."""
+        return self.permits.is_open(self._clock.monotonic())
+
+    def take(self, wanted: int, calls_each: int) -> int:
+        """Take permits for so many assignments; how many were to be had."""
+        return self.permits.take(wanted, calls_each, self._clock.monotonic())
+
+    def seconds_until_open(self, calls_each: int) -> float:
+        """How long until the rate or a 429 allows another assignment."""
+        return self.permits.seconds_until_open(calls_each, self._clock.monotonic())
+
+    async def pace(self) -> None:
+        """Wait for leave to make one call of a duty.
+
+        Raises PlatformUnavailable while the account is down or refuses us: duties go home then.
+        """
+        self.permits.duties_waiting += 1
+        try:
+            while wait := self.permits.take_for_duty(self._clock.monotonic()):
+                if self.standing is not Standing.UP:
+                    raise PlatformUnavailable(Fault.CONNECT, f"the account is {self.standing}")
+                await asyncio.sleep(min(wait, 1.0))
+        finally:
+            self.permits.duties_waiting -= 1
+
+    def note(self, error: PlatformUnavailable) -> None:
+        """Draw the consequences that need no second look: a 429 holds, a failed connect trips."""
+        if error.fault is Fault.THROTTLED:
+            self.permits.hold(error.retry_after_seconds, self._clock.monotonic())
+        elif error.fault is Fault.CONNECT:
+            self.permits.trip(Standing.DOWN, self._clock.monotonic())
+
+    async def judge(self) -> Standing:
+        """Ask the platform about the account, once for all who failed before the question began."""
+        failed_at = self._clock.monotonic()
+        async with self._judging:
+            if self._judged_from < failed_at:
+                await self._ask()
+        return self.standing
+
+    async def blames_account(self, error: PlatformUnavailable | PlatformRefused) -> bool:
+        """Whether a failure is the account's (or the platform's as a whole), not the chat's."""
+        if isinstance(error, PlatformRefused):
+            return error.about_credentials and await self.judge() is not Standing.UP
+        self.note(error)
+        if error.surely_not_applied:
+            return True
+        return await self.judge() is not Standing.UP
+
+    async def probe_if_due(self) -> bool:
+        """Ask again after an outage when it is time; True if the account just came back."""
+        if self.permits.probe_is_due(self._clock.monotonic()):
+            await self.judge()
+        reopened, self._reopened = self._reopened, False
+        return reopened
+
+    async def _ask(self) -> None:
+        began = self._clock.monotonic()
+        self.permits.charge()
+        standing = await self._answer()
+        self._judged_from = began
+        if standing is not Standing.UP:
+            self.permits.trip(standing, self._clock.monotonic())
+        elif self.standing is not Standing.UP:
+            self._reopened = True
+            self.permits.restore()
+
+    async def _answer(self) -> Standing:
+        try:
+            await self._client.account()
+        except PlatformUnavailable as error:
+            if error.fault is Fault.THROTTLED:
+                self.note(error)
+                return Standing.UP
+            return Standing.DOWN
+        except PlatformRefused as error:
+            return Standing.CREDENTIALS_REFUSED if error.about_credentials else Standing.UP
+        return Standing.UP

@@ -1,0 +1,150 @@
+"""Compare our line with the rooms that wait at the platform, and repair ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+from attrs import frozen
+
+from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
+from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.ids import ChatId, RoomId
+from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Reading
+from sebastian_core.domain.room import Room
+from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.settling import Evidence, RoomState, Settled, proven_from
+from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.qiscus_client import QiscusClient
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.platform_gate import PlatformGate
+from sebastian_core.usecases.settle_chat import SettleChat
+
+LINE_PAGE = 1000
+READS_AT_MOST = 50
+"""How many of our waiting chats that the listing lacks are read one by one in a run."""
+
+
+@frozen(kw_only=True)
+class Reconciled:
+    """What one reconcile found."""
+
+    listed: int = 0
+    admitted: int = 0
+    too_old: int = 0
+    settled: int = 0
+
+
+class Reconcile:
+    """Admits rooms whose webhook was lost, and settles chats that the listing contradicts."""
+
+    def __init__(
+        self,
+        room_repo: RoomRepo,
+        client: QiscusClient,
+        gate: PlatformGate,
+        job_queue: JobQueue,
+        settle_chat: SettleChat,
+        rules: Rules,
+        *,
+        max_age: timedelta = timedelta(hours=24),
+    ) -> None:
+        self._room_repo = room_repo
+        self._client = client
+        self._gate = gate
+        self._job_queue = job_queue
+        self._settle_chat = settle_chat
+        self._rules = rules
+        self._max_age = max_age
+        self._last: Reading[frozenset[RoomId]] | None = None
+
+    async def __call__(self) -> Reconciled:
+        """Run once; raises what the client raises, and then nothing was changed."""
+        listing = await self._client.waiting_rooms(self._gate.pace)
+        known = await self._room_repo.rooms(room.room_id for room in listing.seen)
+        admitted, too_old = await self._admit_unknown(listing, known)
+        settled = await self._settle_waiting_again(listing, known)
+        settled += await self._settle_not_listed(listing)
+        shown = frozenset(room.room_id for room in listing.seen)
+        self._last = Reading(listing.began_at, shown)
+        return Reconciled(
+            listed=len(listing.seen), admitted=admitted, too_old=too_old, settled=settled
+        )
+
+    async def _admit_unknown(
+        self, listing: Reading[PlatformRooms], known: Mapping[RoomId, Room]
+    ) -> tuple[int, int]:
+        unknown = [room for room in listing.seen if _lacks_chat(known.get(room.room_id))]
+        young = [room for room in unknown if self._is_young(room, listing.began_at)]
+        done = Counter([await self._admit(room, listing) for room in young])
+        if done[Admission.ADMITTED]:
+            self._job_queue.ring()
+        return done[Admission.ADMITTED], len(unknown) - len(young)
+
+    async def _admit(self, room: PlatformRoom, listing: Reading[PlatformRooms]) -> Admission:
+        arrival = Arrival(
+            room_id=room.room_id,
+            channel_id=room.channel_id,
+            source=room.source,
+            arrived_at=self._arrived_at(room, listing.began_at),
+        )
+        decided = await self._room_repo.decide(
+            room.room_id, partial(admit_found, arrival, listing.began_at, self._rules)
+        )
+        return decided.answer
+
+    def _arrived_at(self, room: PlatformRoom, began_at: datetime) -> datetime | None:
+        """The platform's time, but not before the last listing that did not show the room."""
+        if room.waits_since is None:
+            return None
+        earliest = room.waits_since
+        if self._last is not None and room.room_id not in self._last.seen:
+            earliest = max(earliest, self._last.began_at)
+        return min(earliest, began_at)
+
+    def _is_young(self, room: PlatformRoom, began_at: datetime) -> bool:
+        return room.waits_since is None or began_at - room.waits_since <= self._max_age
+
+    async def _settle_waiting_again(
+        self, listing: Reading[PlatformRooms], known: Mapping[RoomId, Room]
+    ) -> int:
+        """Rooms that wait although we hold them as assigned: their resolve was lost."""
+        evidence = Evidence(state=RoomState.WAITING, began_at=listing.began_at)
+        held = (room.chat for room in known.values())
+        contradicted = [
+            chat
+            for chat in held
+            if chat is not None
+            and chat.state is ChatState.ASSIGNED
+            and proven_from(chat, self._rules) <= listing.began_at
+        ]
+        done = [await self._settle_chat.apply(chat, evidence) for chat in contradicted]
+        return sum(each is Settled.CLOSED_AND_NEXT for each in done)
+
+    async def _settle_not_listed(self, listing: Reading[PlatformRooms]) -> int:
+        """Chats that wait with us but not there: each is read on its own before it is believed."""
+        shown = {room.room_id for room in listing.seen}
+        missing = [chat for chat in await self._line() if self._is_missing(chat, shown, listing)]
+        done = [await self._settle_chat(chat) for chat in missing[:READS_AT_MOST]]
+        return sum(each is Settled.CLOSED for each in done)
+
+    async def _line(self) -> Iterable[Chat]:
+        line: list[Chat] = []
+        after: tuple[datetime, ChatId] | None = None
+        while page := await self._room_repo.waiting(LINE_PAGE, after=after):
+            line.extend(page)
+            after = (page[-1].arrived_at, page[-1].id)
+        return line
+
+    def _is_missing(self, chat: Chat, shown: set[RoomId], listing: Reading[PlatformRooms]) -> bool:
+        return (
+            chat.room_id not in shown
+            and chat.doubt is None
+            and proven_from(chat, self._rules) <= listing.began_at
+        )
+
+
+def _lacks_chat(room: Room | None) -> bool:
+    return room is None or room.chat is None

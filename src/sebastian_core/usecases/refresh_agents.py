@@ -1,0 +1,228 @@
+"""Read all agents, and look closer where a platform count does not fit our record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import partial
+
+from attrs import field, frozen
+
+from sebastian_core.domain.agent import Holding, Presence
+from sebastian_core.domain.chat import Chat, ChatState, Doubt
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Presences, Reading
+from sebastian_core.domain.rules import Rules, doubled
+from sebastian_core.domain.settling import Adopting, Listed, adopt, proven_from, suspect
+from sebastian_core.ports.clock import Clock
+from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.qiscus_client import QiscusClient
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.platform_gate import PlatformGate
+
+NOBODY = AgentId(2**31 - 1)
+"""An agent id that no account has: a platform that lists rooms for it ignores `user_ids`."""
+
+UNCOUNTED_AT_ONCE = 5
+WATCHED_AT_ONCE = 20
+NOTHING_HELD = Holding(0, 0)
+FIRST_PAUSE = timedelta(seconds=20)
+PAUSE_LIMIT = timedelta(minutes=30)
+
+
+@frozen(kw_only=True)
+class Refreshed:
+    """What one refresh found."""
+
+    agents: int = 0
+    online: int = 0
+    taken_in: bool = True
+    listed: int = 0
+    findings: Mapping[str, int] = field(factory=dict)
+
+
+@frozen
+class _Explained:
+    """A difference that a listing explained, and when it is looked at again."""
+
+    count: int
+    holding: Holding
+    looks: int
+    next_at: float
+
+
+class RefreshAgents:
+    """Keeps the roster fresh, adopts what others gave, and suspects what the platform lacks.
+
+    Counts only raise suspicion; what counts is the listing of the agent's rooms. A difference that
+    a listing left standing is looked at ever less often.
+    """
+
+    def __init__(
+        self,
+        room_repo: RoomRepo,
+        roster: KnownRoster,
+        client: QiscusClient,
+        gate: PlatformGate,
+        job_queue: JobQueue,
+        clock: Clock,
+        rules: Rules,
+    ) -> None:
+        self._room_repo = room_repo
+        self._roster = roster
+        self._client = client
+        self._gate = gate
+        self._job_queue = job_queue
+        self._clock = clock
+        self._rules = rules
+        self._explained: dict[AgentId, _Explained] = {}
+        self._uncounted_after = AgentId(0)
+        self.honours_user_ids: bool | None = None
+
+    async def __call__(self) -> Refreshed:
+        """Read all agents once; raises what the client raises, and then nothing was taken in."""
+        reading = await self._client.agents(self._gate.pace)
+        before = await self._roster.roster()
+        taken_in = await self._roster.relist(reading.seen, reading.began_at)
+        after = await self._roster.roster()
+        if after is not None and after.gained_over(before):
+            self._job_queue.ring()
+        suspicious = await self._suspicious(reading)
+        found: dict[str, int] = {}
+        for agent_id in suspicious:
+            for finding in await self.compare(agent_id):
+                found[finding] = found.get(finding, 0) + 1
+        return Refreshed(
+            agents=len(reading.seen),
+            online=sum(presence.online for presence in reading.seen),
+            taken_in=taken_in,
+            listed=len(suspicious),
+            findings=found,
+        )
+
+    async def compare(self, agent_id: AgentId) -> list[str]:
+        """List one agent's rooms and repair our record by it; what was found."""
+        listing = await self._client.rooms_of(agent_id, self._gate.pace)
+        if not await self._filter_is_honoured(listing):
+            return []
+        held = {chat.room_id: chat for chat in await self._room_repo.held_by(agent_id)}
+        found = await self._adopt(agent_id, listing, held)
+        return found + await self._suspect_missing(listing, held.values())
+
+    async def _suspicious(self, reading: Reading[Presences]) -> list[AgentId]:
+        holdings = await self._room_repo.holdings(reading.began_at, self._rules.settle)
+        counted = [each for each in reading.seen if each.count is not None]
+        uncounted = [each.agent_id for each in reading.seen if each.count is None]
+        picked = dict.fromkeys(await self._room_repo.watched(WATCHED_AT_ONCE))
+        for presence in counted:
+            if self._raises_suspicion(presence, holdings.get(presence.agent_id, NOTHING_HELD)):
+                picked[presence.agent_id] = None
+        return list(picked | dict.fromkeys(self._rotation(uncounted)))
+
+    def _raises_suspicion(self, presence: Presence, holding: Holding) -> bool:
+        agent_id, count = presence.agent_id, presence.count or 0
+        if holding.explains(count):
+            self._explained.pop(agent_id, None)
+            return False
+        known = self._explained.get(agent_id)
+        same = known is not None and (known.count, known.holding) == (count, holding)
+        looks = known.looks if known and same else 0
+        now = self._clock.monotonic()
+        if known and same and now < known.next_at:
+            return False
+        pause = doubled(FIRST_PAUSE, looks, PAUSE_LIMIT).total_seconds()
+        self._explained[agent_id] = _Explained(count, holding, looks + 1, now + pause)
+        return True
+
+    def _rotation(self, uncounted: Iterable[AgentId]) -> list[AgentId]:
+        """A few agents in turn where the platform tells no counts."""
+        ordered = sorted(uncounted)
+        rest = [each for each in ordered if each > self._uncounted_after]
+        turn = (rest + ordered)[: min(UNCOUNTED_AT_ONCE, len(ordered))]
+        if turn:
+            self._uncounted_after = turn[-1]
+        return turn
+
+    async def _filter_is_honoured(self, listing: Reading[PlatformRooms]) -> bool:
+        """Probe with an impossible agent, at the first listing that shows any room."""
+        if self.honours_user_ids is None and listing.seen:
+            probe = await self._client.rooms_of(NOBODY, self._gate.pace)
+            self.honours_user_ids = not probe.seen
+        return self.honours_user_ids is not False
+
+    async def _adopt(
+        self, agent_id: AgentId, listing: Reading[PlatformRooms], held: Mapping[RoomId, Chat]
+    ) -> list[str]:
+        news = [room for room in listing.seen if _is_news(held.get(room.room_id))]
+        known = await self._room_repo.rooms(room.room_id for room in news)
+        found = []
+        for room in news:
+            there = known.get(room.room_id)
+            absent = await self._absent_elsewhere(agent_id, there.chat if there else None)
+            adopting = await self._take_in(room, agent_id, listing, absent)
+            if adopting not in (Adopting.KNOWN, Adopting.TOO_EARLY):
+                found.append(str(adopting))
+        return found
+
+    async def _take_in(
+        self,
+        room: PlatformRoom,
+        agent_id: AgentId,
+        listing: Reading[PlatformRooms],
+        absent_elsewhere: bool,
+    ) -> Adopting:
+        listed = Listed(
+            room_id=room.room_id,
+            agent_id=agent_id,
+            began_at=listing.began_at,
+            channel_id=room.channel_id,
+            source=room.source,
+            absent_elsewhere=absent_elsewhere,
+        )
+        decided = await self._room_repo.decide(
+            room.room_id, partial(adopt, listed, self._rules), alters_line=True
+        )
+        return decided.answer
+
+    async def _absent_elsewhere(self, agent_id: AgentId, chat: Chat | None) -> bool:
+        """Whether the agent for whom we hold the chat lacks it in their own listing."""
+        if chat is None or chat.state is not ChatState.ASSIGNED or chat.agent_id is None:
+            return False
+        if chat.agent_id == agent_id:
+            return False
+        theirs = await self._client.rooms_of(chat.agent_id, self._gate.pace)
+        if theirs.began_at < proven_from(chat, self._rules):
+            return False
+        return all(room.room_id != chat.room_id for room in theirs.seen)
+
+    async def _suspect_missing(
+        self, listing: Reading[PlatformRooms], held: Iterable[Chat]
+    ) -> list[str]:
+        shown = {room.room_id for room in listing.seen}
+        found = []
+        for chat in held:
+            if not _is_missing(chat, shown, listing, self._rules):
+                continue
+            decided = await self._room_repo.decide(
+                chat.room_id,
+                partial(suspect, chat.id, chat.version, Doubt.NOT_LISTED, self._rules),
+            )
+            if decided.answer:
+                found.append("suspect")
+        return found
+
+
+def _is_news(held: Chat | None) -> bool:
+    return held is None or held.state is not ChatState.ASSIGNED or held.doubt is Doubt.NOT_LISTED
+
+
+def _is_missing(
+    chat: Chat, shown: set[RoomId], listing: Reading[PlatformRooms], rules: Rules
+) -> bool:
+    return (
+        chat.state is ChatState.ASSIGNED
+        and chat.doubt is None
+        and chat.room_id not in shown
+        and listing.began_at >= proven_from(chat, rules)
+    )
