@@ -131,7 +131,12 @@ class Permits:
         return 0.0
 
     def seconds_until_open(self, calls_each: int, now: float) -> float:
-        """How long until the rate or a 429 allows another assignment; places aside."""
+        """How long until the rate or a 429 allows another assignment.
+
+        Infinite where no time brings it: the account is down, or the window is full.
+        """
+        if self.standing is not Standing.UP or self._in_flight >= self.limits.in_flight:
+            return float("inf")
         return max(self._held_until - now, self._calls.seconds_until(calls_each, now))
 
     def hold(self, seconds: float | None, now: float) -> None:

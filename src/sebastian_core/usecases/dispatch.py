@@ -63,6 +63,7 @@ class Dispatch:
         self._on_plan_refused = on_plan_refused
         self._under_way: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
+        self._wants_permits = False
 
     async def __call__(self) -> int:
         """Reserve until nothing can be reserved or no permit is left; how many chats.
@@ -76,6 +77,17 @@ class Dispatch:
             self._gate.permits.busy = total > 0
             return total
 
+    @property
+    def under_way(self) -> int:
+        """How many calls are under way."""
+        return len(self._under_way)
+
+    def seconds_until_permit(self) -> float | None:
+        """How long until another look makes sense; None if the last one did not lack permits."""
+        if not self._wants_permits:
+            return None
+        return self._gate.seconds_until_open(self._assign_chat.calls)
+
     async def finish(self, timeout_seconds: float) -> int:
         """Wait for the calls under way; how many are still under way after the timeout."""
         if self._under_way:
@@ -85,6 +97,7 @@ class Dispatch:
     async def _pass(self) -> int:
         calls = self._assign_chat.calls
         permits = self._gate.take(BATCH, calls)
+        self._wants_permits = not permits
         if not permits:
             return 0
         reserving_from = self._clock.monotonic()

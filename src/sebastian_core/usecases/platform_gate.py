@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.permits import Limits, Permits, Standing
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
+
+UNNOTICED = timedelta(seconds=30)
+"""For how long an outage may have shown before it was noticed."""
 
 
 class PlatformGate:
@@ -23,7 +27,8 @@ class PlatformGate:
         self.permits = Permits(limits or Limits())
         self._judging = asyncio.Lock()
         self._judged_from = float("-inf")
-        self._reopened = False
+        self._down_since: datetime | None = None
+        self._over: datetime | None = None
 
     @property
     def standing(self) -> Standing:
@@ -61,7 +66,7 @@ class PlatformGate:
         if error.fault is Fault.THROTTLED:
             self.permits.hold(error.retry_after_seconds, self._clock.monotonic())
         elif error.fault is Fault.CONNECT:
-            self.permits.trip(Standing.DOWN, self._clock.monotonic())
+            self._trip(Standing.DOWN)
 
     async def judge(self) -> Standing:
         """Ask the platform about the account, once for all who failed before the question began."""
@@ -80,12 +85,15 @@ class PlatformGate:
             return True
         return await self.judge() is not Standing.UP
 
-    async def probe_if_due(self) -> bool:
-        """Ask again after an outage when it is time; True if the account just came back."""
+    async def probe_if_due(self) -> datetime | None:
+        """Ask again after an outage when it is time.
+
+        When the account just came back, the moment from which the outage may have shown.
+        """
         if self.permits.probe_is_due(self._clock.monotonic()):
             await self.judge()
-        reopened, self._reopened = self._reopened, False
-        return reopened
+        over, self._over = self._over, None
+        return over
 
     async def _ask(self) -> None:
         began = self._clock.monotonic()
@@ -93,10 +101,15 @@ class PlatformGate:
         standing = await self._answer()
         self._judged_from = began
         if standing is not Standing.UP:
-            self.permits.trip(standing, self._clock.monotonic())
+            self._trip(standing)
         elif self.standing is not Standing.UP:
-            self._reopened = True
+            self._over, self._down_since = self._down_since, None
             self.permits.restore()
+
+    def _trip(self, standing: Standing) -> None:
+        if self._down_since is None:
+            self._down_since = self._clock.now() - UNNOTICED
+        self.permits.trip(standing, self._clock.monotonic())
 
     async def _answer(self) -> Standing:
         try:

@@ -1,0 +1,35 @@
+# Needs Python 3.11 or newer with venv, git and make. Another Python: make test PYTHON=python3.12
+PYTHON ?=
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: help dev test check format lock clean
+.NOTPARALLEL:
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+
+dev: ## Run everything on this machine, with servers and a stand-in platform of its own
+	@scripts/setup dev
+	@$(BIN)/sebastian dev $(ARGS)
+
+check: ## Style, types and architecture
+	@scripts/setup test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## The same, then the tests: make test ARGS="-k fifo"
+	$(BIN)/pytest $(ARGS)
+
+format: ## Put the code into shape
+	@scripts/setup test
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: ## Write requirements/*.lock anew; newer versions with FLAGS=--upgrade (needs uv)
+	@scripts/lock $(FLAGS)
+
+clean: ## Remove what was made here
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""The ports of the core, carried out by one technology each."""

@@ -1,0 +1,1 @@
+"""The Qiscus client over HTTP."""

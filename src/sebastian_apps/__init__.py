@@ -1,0 +1,1 @@
+"""The programs: they decode, call one use case, and encode."""

@@ -1,0 +1,26 @@
+"""`sebastian migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The configuration file.")
+def migrate(config: Path | None) -> None:
+    """Create Sebastian's tables, or bring them up to this version. Safe to run again.
+
+    Example: sebastian migrate -c config.yml
+    """
+    from sebastian_adapters.postgres.migrate import migrate as apply
+    from sebastian_apps.cli.starting import read_settings
+
+    settings = read_settings(config, needs={"db"})
+    assert settings.db.connection_string is not None
+    applied = asyncio.run(apply(settings.db.connection_string.reveal()))
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo("the database is up to date")

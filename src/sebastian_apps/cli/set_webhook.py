@@ -1,0 +1,30 @@
+"""`sebastian set-webhook`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+
+@click.command("set-webhook")
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The configuration file.")
+def set_webhook(config: Path | None) -> None:
+    """Register both webhook URLs at Qiscus and tell what the platform confirmed.
+
+    Example: sebastian set-webhook -c config.yml
+    """
+    from sebastian_apps.cli.starting import starting
+    from sebastian_apps.container import register_webhooks
+
+    settings = starting(config, needs={"qiscus", "set-webhook"})
+    registrations = asyncio.run(register_webhooks(settings))
+    for each in registrations:
+        sign = "confirmed" if each.confirmed else "NOT confirmed"
+        click.echo(f"{each.webhook}: {sign} {each.detail}".rstrip())
+    if not all(each.confirmed for each in registrations):
+        click.echo(
+            "Set what is not confirmed in the dashboard: Settings > Custom Agent Allocation."
+        )
+        raise SystemExit(1)

@@ -1,0 +1,118 @@
+"""`sebastian-worker`: one worker process, or several under one parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from sebastian_apps.settings import Settings
+from sebastian_apps.worker.watchdog import Watchdog
+from sebastian_apps.worker.worker import Worker
+
+
+def worker_name() -> str:
+    """A name that no other running worker has: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+async def work(settings: Settings, threads: int) -> None:
+    """Run one worker until SIGTERM or SIGINT."""
+    from sebastian_apps.container import build_worker
+
+    worker = Worker(build_worker(settings, threads=threads), worker_name())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    watching = asyncio.create_task(Watchdog().beat())
+    try:
+        await worker.run()
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def supervise(config: Path | None, processes: int, threads: int) -> int:
+    """Run so many workers as child processes, start again those that die, pass on SIGTERM."""
+    command = [sys.executable, "-m", "sebastian_apps.worker.main", "--threads", str(threads)]
+    if config is not None:
+        command += ["--config", str(config)]
+    return Supervisor(command, processes).run()
+
+
+class Supervisor:
+    """Keeps a number of child processes running until it is told to stop."""
+
+    def __init__(self, command: list[str], processes: int) -> None:
+        self._command = command
+        self._processes = processes
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._stopping = False
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; 0 if all children ended well."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._children = [self._start() for _ in range(self._processes)]
+        while not self._stopping:
+            self._replace_dead()
+            signal.sigtimedwait([signal.SIGCHLD], 1.0)
+        return max(abs(child.wait()) for child in self._children)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command)
+
+    def _replace_dead(self) -> None:
+        self._children = [
+            child if child.poll() is None or self._stopping else self._start()
+            for child in self._children
+        ]
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        for child in self._children:
+            child.terminate()
+
+
+@click.command(name="sebastian-worker")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The configuration file (default: config.yml where it exists).",
+)
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="Dramatiq threads that hear the doorbell; one is enough, work is done asynchronously.",
+)
+def main(config: Path | None, processes: int, threads: int) -> None:
+    """Give waiting chats to agents, and keep our record true.
+
+    Example: sebastian-worker -c config.yml --processes 2
+    """
+    if processes > 1:
+        raise SystemExit(supervise(config, processes, threads))
+    from sebastian_apps.cli.starting import starting
+
+    settings = starting(config, needs={"db", "redis", "qiscus"})
+    import uvloop
+
+    with suppress(KeyboardInterrupt):
+        uvloop.run(work(settings, threads))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What a worker is made of; whoever builds one decides whether the parts are real or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from attrs import field, frozen
+
+from sebastian_core.ports.clock import Clock
+from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.assign_chat import Ended
+from sebastian_core.usecases.dispatch import Dispatch
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.platform_gate import PlatformGate
+from sebastian_core.usecases.reconcile import Reconcile
+from sebastian_core.usecases.refresh_agents import RefreshAgents
+from sebastian_core.usecases.settle_chat import SettleChat
+
+Step = Callable[[], Awaitable[None]]
+
+
+@frozen(kw_only=True)
+class Intervals:
+    """How often a worker does what."""
+
+    tick: timedelta = timedelta(seconds=2)
+    linger: timedelta = timedelta(seconds=1)
+    linger_pause: timedelta = timedelta(milliseconds=20)
+    settle: timedelta = timedelta(milliseconds=500)
+    probe: timedelta = timedelta(milliseconds=500)
+    refresh: timedelta = timedelta(seconds=10)
+    reconcile: timedelta = timedelta(seconds=60)
+    exclusions: timedelta = timedelta(seconds=10)
+    prune: timedelta = timedelta(minutes=10)
+    clock: timedelta = timedelta(seconds=30)
+    lease: timedelta = timedelta(seconds=6)
+    lease_renewal: timedelta = timedelta(seconds=2)
+
+
+@frozen(kw_only=True)
+class WorkerParts:
+    """The use cases and ports of one worker process.
+
+    `open` and `close` bracket its life, `sync_clock` refreshes the estimate of the database's time.
+    `ended` collects who is to be told of every assignment that ended.
+    """
+
+    room_repo: RoomRepo
+    job_queue: JobQueue
+    clock: Clock
+    roster: KnownRoster
+    gate: PlatformGate
+    dispatch: Dispatch
+    settle_chat: SettleChat
+    refresh_agents: RefreshAgents
+    reconcile: Reconcile
+    open: Step
+    close: Step
+    sync_clock: Step
+    ended: list[Callable[[Ended], None]]
+    intervals: Intervals = field(factory=Intervals)
+    history_keep: timedelta = timedelta(days=90)
+    roster_max_age: timedelta = timedelta(seconds=30)

@@ -1,0 +1,56 @@
+"""Ends a process whose event loop is stuck, so that its supervisor can start it again."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import sys
+import threading
+import time
+
+STUCK_EXIT_CODE = 70
+
+
+class Watchdog:
+    """A thread that wants to hear from the event loop.
+
+    A loop that is silent for `patience_seconds` is stuck: the stacks of all threads are written to
+    standard error, which names the code that hangs, and the process exits with 70. A process that
+    was stopped and woken gets the same time again before it is judged.
+    """
+
+    def __init__(self, patience_seconds: float = 30.0) -> None:
+        self._patience = patience_seconds
+        self._heard_at = time.monotonic()
+        self._ended = threading.Event()
+
+    async def beat(self) -> None:
+        """Let the thread hear from the loop until cancelled; starts and ends the thread."""
+        thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        thread.start()
+        try:
+            while True:
+                self._heard_at = time.monotonic()
+                await asyncio.sleep(self._patience / 10)
+        finally:
+            self._ended.set()
+
+    def _watch(self) -> None:
+        looked_at = time.monotonic()
+        while not self._ended.wait(self._patience / 5):
+            now = time.monotonic()
+            was_asleep = now - looked_at > self._patience / 2
+            if was_asleep:
+                self._heard_at = now
+            looked_at = now
+            if now - self._heard_at > self._patience:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        sys.stderr.write(
+            f"the event loop did not answer for {self._patience:.0f} s; what it is doing:\n"
+        )
+        faulthandler.dump_traceback(all_threads=True)
+        sys.stderr.flush()
+        os._exit(STUCK_EXIT_CODE)

@@ -1,0 +1,208 @@
+"""One worker: looks at the line when the bell rings and at every tick, and does the duties."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from sebastian_apps.worker.parts import WorkerParts
+from sebastian_core.domain.errors import (
+    PlatformRefused,
+    PlatformUnavailable,
+    SebastianError,
+    StoreUnavailable,
+)
+from sebastian_core.usecases.assign_chat import Ended
+
+FIRST_RECONCILE_SECONDS = 30.0
+FINISH_SECONDS = 8.0
+PERMIT_PAUSE_SECONDS = 0.01
+
+log = structlog.stdlib.get_logger("sebastian.worker")
+
+
+class Worker:
+    """Runs until it is stopped. Any number of workers may run; one of them does the duties.
+
+    The doorbell makes dispatch fast, the tick makes it certain: with Redis away nothing but the
+    delay changes.
+    """
+
+    def __init__(self, parts: WorkerParts, name: str) -> None:
+        self.parts = parts
+        self.name = name
+        self._stopping = asyncio.Event()
+        self._look = asyncio.Event()
+        self._has_duties = False
+        self._reconciled = asyncio.Event()
+        parts.ended.append(self._on_ended)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns once what is under way has ended."""
+        self._stopping.set()
+        self._look.set()
+
+    async def run(self) -> None:
+        """Work until stopped. Raises what opening the parts raises."""
+        await self.parts.open()
+        try:
+            await self._start()
+            await self._work()
+            left = await self.parts.dispatch.finish(FINISH_SECONDS)
+            log.info("worker stopped", worker=self.name, calls_left=left)
+        finally:
+            await self.parts.close()
+
+    async def _start(self) -> None:
+        log.info("worker started", worker=self.name)
+        await self._take_duties()
+        await self._quietly("first refresh", self._first_roster)
+
+    async def _first_roster(self) -> None:
+        roster = await self.parts.roster.roster()
+        now = self.parts.clock.now()
+        if roster is None or now - roster.read_at > self.parts.roster_max_age or self._has_duties:
+            await self.parts.refresh_agents()
+
+    async def _work(self) -> None:
+        dispatching = asyncio.create_task(self._dispatch())
+        loops = {dispatching, *(asyncio.create_task(loop) for loop in self._loops())}
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({*loops, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
+            await asyncio.wait({dispatching}, timeout=FINISH_SECONDS / 2)
+        finally:
+            for task in {*loops, stopped}:
+                task.cancel()
+            ends = await asyncio.gather(*loops, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    def _loops(self) -> list[Coroutine[None, None, None]]:
+        parts, every = self.parts, self.parts.intervals
+        return [
+            self._listen(),
+            self._each(every.lease_renewal, "lease", self._take_duties),
+            self._each(every.probe, "probe", self._probe),
+            self._each(every.clock, "clock", parts.sync_clock),
+            self._duty(every.settle, "settle", parts.settle_chat.due),
+            self._duty(every.refresh, "refresh", self._refresh),
+            self._reconcile_first_then_each(),
+            self._duty(every.exclusions, "exclusions", parts.room_repo.lift_exclusions),
+            self._duty(every.prune, "prune", self._prune),
+        ]
+
+    async def _listen(self) -> None:
+        tick = self.parts.intervals.tick.total_seconds()
+        while True:
+            if await self.parts.job_queue.wait(tick):
+                self._look.set()
+
+    async def _dispatch(self) -> None:
+        if self._has_duties:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._reconciled.wait(), FIRST_RECONCILE_SECONDS)
+        lingers_until = 0.0
+        while not self._stopping.is_set():
+            self._look.clear()
+            if await self._dispatch_once():
+                linger = self.parts.intervals.linger.total_seconds()
+                lingers_until = self.parts.clock.monotonic() + linger
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), self._pause(lingers_until))
+
+    async def _dispatch_once(self) -> int:
+        try:
+            return await self.parts.dispatch()
+        except StoreUnavailable as error:
+            log.warning("dispatch waits for the database", error=str(error))
+            return 0
+
+    def _pause(self, lingers_until: float) -> float:
+        every = self.parts.intervals
+        pause = every.linger_pause if self.parts.clock.monotonic() < lingers_until else every.tick
+        until_permit = self.parts.dispatch.seconds_until_permit()
+        if until_permit is None:
+            return pause.total_seconds()
+        return min(max(until_permit, PERMIT_PAUSE_SECONDS), every.tick.total_seconds())
+
+    def _on_ended(self, ended: Ended) -> None:
+        if ended.is_back_in_line or self.parts.dispatch.seconds_until_permit() is not None:
+            self._look.set()
+
+    async def _take_duties(self) -> None:
+        lease = self.parts.intervals.lease
+        try:
+            self._has_duties = await self.parts.room_repo.hold_duty(self.name, lease)
+        except StoreUnavailable:
+            self._has_duties = False
+
+    async def _probe(self) -> None:
+        began = await self.parts.gate.probe_if_due()
+        if began is None:
+            return
+        hastened = await self.parts.room_repo.hasten(began)
+        log.info("the platform is back", hastened=hastened)
+        self._look.set()
+
+    async def _refresh(self) -> None:
+        found = await self.parts.refresh_agents()
+        if found.findings:
+            log.info("refresh found differences", **dict(found.findings))
+
+    async def _reconcile_first_then_each(self) -> None:
+        if self._has_duties:
+            await self._quietly("reconcile", self._reconcile)
+        self._reconciled.set()
+        await self._duty(self.parts.intervals.reconcile, "reconcile", self._reconcile)
+
+    async def _reconcile(self) -> None:
+        found = await self.parts.reconcile()
+        if found.admitted or found.settled or found.too_old:
+            log.info(
+                "reconcile found differences",
+                admitted=found.admitted,
+                settled=found.settled,
+                too_old=found.too_old,
+            )
+
+    async def _prune(self) -> None:
+        while await self.parts.room_repo.prune(self.parts.history_keep):
+            log.debug("pruned a batch of the history")
+
+    async def _duty(
+        self, pause: timedelta, name: str, step: Callable[[], Awaitable[object]]
+    ) -> None:
+        async def if_mine() -> None:
+            if self._has_duties:
+                await step()
+
+        await self._each(pause, name, if_mine)
+
+    async def _each(
+        self, pause: timedelta, name: str, step: Callable[[], Awaitable[object]]
+    ) -> None:
+        while True:
+            await asyncio.sleep(pause.total_seconds())
+            await self._quietly(name, step)
+
+    async def _quietly(self, name: str, step: Callable[[], Awaitable[object]]) -> None:
+        """Do a step that may fail and is done again later."""
+        try:
+            await step()
+        except (PlatformUnavailable, PlatformRefused) as error:
+            await self._blame(name, error)
+        except SebastianError as error:
+            log.warning("a duty failed and is tried again", duty=name, error=str(error))
+        except Exception:
+            log.exception("a duty failed unexpectedly and is tried again", duty=name)
+
+    async def _blame(self, name: str, error: PlatformUnavailable | PlatformRefused) -> None:
+        is_account = await self.parts.gate.blames_account(error)
+        log.warning("a duty failed", duty=name, error=str(error), account_is_at_fault=is_account)

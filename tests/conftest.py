@@ -1,0 +1,80 @@
+"""What every test may ask for: real servers, and a corner in them that is its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from tests import servers
+from tests.servers import PostgresServer, RedisServer, RedisSpace
+
+hypothesis.settings.register_profile("laptop", deadline=None)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run: leave it running."""
+    with servers.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """An empty database of this test's own, dropped afterwards."""
+    with servers.fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for the whole run: leave it running, and never flush it."""
+    with servers.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_space(redis_server: RedisServer) -> Iterator[RedisSpace]:
+    """Where this test's keys live."""
+    with servers.fresh_redis_space(redis_server) as space:
+        yield space
+
+
+@pytest.fixture
+def redis_url(redis_space: RedisSpace) -> str:
+    """The Redis for this test; every key must begin with `redis_prefix`."""
+    return redis_space.url
+
+
+@pytest.fixture
+def redis_prefix(redis_space: RedisSpace) -> str:
+    """What this test's keys in Redis begin with."""
+    return redis_space.prefix
+
+
+@pytest.fixture(scope="session")
+def postgres_original() -> Iterator[Path]:
+    """The directory of a new PostgreSQL that was stopped: there to be copied."""
+    with servers.embedded_postgres() as server:
+        server.stop()
+        yield server.directory
+
+
+@pytest.fixture
+def own_postgres(postgres_original: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that this test may kill, freeze and start again."""
+    with servers.copied_postgres(postgres_original) as server:
+        yield server
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[EmbeddedValkey]:
+    """A Valkey that this test may kill, freeze, flush and start again."""
+    with servers.embedded_valkey() as server:
+        yield server

