@@ -16,7 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Register both webhooks at Qiscus.",
     ),
     "fake-qiscus": (
-        "sebastian_apps.fake_qiscus.command:fake_qiscus",
+        "sebastian_apps.fake_qiscus.main:command",
         "Run a stand-in for the platform.",
     ),
 }
@@ -35,8 +35,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

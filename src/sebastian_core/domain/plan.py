@@ -131,12 +131,12 @@ class Floor:
 
     def place(self, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
         """The policy's placements, checked; the shipped policy's where those cannot be used."""
-        ordered = sorted(chats, key=lambda chat: (chat.arrived_at, chat.id))
+        ordered = tuple(sorted(chats, key=lambda chat: (chat.arrived_at, chat.id)))
         policy = self.plan.policy
         try:
             return self._checked(policy, ordered)
         except Exception as error:
-            if isinstance(policy, LeastLoaded):
+            if type(policy) is LeastLoaded:
                 raise
             self.plan.on_refused(error)
         return self._checked(LeastLoaded(), ordered)
@@ -168,7 +168,7 @@ class Floor:
         return agent.presence.channels if self.plan.match_channels else frozenset()
 
     def _checked(self, policy: Policy, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
-        placements = policy.place(chats, list(self.candidates.values()))
+        placements = tuple(policy.place(chats, list(self.candidates.values())))
         check_placements(placements, chats, self.candidates)
         return placements
 

@@ -120,8 +120,9 @@ class _Queues:
         agent_id = self._first(heap)
         if agent_id is not None and agent_id == avoid:
             mine = heapq.heappop(heap)
-            agent_id = self._first(heap) or agent_id
+            other = self._first(heap)
             heapq.heappush(heap, mine)
+            agent_id = agent_id if other is None else other
         if agent_id is not None:
             self._give(agent_id)
         return agent_id

@@ -1,0 +1,67 @@
+"""Sending bells from a thread of its own, so that ringing never waits for anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event, Thread
+
+_logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.25
+"""How long nothing is tried after a bell could not be sent."""
+
+
+class Ringer:
+    """Calls `send` once for each burst of rings, a moment after the burst's first.
+
+    A ring during `send` makes another call. What `send` raises is counted, told once per outage,
+    and that ring is dropped: there is a tick for such cases.
+    """
+
+    def __init__(self, send: Callable[[], None], gather_seconds: float) -> None:
+        self._send = send
+        self._gather_seconds = gather_seconds
+        self._rung = Event()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="sebastian-doorbell", daemon=True)
+        self._in_outage = False
+        self.sent = 0
+        self.failed = 0
+
+    def start(self) -> None:
+        """Start the thread; once."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Ask for a bell. Neither blocks nor raises."""
+        self._rung.set()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End the thread after a last bell, which carries a ring that had not been sent yet."""
+        self._stopping.set()
+        self._rung.set()
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._rung.wait()
+            self._stopping.wait(self._gather_seconds)
+            self._rung.clear()
+            self._try()
+
+    def _try(self) -> None:
+        try:
+            self._send()
+        except Exception as error:  # noqa: BLE001 - whatever the broker raises, the next bell may go
+            self._drop(error)
+            return
+        self.sent += 1
+        self._in_outage = False
+
+    def _drop(self, error: Exception) -> None:
+        self.failed += 1
+        if not self._in_outage:
+            _logger.warning("the doorbell cannot be sent: %s", type(error).__name__)
+        self._in_outage = True
+        self._stopping.wait(PAUSE_SECONDS)

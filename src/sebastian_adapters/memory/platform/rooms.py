@@ -1,0 +1,256 @@
+"""The account's rooms: what each is, what each was a moment ago, and lists of them by filter."""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeAlias
+
+from attrs import define, evolve, field, frozen
+
+from sebastian_adapters.memory.platform.history import History
+from sebastian_adapters.memory.platform.switches import REMEMBERED_SECONDS
+from sebastian_adapters.memory.platform.values import Channel, Page, RoomFilter, RoomView
+
+_UNCLEAN_ROOMS = 10
+
+
+@define(eq=False)
+class Service:
+    """One request for service in a room; Qiscus's word for a chat. Ids ascend."""
+
+    id: int
+    opened_at: float
+    first_comment_id: int
+    last_comment_id: int
+    agent_id: int | None = None
+    retrieved_at: float | None = None
+    resolved_at: float | None = None
+    notes: str | None = None
+
+
+@frozen
+class RoomState:
+    """What changes about a room; replaced as a whole, so that the past stays what it was."""
+
+    is_resolved: bool = False
+    is_waiting: bool = False
+    agents: tuple[int, ...] = ()
+    last_customer_at: float = 0.0
+    touched: int = 0
+    """A number that every message raises above all others: lists show the highest first."""
+
+
+@define(eq=False)
+class Room:
+    """A customer's room, for ever, with the services it was given."""
+
+    id: int
+    room_id: str
+    channel: Channel
+    name: str
+    user_id: str
+    history: History[RoomState]
+    services: list[Service] = field(factory=list)
+
+    @property
+    def state(self) -> RoomState:
+        return self.history.last
+
+    @property
+    def open_service(self) -> Service | None:
+        last = self.services[-1] if self.services else None
+        return last if last and last.resolved_at is None else None
+
+    @property
+    def last_resolved_service(self) -> Service | None:
+        return next(
+            (each for each in reversed(self.services) if each.resolved_at is not None), None
+        )
+
+    def view(self, state: RoomState) -> RoomView:
+        return RoomView(
+            id=self.id,
+            room_id=self.room_id,
+            channel=self.channel,
+            name=self.name,
+            user_id=self.user_id,
+            is_resolved=state.is_resolved,
+            is_waiting=state.is_waiting,
+            is_served=bool(state.agents),
+            last_customer_at=state.last_customer_at,
+        )
+
+
+Candidate: TypeAlias = tuple[Room, RoomState]
+
+
+class Rooms:
+    """All rooms, with an index for each list that is asked for often.
+
+    Changing a room costs the same with ten rooms and with a million. A page costs what it holds,
+    what lies before its cursor, and what changed within the lag.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Room] = {}
+        self._newest_last: dict[str, Room] = {}
+        self._unresolved: dict[str, Room] = {}
+        self._waiting: dict[str, Room] = {}
+        self._held: dict[int, dict[str, Room]] = {}
+        self._changes: deque[tuple[float, Room]] = deque()
+        self._lately_odd: deque[Room] = deque(maxlen=_UNCLEAN_ROOMS)
+        self._touches = 0
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def get(self, room_id: str) -> Room | None:
+        return self._rooms.get(room_id)
+
+    def waiting(self) -> list[str]:
+        return list(self._waiting)
+
+    def unresolved(self) -> list[str]:
+        return list(self._unresolved)
+
+    def held_by(self, agent_id: int) -> list[str]:
+        return list(self._held.get(agent_id, ()))
+
+    def load_of(self, agent_id: int) -> int:
+        return len(self._held.get(agent_id, ()))
+
+    def add(self, room: Room) -> None:
+        self._rooms[room.room_id] = room
+
+    def set_state(self, room: Room, at: float, state: RoomState, *, touch: bool = False) -> None:
+        """Make the room be so from then on, and keep every index true."""
+        before = room.state
+        if touch:
+            self._touches += 1
+            state = evolve(state, touched=self._touches)
+        room.history.set(at, state)
+        self._note_change(at, room)
+        self._index(room, state, touch=touch)
+        self._index_agents(room, before.agents, state.agents)
+        if before.is_waiting and not state.is_waiting:
+            self._lately_odd.append(room)
+
+    def page(
+        self,
+        wanted: RoomFilter,
+        *,
+        at: float,
+        before: int | None,
+        limit: int,
+        also_unclean: bool = False,
+    ) -> Page[RoomView]:
+        """The rooms that were so at that moment, newest first, behind the cursor.
+
+        With `also_unclean` the unserved list holds a few rooms that do not belong in it.
+        """
+        odd = list(self._lately_odd) if also_unclean and wanted.serve_status == "unserved" else []
+        matching = (
+            (room, state)
+            for room, state in self._newest_first(wanted, at)
+            if (before is None or state.touched < before)
+            and (_matches(room, state, wanted) or (room in odd and _matches_widely(room, wanted)))
+        )
+        found = list(islice(matching, limit + 1))
+        rows = found[:limit]
+        return Page(
+            items=tuple(room.view(state) for room, state in rows),
+            per_page=limit,
+            after=str(rows[-1][1].touched) if len(found) > limit else None,
+        )
+
+    def _newest_first(self, wanted: RoomFilter, at: float) -> Iterator[Candidate]:
+        moved = self._changed_since(at)
+        moved.update((room.room_id, room) for room in self._lately_odd)
+        steady = (
+            (room, room.state) for room in self._index_for(wanted) if room.room_id not in moved
+        )
+        past = sorted(_states_at(moved.values(), at), key=_age)
+        return heapq.merge(steady, past, key=_age)
+
+    def _index_for(self, wanted: RoomFilter) -> Iterable[Room]:
+        if wanted.user_ids:
+            held = {k: v for each in wanted.user_ids for k, v in self._held.get(each, {}).items()}
+            return sorted(held.values(), key=lambda room: -room.state.touched)
+        if wanted.serve_status == "unserved" and wanted.status != "resolved":
+            return reversed(self._waiting.values())
+        if wanted.status == "unresolved" or wanted.serve_status == "served":
+            return reversed(self._unresolved.values())
+        return reversed(self._newest_last.values())
+
+    def _changed_since(self, at: float) -> dict[str, Room]:
+        moved: dict[str, Room] = {}
+        for changed_at, room in reversed(self._changes):
+            if changed_at <= at:
+                break
+            moved[room.room_id] = room
+        return moved
+
+    def _note_change(self, at: float, room: Room) -> None:
+        self._changes.append((at, room))
+        while self._changes[0][0] < at - REMEMBERED_SECONDS:
+            self._changes.popleft()
+
+    def _index(self, room: Room, state: RoomState, *, touch: bool) -> None:
+        _keep(self._newest_last, room, belongs=True, last=touch)
+        _keep(self._unresolved, room, belongs=not state.is_resolved, last=touch)
+        _keep(self._waiting, room, belongs=state.is_waiting, last=touch)
+
+    def _index_agents(self, room: Room, before: Iterable[int], after: Iterable[int]) -> None:
+        for agent_id in before:
+            self._held[agent_id].pop(room.room_id, None)
+        for agent_id in after:
+            self._held.setdefault(agent_id, {})[room.room_id] = room
+
+
+def _keep(index: dict[str, Room], room: Room, *, belongs: bool, last: bool) -> None:
+    if last or not belongs:
+        index.pop(room.room_id, None)
+    if belongs:
+        index[room.room_id] = room
+
+
+def _states_at(rooms: Iterable[Room], at: float) -> Iterator[Candidate]:
+    for room in rooms:
+        state = room.history.at(at)
+        if state is not None:
+            yield room, state
+
+
+def _age(candidate: Candidate) -> int:
+    return -candidate[1].touched
+
+
+def _matches(room: Room, state: RoomState, wanted: RoomFilter) -> bool:
+    return (
+        _matches_widely(room, wanted)
+        and _matches_status(state, wanted.status)
+        and _matches_serving(state, wanted)
+    )
+
+
+def _matches_widely(room: Room, wanted: RoomFilter) -> bool:
+    if wanted.channel_ids and room.channel.id not in wanted.channel_ids:
+        return False
+    return wanted.name is None or wanted.name in room.name
+
+
+def _matches_status(state: RoomState, status: str | None) -> bool:
+    if status is None:
+        return True
+    return status == ("resolved" if state.is_resolved else "unresolved")
+
+
+def _matches_serving(state: RoomState, wanted: RoomFilter) -> bool:
+    if wanted.user_ids and not set(wanted.user_ids) & set(state.agents):
+        return False
+    if wanted.serve_status == "served":
+        return bool(state.agents)
+    if wanted.serve_status == "unserved":
+        return state.is_waiting
+    return True

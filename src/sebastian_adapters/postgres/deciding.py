@@ -1,0 +1,108 @@
+"""Decisions about rooms, many in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from attrs import evolve
+
+from sebastian_adapters.postgres.arrays import array
+from sebastian_adapters.postgres.group_commit import Call
+from sebastian_adapters.postgres.pools import Connection, Pool
+from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.rows import rooms_from
+from sebastian_adapters.postgres.writing import Writing
+from sebastian_core.domain.chat import UNSAVED
+from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.ids import ChatId, RoomId
+from sebastian_core.domain.room import Change, Decided, Room
+
+Outcome: TypeAlias = Decided[Any] | Exception
+
+
+async def carry_out(pool: Pool, calls: Sequence[Call], *, alters_line: bool) -> None:
+    """Decide for all calls in one transaction and answer them; singly where one spoils it."""
+
+    async def work(connection: Connection) -> list[Outcome]:
+        return await _decide(connection, calls, alters_line=alters_line)
+
+    try:
+        outcomes = await pool.run(work)
+    except InvalidInput as error:
+        await _carry_out_singly(pool, calls, error, alters_line=alters_line)
+    else:
+        for call, outcome in zip(calls, outcomes, strict=True):
+            call.settle(outcome)
+
+
+async def _carry_out_singly(
+    pool: Pool, calls: Sequence[Call], error: InvalidInput, *, alters_line: bool
+) -> None:
+    if len(calls) == 1:
+        calls[0].settle(error)
+        return
+    for call in calls:
+        await carry_out(pool, [call], alters_line=alters_line)
+
+
+async def _decide(
+    connection: Connection, calls: Sequence[Call], *, alters_line: bool
+) -> list[Outcome]:
+    if alters_line:
+        await connection.execute(query("lock_line"))
+    rooms, now = await _lock_rooms(connection, [call.room_id for call in calls])
+    outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
+    writing = _writing(rooms, outcomes)
+    if not writing:
+        await connection.rollback()
+        return outcomes
+    ids = await writing.write(connection, now)
+    return [_identified(outcome, ids) for outcome in outcomes]
+
+
+async def _lock_rooms(
+    connection: Connection, room_ids: Sequence[RoomId]
+) -> tuple[dict[RoomId, Room], datetime]:
+    """The rooms as nobody can change them any more, and the moment from which that holds."""
+    asked = {"room_ids": array(room_ids)}
+    await connection.execute(query("meet_rooms"), asked)
+    rooms = await connection.execute(query("lock_rooms"), asked, binary=True)
+    chats = await connection.execute(query("lock_live_chats"), asked, binary=True)
+    clock = await connection.execute(query("clock"), binary=True)
+    found = rooms_from(await rooms.fetchall(), await chats.fetchall())
+    ((now,),) = await clock.fetchall()
+    return found, now
+
+
+def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writing:
+    decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
+    return Writing(
+        changes=[change for each in decided for change in each.changes],
+        rooms=[each.room for each in decided if each.room and _remembers_more(each.room, rooms)],
+        watches=[watch for each in decided for watch in each.watches],
+    )
+
+
+def _remembers_more(room: Room, rooms: Mapping[RoomId, Room]) -> bool:
+    return evolve(room, chat=None) != evolve(rooms[room.room_id], chat=None)
+
+
+def _identified(outcome: Outcome, ids: Mapping[RoomId, ChatId]) -> Outcome:
+    """What was decided, with the ids that its new chat got."""
+    if isinstance(outcome, Exception) or not any(_is_new(each) for each in outcome.changes):
+        return outcome
+    changes = tuple(_with_id(each, ids) if _is_new(each) else each for each in outcome.changes)
+    room = outcome.room
+    if room and room.chat and room.chat.id == UNSAVED:
+        room = evolve(room, chat=evolve(room.chat, id=ids[room.room_id]))
+    return evolve(outcome, room=room, changes=changes)
+
+
+def _is_new(change: Change) -> bool:
+    return change.chat.id == UNSAVED
+
+
+def _with_id(change: Change, ids: Mapping[RoomId, ChatId]) -> Change:
+    return evolve(change, chat=evolve(change.chat, id=ids[change.chat.room_id]))

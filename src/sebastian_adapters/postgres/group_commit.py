@@ -1,0 +1,100 @@
+"""Group commit: calls that come while a transaction runs are carried out together in the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from attrs import define, field
+
+from sebastian_adapters.postgres.errors import STORE
+from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.room import Decided, Decision, Room
+
+GROUP_LIMIT = 128
+"""How many calls share a transaction: its locks are held for some milliseconds only."""
+
+
+@define(eq=False)
+class Call:
+    """One decision that waits for its transaction; its caller waits for `answer`."""
+
+    room_id: RoomId
+    decision: Decision[Any]
+    answer: asyncio.Future[Decided[Any]] = field(
+        factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def decide(self, room: Room, now: datetime) -> Decided[Any] | Exception:
+        """What the decision answers or raises: it must not hurt the others of its group."""
+        try:
+            return self.decision(room, now)
+        except Exception as error:  # noqa: BLE001 it is raised where the call was made
+            return error
+
+    def settle(self, outcome: Decided[Any] | Exception) -> None:
+        """Answer the caller, if there still is one."""
+        if self.answer.done():
+            return
+        if isinstance(outcome, Exception):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
+
+
+CarryOut = Callable[[list[Call]], Awaitable[None]]
+
+
+class Lane:
+    """Carries calls out in the order in which they came, one group at a time.
+
+    A room comes once in a group at most; its next call waits for the next group. A call whose
+    caller has gone is left out if its group has not begun.
+    """
+
+    def __init__(self, carry_out: CarryOut, limit: int = GROUP_LIMIT) -> None:
+        self._carry_out = carry_out
+        self._limit = limit
+        self._queue: deque[Call] = deque()
+        self._runner: asyncio.Task[None] | None = None
+
+    async def call(self, room_id: RoomId, decision: Decision[Any]) -> Decided[Any]:
+        """What became of the decision; raises what its transaction raised."""
+        call = Call(room_id, decision)
+        self._queue.append(call)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+        return await call.answer
+
+    async def _run(self) -> None:
+        while group := self._next_group():
+            try:
+                await self._carry_out(group)
+            except Exception as error:  # noqa: BLE001 it is raised where the calls were made
+                _settle_all(group, error)
+            except BaseException:
+                _settle_all([*group, *self._queue], StoreUnavailable(STORE, "we are ending"))
+                raise
+
+    def _next_group(self) -> list[Call]:
+        group: dict[RoomId, Call] = {}
+        later: deque[Call] = deque()
+        while self._queue and len(group) < self._limit:
+            call = self._queue.popleft()
+            if call.answer.done():
+                continue
+            if call.room_id in group:
+                later.append(call)
+            else:
+                group[call.room_id] = call
+        self._queue.extendleft(reversed(later))
+        return list(group.values())
+
+
+def _settle_all(calls: Iterable[Call], error: Exception) -> None:
+    for call in calls:
+        call.settle(error)

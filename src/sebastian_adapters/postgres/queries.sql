@@ -1,0 +1,556 @@
+-- Every statement that Sebastian sends, each with a name and why it is as it is.
+-- `{chat}` stands for the columns of a chat in the order in which rows.py reads them.
+
+-- name: limits
+-- Each transaction brings its own limits: a proxy that pools by transaction cannot lose them. The
+-- line is empty at one moment and holds a million chats at the next, so a plan that scans whole
+-- tables, made when they were small, must never be kept.
+select
+    set_config('lock_timeout', %(lock_timeout)s, true),
+    set_config('statement_timeout', %(statement_timeout)s, true),
+    set_config('idle_in_transaction_session_timeout', %(idle_in_transaction)s, true),
+    set_config('synchronous_commit', 'on', true),
+    set_config('enable_seqscan', 'off', true)
+
+-- name: limits_in_force
+-- What the server really does with our transactions; read inside one, after `limits`.
+select name, setting
+from pg_settings
+where name = any(%(names)s::text[])
+
+-- name: lock_line
+-- The one lock for whatever adds load, changes capacity or puts a chat into the line. Always a
+-- statement of its own: the next one then sees everything that its last holder committed.
+select pg_advisory_xact_lock(5337264819)
+
+-- name: clock
+-- The clock that counts, read after the locks were waited for.
+select clock_timestamp()
+
+-- name: meet_rooms
+-- Rooms never heard of get a row, so that there is something to lock.
+insert into sebastian.room (room_id)
+select room_id from unnest(%(room_ids)s::text[]) as met (room_id)
+order by room_id collate "C"
+on conflict (room_id) do nothing
+
+-- name: lock_rooms
+-- In one order everywhere, so that two groups never wait for each other.
+select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at
+from sebastian.room
+where room_id = any(%(room_ids)s::text[])
+order by room_id
+for update
+
+-- name: lock_live_chats
+-- After the rooms, in a statement of its own: it sees what the lock's last holder wrote.
+select {chat}
+from sebastian.chat
+where room_id = any(%(room_ids)s::text[]) and state <> 'closed'
+order by id
+for update
+
+-- name: save_chats
+-- Their rows are locked. Columns that never change are left alone.
+update sebastian.chat
+set
+    state = new.state,
+    version = new.version,
+    changed_at = new.changed_at,
+    ready_at = new.ready_at,
+    needs = new.needs,
+    agent_id = new.agent_id,
+    reservation_id = new.reservation_id,
+    assigned_at = new.assigned_at,
+    adopted = new.adopted,
+    asked_again_at = new.asked_again_at,
+    refusals = new.refusals,
+    refused_by = new.refused_by,
+    passes = new.passes,
+    excluded_until = new.excluded_until,
+    doubt = new.doubt,
+    settle_at = new.settle_at,
+    closed_at = new.closed_at,
+    close_reason = new.close_reason
+from unnest(
+    %(id)s::bigint[],
+    %(state)s::text[],
+    %(version)s::integer[],
+    %(changed_at)s::timestamptz[],
+    %(ready_at)s::timestamptz[],
+    %(needs)s::text[],
+    %(agent_id)s::bigint[],
+    %(reservation_id)s::bigint[],
+    %(assigned_at)s::timestamptz[],
+    %(adopted)s::boolean[],
+    %(asked_again_at)s::timestamptz[],
+    %(refusals)s::integer[],
+    %(refused_by)s::bigint[],
+    %(passes)s::integer[],
+    %(excluded_until)s::timestamptz[],
+    %(doubt)s::text[],
+    %(settle_at)s::timestamptz[],
+    %(closed_at)s::timestamptz[],
+    %(close_reason)s::text[]
+) as new (
+    id, state, version, changed_at, ready_at, needs, agent_id, reservation_id, assigned_at,
+    adopted, asked_again_at, refusals, refused_by, passes, excluded_until, doubt, settle_at,
+    closed_at, close_reason
+)
+where chat.id = new.id
+
+-- name: tell_changes
+-- One history row per change, in the transaction that makes it.
+insert into sebastian.history
+    (chat_id, room_id, version, at, move, before, after, agent_id, reservation_id, reason, actor,
+     details)
+select
+    chat_id, room_id, version, %(now)s, move, before, after, agent_id, reservation_id, reason,
+    actor, details::jsonb
+from unnest(
+    %(chat_id)s::bigint[],
+    %(room_id)s::text[],
+    %(version)s::integer[],
+    %(move)s::text[],
+    %(before)s::text[],
+    %(after)s::text[],
+    %(agent_id)s::bigint[],
+    %(reservation_id)s::bigint[],
+    %(reason)s::text[],
+    %(actor)s::text[],
+    %(details)s::text[]
+) with ordinality as told (
+    chat_id, room_id, version, move, before, after, agent_id, reservation_id, reason, actor,
+    details, nr
+)
+order by nr
+
+-- name: add_chats
+-- New chats with their first history row. They get their ids in the order in which they came: who
+-- came first stands first where moments of arrival are equal. A room opens one at most.
+with new as (
+    select *
+    from unnest(
+        %(room_id)s::text[],
+        %(state)s::text[],
+        %(version)s::integer[],
+        %(arrived_at)s::timestamptz[],
+        %(changed_at)s::timestamptz[],
+        %(ready_at)s::timestamptz[],
+        %(needs)s::text[],
+        %(source)s::text[],
+        %(base_service_id)s::bigint[],
+        %(base_resolved)s::boolean[],
+        %(agent_id)s::bigint[],
+        %(assigned_at)s::timestamptz[],
+        %(adopted)s::boolean[],
+        %(doubt)s::text[],
+        %(settle_at)s::timestamptz[],
+        %(properties)s::text[],
+        %(move)s::text[],
+        %(reason)s::text[],
+        %(actor)s::text[],
+        %(details)s::text[]
+    ) with ordinality as new (
+        room_id, state, version, arrived_at, changed_at, ready_at, needs, source,
+        base_service_id, base_resolved, agent_id, assigned_at, adopted, doubt, settle_at,
+        properties, move, reason, actor, details, nr
+    )
+),
+added as (
+    insert into sebastian.chat
+        (room_id, state, version, arrived_at, changed_at, ready_at, needs, source,
+         base_service_id, base_resolved, agent_id, assigned_at, adopted, doubt, settle_at,
+         properties)
+    select
+        room_id, state, version, arrived_at, changed_at, ready_at, needs, source,
+        base_service_id, base_resolved, agent_id, assigned_at, adopted, doubt, settle_at,
+        properties::jsonb
+    from new
+    order by nr
+    returning id, room_id
+),
+told as (
+    insert into sebastian.history
+        (chat_id, room_id, version, at, move, after, agent_id, reason, actor, details)
+    select
+        added.id, new.room_id, new.version, %(now)s, new.move, new.state, new.agent_id,
+        new.reason, new.actor, new.details::jsonb
+    from new
+    join added using (room_id)
+    order by new.nr
+)
+select room_id, id from added
+
+-- name: save_rooms
+-- What is remembered of rooms whose last chat ended otherwise than we knew.
+update sebastian.room
+set
+    closed_service_id = new.closed_service_id,
+    closed_at = new.closed_at,
+    closed_by_id = new.closed_by_id,
+    last_assigned_at = new.last_assigned_at
+from unnest(
+    %(room_id)s::text[],
+    %(closed_service_id)s::bigint[],
+    %(closed_at)s::timestamptz[],
+    %(closed_by_id)s::boolean[],
+    %(last_assigned_at)s::timestamptz[]
+) as new (room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at)
+where room.room_id = new.room_id
+
+-- name: save_watches
+-- The later wish about one agent counts.
+insert into sebastian.watch (agent_id, list_at)
+select agent_id, list_at
+from unnest(%(agent_id)s::bigint[], %(list_at)s::timestamptz[]) as new (agent_id, list_at)
+order by agent_id
+on conflict (agent_id) do update set list_at = excluded.list_at
+
+-- name: loads
+-- How many live chats each agent holds, as two arrays: ten thousand rows would cost more to read.
+select coalesce(array_agg(agent_id), '{}'), coalesce(array_agg(held), '{}')
+from (
+    select agent_id, count(*)::integer as held
+    from sebastian.chat
+    where state in ('reserved', 'assigned')
+    group by agent_id
+) as held_by_agent
+
+-- name: agent_settings
+-- What people decided about agents and when each was last given a chat, as arrays.
+select
+    coalesce(array_agg(agent_id), '{}'),
+    coalesce(array_agg(paused), '{}'),
+    coalesce(array_agg(capacity), '{}'),
+    coalesce(array_agg(last_given_at), '{}')
+from sebastian.agent
+
+-- name: default_capacity
+-- The default capacity that people set here, if they did.
+select value from sebastian.setting where name = 'default capacity'
+
+-- name: lines
+-- Which needs are waited for: one step through the index per line, however long the lines are.
+with recursive line (needs) as (
+    (
+        select needs from sebastian.chat
+        where state = 'waiting' and settle_at is null
+        order by needs
+        limit 1
+    )
+    union all
+    select (
+        select chat.needs from sebastian.chat
+        where chat.state = 'waiting' and chat.settle_at is null and chat.needs > line.needs
+        order by chat.needs
+        limit 1
+    )
+    from line
+    where line.needs is not null
+)
+select coalesce(array_agg(needs) filter (where needs is not null), '{}') from line
+
+-- name: heads
+-- The head of every line that may be served, and exactly what was visible when they were read: the
+-- lines are listed once more in this very statement, so one that began a moment ago is not missed.
+-- The clock is read after the snapshot was taken: whatever is visible is not from the future.
+with recursive line (needs) as (
+    (
+        select needs from sebastian.chat
+        where state = 'waiting' and settle_at is null
+        order by needs
+        limit 1
+    )
+    union all
+    select (
+        select chat.needs from sebastian.chat
+        where chat.state = 'waiting' and chat.settle_at is null and chat.needs > line.needs
+        order by chat.needs
+        limit 1
+    )
+    from line
+    where line.needs is not null
+),
+moment as materialized (
+    select clock_timestamp() as now, pg_current_snapshot()::text as snapshot
+)
+select
+    moment.now, moment.snapshot, head.id, head.room_id, head.needs, head.arrived_at,
+    head.refused_by, head.properties::text, head.version
+from moment
+left join line on line.needs is not null and line.needs <> all(%(closed)s::text[])
+left join lateral (
+    select chat.*
+    from sebastian.chat
+    where
+        chat.state = 'waiting'
+        and chat.settle_at is null
+        and chat.needs = line.needs
+        and chat.ready_at <= moment.now
+    order by chat.arrived_at, chat.id
+    limit %(limit)s
+) as head on true
+order by head.arrived_at, head.id
+limit %(first)s
+
+-- name: lock_waiting_chats
+-- The chats that were chosen, as they are now; one that was closed meanwhile is not among them.
+select {chat}
+from sebastian.chat
+where id = any(%(ids)s::bigint[]) and state = 'waiting'
+order by id
+for update
+
+-- name: reservation_ids
+-- As many fencing tokens as there are chats to reserve.
+select array_agg(nextval('sebastian.reservation_id')) from generate_series(1, %(number)s)
+
+-- name: begin_pass
+-- The pass gets its number first, because the history rows name it.
+select nextval(pg_get_serial_sequence('sebastian.pass', 'id'))
+
+-- name: tell_pass
+-- What this pass saw, with the snapshot of the statement that read the heads.
+insert into sebastian.pass (id, at, snapshot, asked, free_slots, given, policy, explained)
+overriding system value
+values (
+    %(id)s, %(at)s, %(snapshot)s::pg_snapshot, %(asked)s, %(free_slots)s, %(given)s, %(policy)s,
+    %(explained)s::jsonb
+)
+
+-- name: mark_given
+-- Who was given a chat just now goes behind their equals.
+insert into sebastian.agent (agent_id, last_given_at)
+select agent_id, %(now)s
+from unnest(%(agent_ids)s::bigint[]) as given (agent_id)
+order by agent_id
+on conflict (agent_id) do update set last_given_at = excluded.last_given_at
+
+-- name: due
+-- Chats to be settled, the longest due first. (A clock in a subquery is read once, so that the
+-- index can be searched with it; this is so in all that follows.)
+select {chat}
+from sebastian.chat
+where settle_at <= (select clock_timestamp()) and state <> 'closed'
+order by settle_at, id
+limit %(limit)s
+
+-- name: rooms
+-- A room that nothing is remembered of counts as never heard of.
+select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at
+from sebastian.room
+where room_id = any(%(room_ids)s::text[])
+
+-- name: live_chats
+-- The live chats of some rooms.
+select {chat}
+from sebastian.chat
+where room_id = any(%(room_ids)s::text[]) and state <> 'closed'
+
+-- name: held_by
+-- The chats that count as one agent's load.
+select {chat}
+from sebastian.chat
+where agent_id = %(agent_id)s and state in ('reserved', 'assigned')
+order by id
+
+-- name: waiting
+-- The line in its order, from its head or from behind a place in it.
+select {chat}
+from sebastian.chat
+where
+    state = 'waiting'
+    and (arrived_at, id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), %(after_id)s::bigint)
+order by arrived_at, id
+limit %(limit)s
+
+-- name: holdings
+-- What the platform may count of each agent: surely what was assigned long enough ago, perhaps
+-- whatever is held or was closed only just. `lagging` is how old the platform's truth may be.
+select
+    coalesce(array_agg(agent_id), '{}'),
+    coalesce(array_agg(low), '{}'),
+    coalesce(array_agg(high), '{}')
+from (
+    select agent_id, sum(surely)::integer as low, count(*)::integer as high
+    from (
+        select
+            agent_id,
+            (state = 'assigned' and assigned_at <= %(lagging)s)::integer as surely
+        from sebastian.chat
+        where state in ('reserved', 'assigned')
+        union all
+        select agent_id, 0
+        from sebastian.chat
+        where closed_at > %(lagging)s and agent_id is not null
+    ) as counted
+    group by agent_id
+) as bounds
+
+-- name: take_watches
+-- Whoever takes a wish off carries it out; two who ask at once get different ones.
+delete from sebastian.watch
+where agent_id in (
+    select agent_id from sebastian.watch
+    where list_at <= (select clock_timestamp())
+    order by list_at
+    limit %(limit)s
+    for update skip locked
+)
+returning agent_id
+
+-- name: set_agent
+-- What a person decided about an agent. When the agent was last given a chat is not theirs to say.
+insert into sebastian.agent (agent_id, paused, capacity, set_by, set_at)
+values (%(agent_id)s, %(paused)s, %(capacity)s, %(actor)s, clock_timestamp())
+on conflict (agent_id) do update
+set
+    paused = excluded.paused,
+    capacity = excluded.capacity,
+    set_by = excluded.set_by,
+    set_at = excluded.set_at
+returning agent_id
+
+-- name: set_default_capacity
+-- The default that beats the file's.
+insert into sebastian.setting (name, value, set_by, set_at)
+values ('default capacity', %(capacity)s, %(actor)s, clock_timestamp())
+on conflict (name) do update
+set value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at
+returning name
+
+-- name: drop_default_capacity
+-- Back to the file's.
+delete from sebastian.setting where name = 'default capacity' returning name
+
+-- name: hasten
+-- Refused chats become ready at once, each with its history row.
+with moment as materialized (
+    select clock_timestamp() as now
+),
+late as materialized (
+    select chat.id
+    from sebastian.chat, moment
+    where
+        chat.state = 'waiting'
+        and chat.refusals > 0
+        and chat.changed_at >= %(since)s
+        and chat.ready_at > moment.now
+    order by chat.id
+    for update of chat
+),
+hastened as (
+    update sebastian.chat
+    set ready_at = moment.now, changed_at = moment.now, version = chat.version + 1
+    from late, moment
+    where chat.id = late.id and chat.state = 'waiting'
+    returning chat.id, chat.room_id, chat.version, moment.now
+)
+insert into sebastian.history (chat_id, room_id, version, at, move, before, after, reason, actor)
+select id, room_id, version, now, 'hasten', 'waiting', 'waiting', %(reason)s, %(actor)s
+from hastened
+order by id
+returning chat_id
+
+-- name: lift_exclusions
+-- The chat goes back to the line of its channel, at the place of its arrival.
+with over as (
+    select id from sebastian.chat
+    where excluded_until <= (select clock_timestamp()) and state <> 'closed'
+    order by id
+    for update
+)
+update sebastian.chat
+set needs = split_part(chat.needs, '=', 1), excluded_until = null
+from over
+where chat.id = over.id
+returning chat.id
+
+-- name: hold_duty
+-- Taken where it is free, ours or over.
+insert into sebastian.duty (name, holder, until)
+values ('duties', %(holder)s, clock_timestamp() + %(lease)s)
+on conflict (name) do update
+set holder = excluded.holder, until = excluded.until
+where duty.holder = excluded.holder or duty.until <= clock_timestamp()
+returning true
+
+-- name: history
+-- A reservation is told with what its pass saw of the agents.
+select
+    h.chat_id, h.room_id, h.version, h.at, h.move, h.before, h.after, h.agent_id,
+    h.reservation_id, h.reason, h.actor,
+    coalesce(p.explained -> (h.details ->> 'needs'), '{}') || h.details
+from sebastian.history as h
+left join sebastian.pass as p on p.id = (h.details ->> 'pass')::bigint
+where h.room_id = %(room_id)s
+order by h.id desc
+limit %(limit)s
+
+-- name: decisions
+-- The newest rows of all rooms.
+select
+    h.chat_id, h.room_id, h.version, h.at, h.move, h.before, h.after, h.agent_id,
+    h.reservation_id, h.reason, h.actor,
+    coalesce(p.explained -> (h.details ->> 'needs'), '{}') || h.details
+from sebastian.history as h
+left join sebastian.pass as p on p.id = (h.details ->> 'pass')::bigint
+order by h.id desc
+limit %(limit)s
+
+-- name: summary
+-- The line and the slots in numbers, from one snapshot.
+select
+    moment.now,
+    count(*) filter (where state = 'waiting'),
+    count(*) filter (where state = 'waiting' and settle_at is null and ready_at <= moment.now),
+    count(*) filter (where state = 'waiting' and settle_at is not null),
+    count(*) filter (where state = 'waiting' and refusals >= %(alert_refusals)s),
+    count(*) filter (where state = 'reserved'),
+    count(*) filter (where state = 'assigned'),
+    min(arrived_at) filter (where state = 'waiting')
+from (select clock_timestamp() as now) as moment
+left join sebastian.chat on chat.state <> 'closed'
+group by moment.now
+
+-- name: prune_chats
+-- Closed chats, and whatever was told of them, longest closed first.
+with old as (
+    select id, room_id from sebastian.chat
+    where closed_at < (select clock_timestamp() - %(keep)s::interval)
+    order by closed_at
+    limit %(batch)s
+    for update skip locked
+),
+forgotten as (
+    delete from sebastian.history using old
+    where history.room_id = old.room_id and history.chat_id = old.id
+)
+delete from sebastian.chat using old
+where chat.id = old.id
+returning chat.id
+
+-- name: prune_rooms
+-- Rooms of which only an old close is left. A room with chats has history: both go together.
+with old as (
+    select room_id from sebastian.room
+    where
+        closed_at < (select clock_timestamp() - %(keep)s::interval)
+        and not exists (select from sebastian.history where history.room_id = room.room_id)
+    order by closed_at
+    limit %(batch)s
+    for update skip locked
+)
+delete from sebastian.room using old
+where room.room_id = old.room_id
+
+-- name: prune_passes
+-- Passes older than whatever may still be explained.
+delete from sebastian.pass
+where id in (
+    select id from sebastian.pass
+    where at < (select clock_timestamp() - %(keep)s::interval)
+    order by id
+    limit %(batch)s
+)

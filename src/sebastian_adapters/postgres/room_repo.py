@@ -1,0 +1,205 @@
+"""The room repo on PostgreSQL: one transaction checks the capacity and takes the slot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from sebastian_adapters.postgres import deciding, reserving
+from sebastian_adapters.postgres.arrays import array
+from sebastian_adapters.postgres.errors import STORE
+from sebastian_adapters.postgres.group_commit import Call, Lane
+from sebastian_adapters.postgres.pools import Connection, Pool
+from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.rows import Row, chat_from, history_row_from, rooms_from
+from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
+from sebastian_core.domain.chat import Chat
+from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.ids import AgentId, ChatId, RoomId
+from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.reservation import Reservation
+from sebastian_core.domain.room import SYSTEM, Decided, Decision, Room
+from sebastian_core.ports.room_repo import HistoryRow, RoomRepo, Summary
+
+T = TypeVar("T")
+
+
+class PostgresRoomRepo(RoomRepo):
+    """Keeps rooms in PostgreSQL. Belongs to the event loop in which it is first used.
+
+    Decisions that are asked for at the same time share transactions. Every method ends within the
+    pool's limits: it raises StoreUnavailable when the time is over.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lane = Lane(self._carry_out)
+        self._altering_lane = Lane(self._carry_out_altering)
+
+    async def decide(
+        self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
+    ) -> Decided[T]:
+        """See RoomRepo.decide."""
+        lane = self._altering_lane if alters_line else self._lane
+        limit = self._pool.limits.whole.total_seconds()
+        try:
+            async with asyncio.timeout(limit):
+                return cast(Decided[T], await lane.call(room_id, decision))
+        except TimeoutError as error:
+            raise StoreUnavailable(STORE, f"no answer within {limit:g} s") from error
+
+    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+        """See RoomRepo.reserve."""
+
+        async def work(connection: Connection) -> tuple[Reservation, ...]:
+            return await reserving.carry_out(connection, plan, limit)
+
+        return await self._pool.run(work)
+
+    async def due(self, limit: int) -> Sequence[Chat]:
+        """See RoomRepo.due."""
+        return await self._chats("due", limit=limit)
+
+    async def rooms(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Room]:
+        """See RoomRepo.rooms."""
+        asked = {"room_ids": array(room_ids)}
+
+        async def work(connection: Connection) -> Mapping[RoomId, Room]:
+            rooms = await connection.execute(query("rooms"), asked, binary=True)
+            chats = await connection.execute(query("live_chats"), asked, binary=True)
+            return rooms_from(await rooms.fetchall(), await chats.fetchall())
+
+        found = await self._pool.run(work)
+        return {room_id: room for room_id, room in found.items() if _is_known(room)}
+
+    async def held_by(self, agent_id: AgentId) -> Sequence[Chat]:
+        """See RoomRepo.held_by."""
+        return await self._chats("held_by", agent_id=agent_id)
+
+    async def waiting(
+        self, limit: int, *, after: tuple[datetime, ChatId] | None = None
+    ) -> Sequence[Chat]:
+        """See RoomRepo.waiting."""
+        after_at, after_id = after or (None, 0)
+        return await self._chats("waiting", limit=limit, after_at=after_at, after_id=after_id)
+
+    async def staffing(self) -> Staffing:
+        """See RoomRepo.staffing."""
+
+        async def work(connection: Connection) -> Staffing:
+            staffing, _ = await reserving.read_floor(connection)
+            return staffing
+
+        return await self._pool.run(work)
+
+    async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
+        """See RoomRepo.holdings."""
+        ((agent_ids, low, high),) = await self._rows("holdings", lagging=at - settle)
+        return dict(zip(agent_ids, map(Holding, low, high), strict=True))
+
+    async def watched(self, limit: int) -> Sequence[AgentId]:
+        """See RoomRepo.watched."""
+        return [agent_id for (agent_id,) in await self._rows("take_watches", limit=limit)]
+
+    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
+        """See RoomRepo.set_agent."""
+        await self._alter(
+            "set_agent",
+            agent_id=agent_id,
+            paused=setting.paused,
+            capacity=setting.capacity,
+            actor=actor,
+        )
+
+    async def set_default_capacity(self, capacity: int | None, *, actor: str) -> None:
+        """See RoomRepo.set_default_capacity."""
+        if capacity is None:
+            await self._alter("drop_default_capacity")
+        else:
+            await self._alter("set_default_capacity", capacity=capacity, actor=actor)
+
+    async def hasten(self, since: datetime) -> int:
+        """See RoomRepo.hasten."""
+        asked = {"since": since, "reason": "the outage is over", "actor": SYSTEM}
+
+        async def work(connection: Connection) -> int:
+            await connection.execute(query("lock_line"))
+            hastened = await connection.execute(query("hasten"), asked)
+            return len(await hastened.fetchall())
+
+        return await self._pool.run(work)
+
+    async def lift_exclusions(self) -> int:
+        """See RoomRepo.lift_exclusions."""
+        return await self._alter("lift_exclusions")
+
+    async def hold_duty(self, holder: str, lease: timedelta) -> bool:
+        """See RoomRepo.hold_duty."""
+        return bool(await self._rows("hold_duty", holder=holder, lease=lease))
+
+    async def history(self, room_id: RoomId, *, limit: int = 200) -> Sequence[HistoryRow]:
+        """See RoomRepo.history."""
+        rows = await self._rows("history", room_id=room_id, limit=limit)
+        return [history_row_from(row) for row in rows]
+
+    async def decisions(self, limit: int) -> Sequence[HistoryRow]:
+        """See RoomRepo.decisions."""
+        return [history_row_from(row) for row in await self._rows("decisions", limit=limit)]
+
+    async def summary(self, alert_refusals: int) -> Summary:
+        """See RoomRepo.summary."""
+        (row,) = await self._rows("summary", alert_refusals=alert_refusals)
+        return Summary(
+            at=row[0],
+            waiting=row[1],
+            ready=row[2],
+            doubtful=row[3],
+            stuck=row[4],
+            reserved=row[5],
+            assigned=row[6],
+            oldest_arrived_at=row[7],
+        )
+
+    async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
+        """See RoomRepo.prune."""
+        asked = {"keep": keep, "batch": batch}
+
+        async def work(connection: Connection) -> int:
+            forgotten = await connection.execute(query("prune_chats"), asked)
+            await connection.execute(query("prune_rooms"), asked)
+            await connection.execute(query("prune_passes"), asked)
+            return len(await forgotten.fetchall())
+
+        return await self._pool.run(work)
+
+    async def _carry_out(self, calls: list[Call]) -> None:
+        await deciding.carry_out(self._pool, calls, alters_line=False)
+
+    async def _carry_out_altering(self, calls: list[Call]) -> None:
+        await deciding.carry_out(self._pool, calls, alters_line=True)
+
+    async def _chats(self, name: str, **asked: Any) -> list[Chat]:
+        return [chat_from(row) for row in await self._rows(name, **asked)]
+
+    async def _rows(self, name: str, **asked: Any) -> list[Row]:
+        async def work(connection: Connection) -> list[Row]:
+            cursor = await connection.execute(query(name), asked, binary=True)
+            return await cursor.fetchall()
+
+        return await self._pool.run(work)
+
+    async def _alter(self, name: str, **asked: Any) -> int:
+        """Carry out what changes who may be given what; how many rows it changed."""
+
+        async def work(connection: Connection) -> int:
+            await connection.execute(query("lock_line"))
+            cursor = await connection.execute(query(name), asked)
+            return len(await cursor.fetchall())
+
+        return await self._pool.run(work)
+
+
+def _is_known(room: Room) -> bool:
+    return room.chat is not None or room.closed_at is not None

@@ -1,0 +1,222 @@
+"""Rows into values and values into columns: the only place that knows both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from attrs import frozen
+
+from sebastian_adapters.postgres.arrays import array
+from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.policy import ReadyChat
+from sebastian_core.domain.room import Change, Room
+from sebastian_core.ports.room_repo import HistoryRow
+
+Row = tuple[Any, ...]
+Columns = dict[str, Any]
+
+_CHAT_COLUMNS = (
+    "id",
+    "room_id",
+    "state",
+    "version",
+    "arrived_at",
+    "changed_at",
+    "ready_at",
+    "needs",
+    "source",
+    "base_service_id",
+    "base_resolved",
+    "agent_id",
+    "reservation_id",
+    "assigned_at",
+    "adopted",
+    "asked_again_at",
+    "refusals",
+    "refused_by",
+    "passes",
+    "excluded_until",
+    "doubt",
+    "settle_at",
+    "closed_at",
+    "close_reason",
+    "properties",
+)
+CHAT_COLUMNS = ", ".join(f"chat.{name}" for name in _CHAT_COLUMNS).replace(
+    "chat.properties", "chat.properties::text"
+)
+
+_SAVED = (
+    "id",
+    "version",
+    "changed_at",
+    "ready_at",
+    "agent_id",
+    "reservation_id",
+    "assigned_at",
+    "adopted",
+    "asked_again_at",
+    "refusals",
+    "refused_by",
+    "passes",
+    "excluded_until",
+    "settle_at",
+    "closed_at",
+)
+_ADDED = (
+    "room_id",
+    "version",
+    "arrived_at",
+    "changed_at",
+    "ready_at",
+    "source",
+    "base_service_id",
+    "base_resolved",
+    "agent_id",
+    "assigned_at",
+    "adopted",
+    "settle_at",
+)
+
+_states = {state.value: state for state in ChatState}
+_doubts = {doubt.value: doubt for doubt in Doubt}
+_close_reasons = {reason.value: reason for reason in CloseReason}
+_moves = {move.value: move for move in Move}
+_needs = lru_cache(maxsize=4096)(Needs.from_key)
+
+
+def chat_from(row: Row) -> Chat:
+    """The chat that a row of `{chat}` columns holds."""
+    named = dict(zip(_CHAT_COLUMNS, row, strict=True))
+    named["state"] = _states[named["state"]]
+    named["needs"] = _needs(named["needs"])
+    if named["doubt"] is not None:
+        named["doubt"] = _doubts[named["doubt"]]
+    if named["close_reason"] is not None:
+        named["close_reason"] = _close_reasons[named["close_reason"]]
+    named["properties"] = _properties(named["properties"])
+    return Chat(**named)
+
+
+def rooms_from(rows: Iterable[Row], chats: Iterable[Row]) -> dict[RoomId, Room]:
+    """Rooms with their live chats, by room id."""
+    live = {chat.room_id: chat for chat in map(chat_from, chats)}
+    return {
+        room_id: Room(
+            room_id=room_id,
+            chat=live.get(room_id),
+            closed_service_id=closed_service_id,
+            closed_at=closed_at,
+            closed_by_id=closed_by_id,
+            last_assigned_at=last_assigned_at,
+        )
+        for room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at in rows
+    }
+
+
+@frozen
+class Head:
+    """A ready chat at the head of its line, and the version in which it was offered."""
+
+    chat: ReadyChat
+    version: int
+
+
+def head_from(row: Row) -> Head:
+    """The head that a row of `heads` holds, without its moment and snapshot."""
+    chat_id, room_id, needs, arrived_at, refused_by, properties, version = row
+    wanted = _properties(properties)
+    chat = ReadyChat(chat_id, room_id, _needs(needs), arrived_at, refused_by, wanted)
+    return Head(chat, version)
+
+
+def history_row_from(row: Row) -> HistoryRow:
+    """The history row that a row of `history` or `decisions` holds."""
+    chat_id, room_id, version, at, move, before, after, agent_id, reservation_id, *why = row
+    reason, actor, details = why
+    return HistoryRow(
+        chat_id=chat_id,
+        room_id=room_id,
+        version=version,
+        at=at,
+        move=_moves[move],
+        before=_states[before] if before is not None else None,
+        after=_states[after],
+        agent_id=agent_id,
+        reservation_id=reservation_id,
+        reason=reason,
+        actor=actor,
+        details=details,
+    )
+
+
+def _properties(text: str) -> dict[str, str]:
+    return {} if text == "{}" else json.loads(text)
+
+
+def saved_columns(changes: Iterable[Change]) -> Columns:
+    """What `save_chats` writes: the last state of each chat that was changed."""
+    chats = list({change.chat.id: change.chat for change in changes}.values())
+    columns = _plain(_SAVED, chats) | _texts(chats)
+    columns["close_reason"] = _values(chat.close_reason for chat in chats)
+    return columns
+
+
+def added_columns(changes: Sequence[Change]) -> Columns:
+    """What `add_chats` writes: new chats, in the order in which they came."""
+    chats = [change.chat for change in changes]
+    columns = _plain(_ADDED, chats) | _texts(chats) | _told(changes)
+    columns["properties"] = array(as_json(chat.properties) for chat in chats)
+    return columns
+
+
+def told_columns(changes: Sequence[Change]) -> Columns:
+    """What `tell_changes` writes of chats that are not new."""
+    names = ("room_id", "version", "agent_id", "reservation_id")
+    columns = _plain(names, [change.chat for change in changes]) | _told(changes)
+    columns["chat_id"] = array(change.chat.id for change in changes)
+    columns["before"] = _values(change.before for change in changes)
+    columns["after"] = _values(change.chat.state for change in changes)
+    return columns
+
+
+def room_columns(rooms: Sequence[Room]) -> Columns:
+    """What `save_rooms` writes."""
+    names = ("room_id", "closed_service_id", "closed_at", "closed_by_id", "last_assigned_at")
+    return _plain(names, rooms)
+
+
+def as_json(named: Mapping[str, Any]) -> str:
+    """Details and properties as the text of a JSON object."""
+    return json.dumps(dict(named), default=str) if named else "{}"
+
+
+def _plain(names: Iterable[str], values: Sequence[Any]) -> Columns:
+    return {name: array(map(attrgetter(name), values)) for name in names}
+
+
+def _texts(chats: Sequence[Chat]) -> Columns:
+    return {
+        "state": _values(chat.state for chat in chats),
+        "needs": array(chat.needs.key for chat in chats),
+        "doubt": _values(chat.doubt for chat in chats),
+    }
+
+
+def _told(changes: Sequence[Change]) -> Columns:
+    return {
+        "move": _values(change.move for change in changes),
+        "reason": array(str(change.reason) for change in changes),
+        "actor": array(change.actor for change in changes),
+        "details": array(as_json(change.details) for change in changes),
+    }
+
+
+def _values(named: Iterable[StrEnum | None]) -> str:
+    return array(None if each is None else each.value for each in named)

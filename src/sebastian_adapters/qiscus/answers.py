@@ -1,0 +1,156 @@
+"""What an HTTP answer means before anybody reads what it is about: usable, refused, unavailable."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from attrs import frozen
+
+from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
+
+RETRY_AFTER_LIMIT_SECONDS = 120.0
+REFUSAL_TEXT_LIMIT = 200
+HIDDEN = "***"
+
+_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+_TELLING_KEYS = ("message", "messages", "error", "detail", "title")
+_SECRET_KEY = re.compile(r"token|secret|password|key|auth|credential", re.IGNORECASE)
+
+Answer = dict[str, Any]
+"""A decoded JSON object."""
+
+
+@frozen
+class Answered:
+    """A complete HTTP answer, whatever its status."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def about_credentials(self) -> bool:
+        return self.status in (401, 403)
+
+
+def unreadable(what: str, status: int | None = None) -> PlatformUnavailable:
+    """The error for a 2xx that is not what was asked for; it leaves open what was applied."""
+    return PlatformUnavailable(Fault.UNREADABLE, what, status=status)
+
+
+def parse_object(answered: Answered) -> Answer:
+    """The JSON object in the body; raises PlatformUnavailable (unreadable) if it holds none."""
+    try:
+        parsed = json.loads(answered.body)
+    except (ValueError, RecursionError) as error:
+        raise unreadable("the answer is not JSON", answered.status) from error
+    if not isinstance(parsed, dict):
+        raise unreadable("the answer is not a JSON object", answered.status)
+    return parsed
+
+
+def check_status(answered: Answered, *, now: datetime, secrets: Iterable[str]) -> None:
+    """Pass a 2xx; raise what any other status means. `now` is what a dated Retry-After counts from.
+
+    The text of a refusal is short and holds none of the secrets and no e-mail address.
+    """
+    status = answered.status
+    if 200 <= status < 300:
+        return
+    if status == 429:
+        wait = retry_after_seconds(answered.headers, now)
+        raise PlatformUnavailable(
+            Fault.THROTTLED, "too many requests", status=status, retry_after_seconds=wait
+        )
+    if status >= 500:
+        raise PlatformUnavailable(Fault.SERVER_ERROR, f"status {status}", status=status)
+    if status < 400:
+        raise unreadable(f"it redirects ({status}); is the base URL right?", status)
+    raise PlatformRefused(status, refusal_text(answered.body, secrets))
+
+
+def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
+    """How long a 429 asks to wait, from 0 to 120 seconds; None if it does not say.
+
+    A date counts from the answer's own Date, so that no clock of ours decides.
+    """
+    asked = headers.get("retry-after", "").strip()
+    if not asked:
+        return None
+    seconds = _seconds(asked)
+    if seconds is None:
+        until = _http_date(asked)
+        if until is None:
+            return None
+        seconds = (until - (_http_date(headers.get("date", "")) or now)).total_seconds()
+    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
+
+
+def refusal_text(body: bytes, secrets: Iterable[str]) -> str:
+    """What a refusal says in `errors`: text, an object or a list; empty if it says nothing."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(parsed, dict):
+        return ""
+    said = "; ".join(_texts(parsed.get("errors"))) or "; ".join(_told(parsed))
+    return shortened(said, secrets)
+
+
+def shortened(text: str, secrets: Iterable[str]) -> str:
+    """The text on one line, at most 200 characters, without the secrets and e-mail addresses."""
+    for secret in secrets:
+        for spelling in {secret, quote(secret, safe=""), quote(secret)} - {""}:
+            text = text.replace(spelling, HIDDEN)
+    text = _EMAIL.sub(HIDDEN, text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= REFUSAL_TEXT_LIMIT else text[: REFUSAL_TEXT_LIMIT - 1] + "…"
+
+
+def _told(said: Answer) -> Iterator[str]:
+    for key in _TELLING_KEYS:
+        yield from _texts(said.get(key))
+
+
+def _texts(said: object, depth: int = 0) -> Iterator[str]:
+    if isinstance(said, str):
+        yield said
+    elif isinstance(said, list) and depth < 4:
+        for each in said:
+            yield from _texts(each, depth + 1)
+    elif isinstance(said, dict) and depth < 4:
+        yield from _texts_by_key(said, depth + 1)
+
+
+def _texts_by_key(said: Answer, depth: int) -> Iterator[str]:
+    if any(key in said for key in _TELLING_KEYS):
+        yield from _told(said)
+        return
+    for key, value in said.items():
+        if not _SECRET_KEY.search(key):
+            yield from (f"{key}: {text}" for text in _texts(value, depth))
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(seconds) else seconds
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,72 @@
+"""Following a list from page to page, whichever way the platform pages it (contract 11, row 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from sebastian_adapters.qiscus.answers import unreadable
+from sebastian_adapters.qiscus.wire import Page
+
+PAGES_LIMIT = 5_000
+"""A list that goes on beyond this is taken for one that never ends."""
+
+T = TypeVar("T")
+
+
+@frozen
+class Position:
+    """Where a page begins: behind a cursor, else at the start of a numbered page."""
+
+    number: int = 1
+    cursor: str | None = None
+
+
+AskPage = Callable[[Position], Awaitable[Page[T]]]
+
+
+async def all_pages(ask: AskPage[T], page_size: int, *, numbered: bool) -> tuple[T, ...]:
+    """Everything that the list holds, each id once; raises as soon as one page cannot be had.
+
+    Follows a cursor where there is one, else asks for the next number where the list is `numbered`;
+    ends where the platform says so, or with a page that holds nothing new.
+    """
+    listing: Listing[T] = Listing(page_size=page_size, numbered=numbered)
+    position: Position | None = Position()
+    for _ in range(PAGES_LIMIT):
+        if position is None:
+            return listing.wanted
+        position = listing.take(await ask(position), position)
+    raise unreadable(f"the list does not end within {PAGES_LIMIT} pages")
+
+
+@define
+class Listing(Generic[T]):
+    """What the pages up to now have shown."""
+
+    page_size: int
+    numbered: bool
+    found: dict[str, T | None] = field(factory=dict)
+
+    @property
+    def wanted(self) -> tuple[T, ...]:
+        return tuple(item for item in self.found.values() if item is not None)
+
+    def take(self, page: Page[T], position: Position) -> Position | None:
+        """Keep what the page shows and tell where the next one begins; None after the last."""
+        known = len(self.found)
+        self.found.update(page.items)
+        if len(self.found) == known:
+            return None
+        if page.cursor:
+            return Position(cursor=page.cursor)
+        if position.cursor or not self.numbered or self._is_last(page):
+            return None
+        return Position(number=position.number + 1)
+
+    def _is_last(self, page: Page[T]) -> bool:
+        if page.total is not None:
+            return len(self.found) >= page.total
+        return page.size is not None and page.rows < min(page.size, self.page_size)

@@ -1,0 +1,26 @@
+"""Building Redis clients that give up in time."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+CONNECT_TIMEOUT_SECONDS = 1.0
+READ_TIMEOUT_SECONDS = 1.5
+
+
+def redis_client(url: str) -> Redis:
+    """A client that connects when it is first used; what the URL says of timeouts comes first.
+
+    A broken connection is opened again once, without a pause: that heals a restart of Redis.
+    Silence is not asked again. The Retry must be the asyncio one: the other silently switches
+    retries off.
+    """
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=READ_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    )

@@ -1,0 +1,14 @@
+"""Where our keys in Redis are: the only place that spells them."""
+
+from __future__ import annotations
+
+PREFIX = "sebastian:"
+"""What every key begins with, unless the deployment says otherwise."""
+
+
+def roster_key(prefix: str = PREFIX) -> str:
+    """A hash: the last listing, what was seen of single agents since, and a token for each.
+
+    The number is the layout's: processes that know another one keep a roster of their own.
+    """
+    return f"{prefix}roster:1"

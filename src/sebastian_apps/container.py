@@ -1,0 +1,303 @@
+"""Where everything is wired: the only file that knows the container.
+
+Pools and clients are built closed and opened by whoever runs them, so the graph stays synchronous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from attrs import evolve
+from dependency_injector import containers, providers
+from sebastian_adapters.postgres.clock import PostgresClock
+
+from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
+from sebastian_adapters.memory.agent_store import InMemoryAgentStore
+from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_adapters.postgres.job_queue import PostgresJobQueue
+from sebastian_adapters.postgres.migrate import check_schema
+from sebastian_adapters.postgres.pools import Pool, webhook_pool, worker_pool
+from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
+from sebastian_adapters.redis.agent_store import RedisAgentStore
+from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.webhook.addresses import webhook_urls
+from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.worker.parts import Intervals, WorkerParts
+from sebastian_core.domain.agent import CapacityRules
+from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.readings import Registration
+from sebastian_core.domain.rules import Rules
+from sebastian_core.ports.clock import Clock
+from sebastian_core.usecases.admit_chat import AdmitChat
+from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.platform_gate import PlatformGate
+from sebastian_core.usecases.reconcile import Reconcile
+from sebastian_core.usecases.refresh_agents import RefreshAgents
+from sebastian_core.usecases.resolve_chat import ResolveChat
+from sebastian_core.usecases.settle_chat import SettleChat
+
+Step = Callable[[], Awaitable[None]]
+
+log = structlog.stdlib.get_logger("sebastian")
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        settle=settings.qiscus.settle,
+        reservation=settings.assign.reservation,
+        call=settings.assign.timeout,
+        alert_refusals=settings.assign.alert_refusals,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    qiscus = settings.qiscus
+    return Limits(rate=qiscus.rate_limit, burst=qiscus.burst, in_flight=qiscus.in_flight)
+
+
+def _dispatch_rules(settings: Settings, rules: Rules) -> DispatchRules:
+    return DispatchRules(
+        capacities=CapacityRules(
+            default=settings.webhook.max_current_customer, per_agent=settings.agents.capacity
+        ),
+        rules=rules,
+        match_channels=settings.assign.match_channels,
+        presence_max_age=settings.presence.max_age,
+    )
+
+
+def _client(settings: Settings, clock: Clock) -> HttpxQiscusClient:
+    qiscus = settings.qiscus
+    return HttpxQiscusClient(
+        base_url=qiscus.base_url,
+        app_id=qiscus.app_id or "",
+        secret_key=_text(qiscus.secret_key),
+        clock=clock,
+        email=qiscus.email,
+        password=_text(qiscus.password) or None,
+        timeout=min(qiscus.timeout, settings.assign.timeout),
+        in_flight=qiscus.in_flight,
+    )
+
+
+def _agent_store(settings: Settings) -> RedisAgentStore:
+    return RedisAgentStore(_text(settings.redis.url))
+
+
+def _job_queue(settings: Settings) -> DramatiqJobQueue | PostgresJobQueue:
+    if settings.queue.doorbell == "postgres":
+        return PostgresJobQueue(_text(settings.db.connection_string))
+    return DramatiqJobQueue(_text(settings.broker_url))
+
+
+def _pool(settings: Settings, make: Callable[[str], Pool]) -> Pool:
+    return make(_text(settings.db.connection_string))
+
+
+def _text(secret: Secret | None) -> str:
+    return secret.reveal() if secret is not None else ""
+
+
+def _ended_listeners() -> list[Callable[[Ended], None]]:
+    return []
+
+
+def _tell(listeners: Sequence[Callable[[Ended], None]]) -> Callable[[Ended], None]:
+    def tell(ended: Ended) -> None:
+        for listener in listeners:
+            listener(ended)
+
+    return tell
+
+
+def _plan_refused(error: Exception) -> None:
+    log.error("the policy's plan cannot be used; the shipped policy serves", error=str(error))
+
+
+class Container(containers.DeclarativeContainer):
+    """The graph of one process, on the real stores."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    make_pool = providers.Object(worker_pool)
+
+    rules = providers.Singleton(_rules, settings)
+    pool = providers.Singleton(_pool, settings, make_pool)
+    clock = providers.Singleton(PostgresClock, pool)
+    room_repo = providers.Singleton(PostgresRoomRepo, pool)
+    agent_store = providers.Singleton(_agent_store, settings)
+    job_queue = providers.Singleton(_job_queue, settings)
+
+    client = providers.Singleton(_client, settings, clock)
+    roster = providers.Singleton(KnownRoster, agent_store)
+    gate = providers.Singleton(PlatformGate, client, clock, providers.Callable(_limits, settings))
+
+    admit_chat = providers.Singleton(AdmitChat, room_repo, job_queue, rules)
+    resolve_chat = providers.Singleton(ResolveChat, room_repo, job_queue, rules)
+    assign_chat = providers.Singleton(
+        AssignChat,
+        room_repo,
+        roster,
+        client,
+        gate,
+        clock,
+        rules,
+        verify=settings.provided.assign.verify,
+    )
+    ended = providers.Singleton(_ended_listeners)
+    dispatch = providers.Singleton(
+        Dispatch,
+        room_repo,
+        roster,
+        assign_chat,
+        gate,
+        clock,
+        providers.Callable(_dispatch_rules, settings, rules),
+        on_ended=providers.Callable(_tell, ended),
+        on_plan_refused=providers.Object(_plan_refused),
+    )
+    settle_chat = providers.Singleton(SettleChat, room_repo, client, gate, job_queue, rules)
+    refresh_agents = providers.Singleton(
+        RefreshAgents, room_repo, roster, client, gate, job_queue, clock, rules
+    )
+    reconcile = providers.Singleton(
+        Reconcile,
+        room_repo,
+        client,
+        gate,
+        job_queue,
+        settle_chat,
+        rules,
+        max_age=settings.provided.reconcile.max_age,
+    )
+
+
+class MemoryStores(containers.DeclarativeContainer):
+    """The stores in memory: what the services of one process share."""
+
+    clock = providers.Singleton(InMemoryClock)
+    room_repo = providers.Singleton(InMemoryRoomRepo, clock)
+    agent_store = providers.Singleton(InMemoryAgentStore)
+    job_queue = providers.Singleton(InMemoryJobQueue)
+
+
+def in_memory() -> MemoryStores:
+    """Stores in memory, to be handed to the services that are to share them."""
+    return MemoryStores()
+
+
+def build_webhook(settings: Settings, stores: MemoryStores | None = None) -> WebhookParts:
+    """The webhook service's parts; nothing is opened yet."""
+    container = _container(settings, webhook_pool, stores)
+    client = container.client()
+    is_real = stores is None
+
+    async def open_all() -> None:
+        if is_real:
+            await container.pool().open()
+            await container.job_queue().open()
+        await client.open()
+
+    async def close_all() -> None:
+        await client.aclose()
+        if is_real:
+            await container.job_queue().aclose()
+            await container.agent_store().aclose()
+            await container.pool().close()
+
+    return WebhookParts(
+        settings=settings,
+        admit_chat=container.admit_chat(),
+        resolve_chat=container.resolve_chat(),
+        room_repo=container.room_repo(),
+        roster=container.roster(),
+        register_webhooks=client.register_webhooks if settings.qiscus.app_id else None,
+        checks={"database": container.room_repo().staffing} if is_real else {},
+        open=open_all,
+        close=close_all,
+    )
+
+
+def build_worker(
+    settings: Settings, *, threads: int = 1, stores: MemoryStores | None = None
+) -> WorkerParts:
+    """A worker's parts; nothing is opened yet."""
+    container = _container(settings, worker_pool, stores)
+    client = container.client()
+    is_real = stores is None
+
+    async def open_all() -> None:
+        if is_real:
+            pool = container.pool()
+            await pool.open()
+            await pool.check()
+            await pool.run(check_schema)
+            await container.clock().sync()
+            await container.job_queue().open()
+            await container.job_queue().listen()
+        await client.open()
+
+    async def close_all() -> None:
+        await client.aclose()
+        if is_real:
+            await container.job_queue().aclose()
+            await container.agent_store().aclose()
+            await container.pool().close()
+
+    async def sync_clock() -> None:
+        if is_real:
+            await container.clock().sync()
+
+    return WorkerParts(
+        room_repo=container.room_repo(),
+        job_queue=container.job_queue(),
+        clock=container.clock(),
+        roster=container.roster(),
+        gate=container.gate(),
+        dispatch=container.dispatch(),
+        settle_chat=container.settle_chat(),
+        refresh_agents=container.refresh_agents(),
+        reconcile=container.reconcile(),
+        open=open_all,
+        close=close_all,
+        sync_clock=sync_clock,
+        ended=container.ended(),
+        intervals=evolve(
+            Intervals(),
+            refresh=settings.presence.interval,
+            reconcile=settings.reconcile.interval,
+        ),
+        history_keep=settings.history.keep,
+        roster_max_age=settings.presence.max_age,
+    )
+
+
+async def register_webhooks(settings: Settings) -> list[Registration]:
+    """Register both webhook URLs of this deployment at Qiscus."""
+    client = _client(settings, InMemoryClock())
+    await client.open()
+    try:
+        return await client.register_webhooks(*webhook_urls(settings))
+    finally:
+        await client.aclose()
+
+
+def _container(
+    settings: Settings, make_pool: Callable[[str], Pool], stores: MemoryStores | None
+) -> Container:
+    container = Container(
+        settings=providers.Object(settings), make_pool=providers.Object(make_pool)
+    )
+    if stores is not None:
+        container.override_providers(
+            clock=stores.clock,
+            room_repo=stores.room_repo,
+            agent_store=stores.agent_store,
+            job_queue=stores.job_queue,
+        )
+    return container

@@ -1,0 +1,198 @@
+"""The floor of `sebastian dev`: what is started, in which order, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from sebastian_adapters.postgres.migrate import migrate
+from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
+from sebastian_apps.dev.options import DevOptions
+from sebastian_apps.dev.restore import restore
+from sebastian_apps.dev.screen import Screen, slots_of
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from sebastian_apps.fake_qiscus.config import FakeConfig
+from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
+from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.webhook.app import create_app
+from sebastian_apps.worker.parts import WorkerParts
+from sebastian_apps.worker.worker import Worker
+from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
+from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.ids import AgentId
+
+LOOK_SECONDS = 0.3
+ROWS_AT_ONCE = 500
+
+
+async def run(options: DevOptions) -> None:
+    """Run until SIGINT or SIGTERM, or for as long as was asked."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+    )
+    screen = Screen()
+    stopping = _stop_on_signals()
+    async with AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(serve(FakeConfig(agents=options.agents)))
+        stores = in_memory() if options.memory else None
+        environ = {} if stores else await _start_servers(options, stack, screen)
+        settings = _settings(options, fake, environ)
+        port = await stack.enter_async_context(_webhook(settings, stores, options.port))
+        worker = build_worker(settings, stores=stores)
+        await stack.enter_async_context(_worker(worker))
+        await restore(fake, worker.room_repo, options)
+        fake.send_webhooks_to(f"http://127.0.0.1:{port}")
+        fake.start_floor(options.floor)
+        screen.say(f"webhooks and /agents: http://127.0.0.1:{port}   stand-in Qiscus: {fake.url}")
+        screen.say("stop with Ctrl-C\n")
+        with screen.shown:
+            await _watch(screen, worker, settings, stopping, options.run_seconds)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _start_servers(
+    options: DevOptions, stack: AsyncExitStack, screen: Screen
+) -> dict[str, str]:
+    directory = options.data or Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="sebastian-"))
+    )
+    postgres = EmbeddedPostgres(directory=directory / "postgres")
+    valkey = EmbeddedValkey(directory=directory / "valkey")
+    for name, server in (("PostgreSQL", postgres), ("Valkey", valkey)):
+        screen.say(f"starting {name} …")
+        await stack.enter_async_context(_running(server))
+    await migrate(postgres.url)
+    return {"QT_DB_CONNECTION_STRING": postgres.url, "QT_REDIS_URL": valkey.url}
+
+
+@asynccontextmanager
+async def _running(server: EmbeddedServer) -> AsyncIterator[None]:
+    await asyncio.to_thread(server.start)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _settings(options: DevOptions, fake: FakeQiscus, environ: dict[str, str]) -> Settings:
+    account = fake.config.account
+    return load_settings(
+        None,
+        {
+            "QT_LISTEN_PORT": str(options.port or 3000),
+            "QT_QISCUS_BASE_URL": fake.url,
+            "QT_QISCUS_APP_ID": account.app_code,
+            "QT_QISCUS_SECRET_KEY": account.secret_key,
+            "QT_QISCUS_RATE_LIMIT": "500",
+            "QT_QISCUS_BURST": "500",
+            "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(options.capacity),
+            "QT_PRESENCE_INTERVAL": "3s",
+            "QT_RECONCILE_INTERVAL": "15s",
+            "QT_LOG_LEVEL": "error",
+            **environ,
+        },
+    )
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves the signals to the command."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _webhook(
+    settings: Settings, stores: MemoryStores | None, port: int
+) -> AsyncIterator[int]:
+    app = create_app(build_webhook(settings, stores))
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _QuietServer(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        if serving.done():
+            serving.result()
+            raise SystemExit(f"port {port} cannot be listened on; try --port 0")
+        await asyncio.sleep(0.02)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def _worker(parts: WorkerParts) -> AsyncIterator[Worker]:
+    worker = Worker(parts, "dev")
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await running
+
+
+async def _watch(
+    screen: Screen,
+    worker: WorkerParts,
+    settings: Settings,
+    stopping: asyncio.Event,
+    run_seconds: float | None,
+) -> None:
+    """Print what happens until it is time to stop."""
+    capacities = CapacityRules(
+        default=settings.webhook.max_current_customer, per_agent=settings.agents.capacity
+    )
+    with suppress(TimeoutError):
+        async with asyncio.timeout(run_seconds):
+            while not stopping.is_set():
+                await _quietly(lambda: _look(screen, worker, capacities))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
+
+
+async def _quietly(step: Callable[[], Awaitable[None]]) -> None:
+    with suppress(StoreUnavailable):
+        await step()
+
+
+async def _look(screen: Screen, worker: WorkerParts, capacities: CapacityRules) -> None:
+    roster = await worker.roster.roster()
+    screen.take(await worker.room_repo.decisions(ROWS_AT_ONCE), roster)
+    summary = await worker.room_repo.summary(alert_refusals=5)
+    staffing = await worker.room_repo.staffing()
+    screen.summarise(
+        summary, slots_of(roster, staffing.loads, _capacities(roster, staffing, capacities))
+    )
+
+
+def _capacities(
+    roster: Roster | None, staffing: Staffing, rules: CapacityRules
+) -> dict[AgentId, int]:
+    return {
+        agent_id: rules.of(agent_id, staffing.settings.get(agent_id, AgentSetting()), staffing)
+        for agent_id in (roster.agents if roster else ())
+    }

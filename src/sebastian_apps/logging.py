@@ -1,0 +1,237 @@
+"""Structured logs: one line per event, with the ids of what it is about and without secrets.
+
+`configure_logging` is called once, by an entry point. Everybody else asks structlog or the standard
+library for a logger; both end in the same lines.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import PurePath
+from typing import Final, TextIO
+from urllib.parse import quote, quote_plus
+from uuid import UUID
+
+import structlog
+from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from sebastian_apps.settings import Log, Secret, Settings
+
+MASK: Final = "***"
+SHORTEST_HIDDEN: Final = 4
+"""Secrets shorter than this are not searched for in texts: they would blot out half of them."""
+
+_SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "password",
+        "secret",
+        "secret_key",
+        "sdk_key",
+        "set_cookie",
+        "token",
+    }
+)
+_SECRET_ENDINGS = ("_token", "_password", "_secret", "_secret_key", "_authorization")
+_TOO_DEEP = 8
+_CHATTY = ("httpcore", "httpx", "asyncio")
+_SERVERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "litestar", "dramatiq")
+
+
+def configure_logging(
+    settings: Settings, *, process: str = "", stream: TextIO | None = None
+) -> None:
+    """Send every log line of this process to a stream (stderr by default), readable and redacted.
+
+    `process` ("webhook", "worker") stands in every line. May be called again; the last call counts
+    for loggers that have not been used yet.
+    """
+    stream = stream or sys.stderr
+    redact = Redactor.for_settings(settings)
+    level = logging.getLevelNamesMapping()[settings.log.level.upper()]
+    shared = _shared_processors(process)
+    ending: list[Processor] = [redact, _renderer(settings.log, stream)]
+    structlog.configure(
+        processors=[*shared, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    _route_standard_library(level, stream, shared, ending)
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """A logger whose lines carry this name."""
+    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    return logger
+
+
+@contextmanager
+def log_context(
+    *,
+    chat: int | None = None,
+    room: str | None = None,
+    reservation: int | None = None,
+    trace: str | None = None,
+) -> Iterator[None]:
+    """Put ids into every line of the block, also in what it awaits and in tasks that it starts."""
+    ids = {"chat": chat, "room": room, "reservation": reservation, "trace": trace}
+    with bound_contextvars(**{name: value for name, value in ids.items() if value is not None}):
+        yield
+
+
+def new_trace() -> str:
+    """A fresh trace id: 32 hexadecimal digits, as W3C's traceparent has them."""
+    return secrets.token_hex(16)
+
+
+def current_trace() -> str | None:
+    """The trace id of what is being done right now, if there is one."""
+    trace = get_contextvars().get("trace")
+    return trace if isinstance(trace, str) else None
+
+
+class Redactor:
+    """A structlog processor that leaves no known secret in an event, however deep.
+
+    Values under names like `token`, `password` or `Authorization` are masked whatever they are;
+    the given texts (also percent-encoded or escaped) are masked wherever they occur.
+    """
+
+    def __init__(self, hidden: Iterable[str]) -> None:
+        forms = {form for text in hidden if len(text) >= SHORTEST_HIDDEN for form in _forms(text)}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._hidden = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    @classmethod
+    def for_settings(cls, settings: Settings) -> Redactor:
+        """A redactor that knows every secret of the settings."""
+        return cls(part for secret in settings.secrets() for part in secret.hidden_parts())
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """The event with every secret masked, and only plain values in it."""
+        return {self.text(str(name)): self._value(str(name), event[name], 0) for name in event}
+
+    def text(self, text: str) -> str:
+        """A text with every known secret masked, and fit to be written as UTF-8."""
+        if not text.isascii():
+            text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return self._hidden.sub(MASK, text) if self._hidden else text
+
+    def _value(self, name: str, value: object, depth: int) -> object:
+        if value is not None and _is_secret_name(name):
+            return MASK
+        return self._plain(value, depth)
+
+    def _plain(self, value: object, depth: int) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping | list | tuple | set | frozenset) and depth < _TOO_DEEP:
+            return self._collection(value, depth + 1)
+        return self.text(_as_text(value))
+
+    def _collection(
+        self, value: Mapping[object, object] | Iterable[object], depth: int
+    ) -> dict[str, object] | list[object]:
+        if isinstance(value, Mapping):
+            named = ((str(name), inner) for name, inner in value.items())
+            return {self.text(name): self._value(name, inner, depth) for name, inner in named}
+        return [self._plain(inner, depth) for inner in value]
+
+
+def _forms(text: str) -> set[str]:
+    """The ways in which a text appears in URLs, in JSON and in a repr."""
+    escaped = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+    return {text, quote(text, safe=""), quote(text), quote_plus(text), repr(text)[1:-1], *escaped}
+
+
+def _is_secret_name(name: str) -> bool:
+    word = name.lower().replace("-", "_")
+    return word in _SECRET_NAMES or word.endswith(_SECRET_ENDINGS)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID | PurePath | Secret | BaseException):
+        return str(value)
+    return repr(value)
+
+
+def _shared_processors(process: str) -> list[Processor]:
+    return [
+        merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_process(process),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _name_process(process: str) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    def add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if process:
+            event["process"] = process
+        return event
+
+    return add_process
+
+
+def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Uvicorn says everything twice, the second time in colours."""
+    event.pop("color_message", None)
+    return event
+
+
+def _renderer(log: Log, stream: TextIO) -> Processor:
+    wants_console = log.format == "console" or (log.format == "auto" and stream.isatty())
+    if not wants_console:
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+def _route_standard_library(
+    level: int, stream: TextIO, shared: list[Processor], ending: list[Processor]
+) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(shared, ending))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in _SERVERS:
+        theirs = logging.getLogger(name)
+        theirs.handlers[:] = []
+        theirs.propagate = True
+
+
+def _formatter(
+    shared: list[Processor], ending: list[Processor]
+) -> structlog.stdlib.ProcessorFormatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            _drop_colours,
+            *shared,
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+    )

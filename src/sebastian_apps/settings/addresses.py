@@ -1,0 +1,99 @@
+"""Where things are: public URLs, the database, Redis and the broker."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from sebastian_apps.settings.kinds import ScalarKind, Schema
+from sebastian_apps.settings.secret import ConnectionUrl
+
+_KNOWN_SCHEMES = frozenset(
+    {"amqp", "amqps", "file", "http", "https", "mysql", "postgres", "postgresql", "redis", "rediss"}
+)
+_BARE_REDIS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z][\w.-]*|\d+(?:\.\d+){3})?(?::\d+)?")
+_CONNINFO = re.compile(r"\w+\s*=\s*\S.*", re.DOTALL)
+
+
+class PublicUrl(ScalarKind[str]):
+    """A URL to build others on, without a slash at its end; without a scheme, http is meant."""
+
+    @property
+    def expected(self) -> str:
+        """What may stand in it."""
+        return "an http or https URL without user, query or fragment"
+
+    def parse(self, text: str) -> str:
+        """The URL with its scheme; raises ValueError."""
+        url = text if "://" in text else f"http://{text}"
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("not an http URL")
+        if "@" in parts.netloc or parts.query or parts.fragment or not re.fullmatch("[!-~]+", url):
+            raise ValueError("more than a URL to build on")
+        return url.rstrip("/")
+
+    def found(self, text: str) -> str:
+        """The text, unless a password or a token may be in it."""
+        if "@" in text or "?" in text:
+            return "more than that (not shown: it may hold a secret)"
+        return super().found(text)
+
+    def schema(self) -> Schema:
+        """A string."""
+        return {"type": "string"}
+
+
+@frozen(eq=False, repr=False)
+class ServerUrl(ScalarKind[ConnectionUrl]):
+    """A URL of one of a few schemes, perhaps with a password, and so never repeated."""
+
+    secret: ClassVar[bool] = True
+
+    schemes: tuple[str, ...]
+    expected: str = field(kw_only=True)
+
+    def parse(self, text: str) -> ConnectionUrl:
+        """The URL; raises ValueError."""
+        parts = urlsplit(text)
+        if parts.scheme not in self.schemes or "://" not in text or parts.port == 0:
+            raise ValueError("another scheme")
+        return ConnectionUrl(text)
+
+    def found(self, text: str) -> str:
+        """The scheme, if it is a usual one, and nothing else."""
+        scheme = text.strip().partition("://")[0].lower()
+        if scheme in self.schemes:
+            return f"a {scheme}:// URL that cannot be read"
+        if scheme in _KNOWN_SCHEMES:
+            return f"a {scheme}:// URL"
+        return "something else (not shown: it may hold a password)"
+
+    def schema(self) -> Schema:
+        """A string that editors need not show."""
+        return {"type": "string", "writeOnly": True}
+
+
+class DatabaseUrl(ServerUrl):
+    """A PostgreSQL URL, or the `key=value` words that libpq takes as well."""
+
+    def parse(self, text: str) -> ConnectionUrl:
+        """The URL or the words; raises ValueError."""
+        if "://" not in text and _CONNINFO.fullmatch(text):
+            return ConnectionUrl(text)
+        return ServerUrl.parse(self, text)
+
+
+class RedisUrl(ServerUrl):
+    """A Redis URL, or `host:port` alone as the original took it."""
+
+    def parse(self, text: str) -> ConnectionUrl:
+        """The URL, completed where only host and port were given; raises ValueError."""
+        bare = _BARE_REDIS.fullmatch(text)
+        if not bare or not text:
+            return ServerUrl.parse(self, text)
+        url = f"redis://{text}" if bare["host"] else f"redis://localhost{text}"
+        return ServerUrl.parse(self, url)

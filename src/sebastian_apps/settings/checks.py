@@ -1,0 +1,124 @@
+"""What single values cannot tell: values that must fit each other, and what a process needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Literal
+
+from attrs import frozen
+
+from sebastian_apps.settings.durations import format_duration
+from sebastian_apps.settings.model import Settings, all_keys
+from sebastian_apps.settings.options import Key
+from sebastian_apps.settings.problems import Problem, SettingsError
+
+Need = Literal["db", "redis", "qiscus", "set-webhook", "exposure"]
+"""What a process cannot do without; `exposure`: webhooks that nobody else can forge."""
+
+Role = Literal["webhook", "worker", "set-webhook", "migrate"]
+
+ROLES: dict[Role, frozenset[Need]] = {
+    "webhook": frozenset({"db", "redis", "exposure"}),
+    "worker": frozenset({"db", "redis", "qiscus"}),
+    "set-webhook": frozenset({"qiscus", "set-webhook"}),
+    "migrate": frozenset({"db"}),
+}
+"""What each process needs."""
+
+
+@frozen(eq=False)
+class _Order:
+    """Two durations of which one must not exceed the other."""
+
+    smaller: str
+    greater: str
+    strictly: bool
+
+
+_ORDERS = (
+    _Order("presence.interval", "presence.max_age", strictly=False),
+    _Order("assign.timeout", "assign.reservation", strictly=True),
+    _Order("reconcile.interval", "reconcile.max_age", strictly=False),
+)
+
+
+def require(settings: Settings, needs: Collection[Need]) -> None:
+    """Make sure that everything is there that a process needs; raises SettingsError."""
+    _raise_any(missing(settings, needs))
+
+
+def check_webhook_exposure(settings: Settings) -> None:
+    """Make sure that strangers cannot forge webhooks; raises SettingsError.
+
+    A service that others can reach needs `webhook.token`, or a clear word (`webhook.insecure`).
+    """
+    _raise_any(exposure(settings))
+
+
+def missing(settings: Settings, needs: Collection[Need]) -> Iterator[Problem]:
+    """Everything that these needs want and that is not there."""
+    for key in all_keys():
+        if key.option.need in needs and settings.value_of(key.path) is None:
+            yield _missing(settings, key)
+    if "exposure" in needs:
+        yield from exposure(settings)
+
+
+def exposure(settings: Settings) -> Iterator[Problem]:
+    """The problem of a webhook service that anybody can talk to, if it is one."""
+    guarded = settings.webhook.token or settings.webhook.insecure
+    if guarded or settings.listens_on_loopback:
+        return
+    message = (
+        f"{settings.listen.host} can be reached from elsewhere, and without webhook.token anybody "
+        "could forge a webhook; set webhook.token to a long random text, or webhook.insecure to "
+        "true where something else keeps strangers out"
+    )
+    yield Problem(settings.place_of("listen.host"), "listen.host", message)
+
+
+def contradictions(settings: Settings, unread: Collection[str] = ()) -> Iterator[Problem]:
+    """Values that do not fit each other; those of keys that could not be read are passed over."""
+    for order in _ORDERS:
+        if order.smaller in unread or order.greater in unread:
+            continue
+        if not _holds(settings, order):
+            yield _contradiction(settings, order)
+
+
+def _holds(settings: Settings, order: _Order) -> bool:
+    smaller, greater = _span(settings, order.smaller), _span(settings, order.greater)
+    return smaller < greater or (smaller == greater and not order.strictly)
+
+
+def _contradiction(settings: Settings, order: _Order) -> Problem:
+    if order.greater in settings.places:
+        words = "more than" if order.strictly else "at least"
+        return _unfit(settings, order.greater, words, order.smaller)
+    words = "less than" if order.strictly else "at most"
+    return _unfit(settings, order.smaller, words, order.greater)
+
+
+def _unfit(settings: Settings, path: str, words: str, other: str) -> Problem:
+    default = "" if other in settings.places else ", its default"
+    limit = f"{other} ({format_duration(_span(settings, other))}{default})"
+    message = f"expected {words} {limit}, found {format_duration(_span(settings, path))}"
+    return Problem(settings.place_of(path), path, message)
+
+
+def _span(settings: Settings, path: str) -> timedelta:
+    value = settings.value_of(path)
+    assert isinstance(value, timedelta), path  # noqa: S101 - the table names only durations
+    return value
+
+
+def _missing(settings: Settings, key: Key) -> Problem:
+    variables = " or ".join((key.variables[0], *key.file_variables[:1]))
+    message = f"missing; expected {key.option.kind.expected} (or set {variables})"
+    return Problem(settings.place_of(key.path), key.path, message)
+
+
+def _raise_any(problems: Iterator[Problem]) -> None:
+    if found := list(problems):
+        raise SettingsError(found)

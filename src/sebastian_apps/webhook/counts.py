@@ -1,0 +1,28 @@
+"""What became of the webhooks, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from attrs import define, field
+
+
+@define
+class WebhookCounts:
+    """Counts webhooks by route and outcome since the process began; for one event loop."""
+
+    _counts: Counter[tuple[str, str]] = field(factory=Counter, init=False)
+
+    def count(self, webhook: str, outcome: str) -> None:
+        """One more webhook with this outcome."""
+        self._counts[webhook, outcome] += 1
+
+    def of(self, webhook: str, outcome: str) -> int:
+        """How many there were so far."""
+        return self._counts[webhook, outcome]
+
+    def rows(self) -> Iterator[tuple[str, str, int]]:
+        """Route, outcome and number, for whoever exports them."""
+        for (webhook, outcome), number in sorted(self._counts.items()):
+            yield webhook, outcome, number

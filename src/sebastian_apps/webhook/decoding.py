@@ -1,0 +1,186 @@
+"""From a webhook's bytes to an arrival or a resolution, or to the problem that it has.
+
+Tolerant (contract sections 1, 2 and 11): only the room id is required, whatever else cannot be
+used counts as absent, and what is not wanted is dropped here, tokens and names included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NoReturn
+
+from sebastian_apps.webhook.problems import FOREIGN_APP, NOT_JSON, NOT_UTF8, UNUSABLE, Problem
+from sebastian_core.domain.arrivals import Arrival, Resolution, Service
+from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId, parse_room_id
+
+ID_LIMIT = 2**63 - 1
+"""The greatest id that the database can keep; a greater one counts as absent."""
+
+SOURCE_LIMIT = 64
+PROPERTY_LIMIT = 256
+_BYTE_ORDER_MARK = "\ufeff"
+_ID_DIGITS = 19
+
+
+def decode_arrival(
+    body: bytes, *, app_id: str | None = None, kept_properties: Collection[str] = ()
+) -> Arrival:
+    """Read an allocation webhook; raises Problem with what is wrong and what would be right."""
+    sent = _read_object(body)
+    _check_app(sent, app_id)
+    return Arrival(
+        room_id=_room_id(sent, "room_id"),
+        channel_id=_channel_id(sent.get("channel")),
+        source=_text(sent.get("source"), SOURCE_LIMIT),
+        base=_base(sent.get("latest_service")),
+        properties=_properties(sent.get("extras"), kept_properties),
+    )
+
+
+def decode_resolution(body: bytes, *, app_id: str | None = None) -> Resolution:
+    """Read a mark-as-resolved webhook; raises Problem like `decode_arrival`."""
+    sent = _read_object(body)
+    _check_app(sent, app_id)
+    service = sent.get("service")
+    if not isinstance(service, dict):
+        raise Problem(UNUSABLE, f"service must be an object with a room_id, not {_named(service)}.")
+    return Resolution(
+        room_id=_room_id(service, "service.room_id"),
+        service_id=_service_id(service.get("id")),
+    )
+
+
+def _read_object(body: bytes) -> Mapping[str, Any]:
+    sent = _read_json(_read_text(body))
+    if not isinstance(sent, dict):
+        raise Problem(UNUSABLE, f"The body must be a JSON object, not {_named(sent)}.")
+    return sent
+
+
+def _read_text(body: bytes) -> str:
+    try:
+        return body.decode().removeprefix(_BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
+        detail = f"Byte {error.start} is not UTF-8; send a JSON object in UTF-8."
+        raise Problem(NOT_UTF8, detail) from error
+
+
+def _read_json(text: str) -> object:
+    if not text.strip():
+        raise Problem(NOT_JSON, "The body is empty; send a JSON object.")
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        detail = f"{error.msg} at character {error.pos}; send one JSON object."
+        raise Problem(NOT_JSON, detail) from error
+    except RecursionError as error:
+        raise Problem(NOT_JSON, "The body is nested too deeply; send a flat object.") from error
+    except ValueError as error:
+        detail = "A number is not finite or has too many digits; send numbers that JSON knows."
+        raise Problem(NOT_JSON, detail) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("the number is out of range")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float)
+
+
+def _check_app(sent: Mapping[str, Any], app_id: str | None) -> None:
+    """Whoever names an account must name ours; older bodies name none (contract section 10)."""
+    if app_id is None:
+        return
+    for key in ("app_id", "app_code"):
+        named = sent.get(key)
+        if named is not None and named != app_id:
+            detail = f"{key} is not the app id of the account that is served here."
+            raise Problem(FOREIGN_APP, detail)
+
+
+def _room_id(within: Mapping[str, Any], path: str) -> RoomId:
+    raw = within.get("room_id")
+    if raw is None:
+        raise Problem(UNUSABLE, f"{path} is missing; it must be text or a whole number.")
+    try:
+        room_id = parse_room_id(raw)
+    except InvalidInput as error:
+        raise Problem(UNUSABLE, f"{path} {error.problem}, not {_named(raw)}.") from error
+    if not room_id.isascii():
+        raise Problem(UNUSABLE, f"{path} must be ASCII: Qiscus sends digits.")
+    if isinstance(raw, int) and not 0 <= raw <= ID_LIMIT:
+        raise Problem(UNUSABLE, f"{path} must lie between 0 and {ID_LIMIT} where it is a number.")
+    return room_id
+
+
+def _channel_id(channel: object) -> ChannelId | None:
+    number = _id(channel.get("id")) if isinstance(channel, dict) else None
+    return None if number is None else ChannelId(number)
+
+
+def _service_id(raw: object) -> ServiceId | None:
+    number = _id(raw)
+    return None if number is None else ServiceId(number)
+
+
+def _base(latest_service: object) -> Service | None:
+    """The evidence of `latest_service`, where both its id and its state are to be relied on."""
+    if not isinstance(latest_service, dict):
+        return None
+    service_id = _service_id(latest_service.get("id"))
+    is_resolved = latest_service.get("is_resolved")
+    if service_id is None or not isinstance(is_resolved, bool):
+        return None
+    return Service(service_id, is_resolved)
+
+
+def _id(raw: object) -> int | None:
+    if isinstance(raw, str) and len(raw) <= _ID_DIGITS and raw.isascii() and raw.isdigit():
+        raw = int(raw)
+    if isinstance(raw, bool) or not isinstance(raw, int):
+        return None
+    return raw if 0 < raw <= ID_LIMIT else None
+
+
+def _text(raw: object, limit: int) -> str | None:
+    """Text that a store can keep: no control characters, no lone surrogates."""
+    if not isinstance(raw, str) or not 0 < len(raw) <= limit:
+        return None
+    return raw if raw.isprintable() else None
+
+
+def _properties(extras: object, kept: Collection[str]) -> Mapping[str, str]:
+    """The allow-listed user properties; `extras` is a string that holds JSON, or null."""
+    if not kept or not isinstance(extras, str):
+        return {}
+    try:
+        read = _DECODER.decode(extras)
+    except (ValueError, RecursionError):
+        return {}
+    rows = read.get("user_properties") if isinstance(read, dict) else None
+    return dict(_kept(rows, kept)) if isinstance(rows, list) else {}
+
+
+def _kept(rows: list[Any], kept: Collection[str]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+            continue
+        value = _text(row.get("value"), PROPERTY_LIMIT)
+        if value is not None and row["key"] in kept:
+            yield row["key"], value
+
+
+def _named(value: object) -> str:
+    """What kind of JSON value it is, without repeating it."""
+    kinds = {bool: "a boolean", str: "text", int: "a number", float: "a number", list: "an array"}
+    return "null" if value is None else kinds.get(type(value), "an object")

@@ -1,0 +1,54 @@
+"""What the webhook service is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from attrs import field, frozen
+from litestar.connection import ASGIConnection
+
+from sebastian_apps.settings import Settings
+from sebastian_apps.webhook.counts import WebhookCounts
+from sebastian_core.domain.readings import Registration
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.admit_chat import AdmitChat
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.resolve_chat import ResolveChat
+
+Check = Callable[[], Awaitable[object]]
+"""Returns when the thing is fine, and raises when it is not."""
+
+RegisterWebhooks = Callable[[str, str], Awaitable[list[Registration]]]
+"""QiscusClient.register_webhooks."""
+
+
+async def nothing() -> None:
+    """Open or close nothing."""
+
+
+@frozen(kw_only=True)
+class WebhookParts:
+    """Everything that the routes call; in memory or real, they cannot tell.
+
+    `checks` are what `/readyz` asks, by name. `open` is awaited before the first request and
+    `close` after the last. `register_webhooks` is None where no credentials are configured. Of a
+    customer's properties only the `kept_properties` are read.
+    """
+
+    settings: Settings
+    admit_chat: AdmitChat
+    resolve_chat: ResolveChat
+    room_repo: RoomRepo
+    roster: KnownRoster
+    register_webhooks: RegisterWebhooks | None = None
+    checks: Mapping[str, Check] = field(factory=dict)
+    open: Callable[[], Awaitable[None]] = nothing
+    close: Callable[[], Awaitable[None]] = nothing
+    counts: WebhookCounts = field(factory=WebhookCounts)
+    kept_properties: frozenset[str] = frozenset()
+
+
+def parts_of(connection: ASGIConnection) -> WebhookParts:  # type: ignore[type-arg]
+    """The parts that this app was made with."""
+    parts: WebhookParts = connection.app.state.parts
+    return parts

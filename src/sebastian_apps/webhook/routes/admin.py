@@ -1,0 +1,142 @@
+"""What only the administrator may see and do: the roster, and registering the webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from hmac import compare_digest
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+
+from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.webhook.addresses import webhook_urls
+from sebastian_apps.webhook.parts import WebhookParts, parts_of
+from sebastian_apps.webhook.problems import (
+    NOT_CONFIGURED,
+    PLATFORM_REFUSED,
+    PLATFORM_UNAVAILABLE,
+    UNAUTHORIZED,
+    Problem,
+)
+from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster, Staffing
+from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.readings import Registration
+
+DASHBOARD_NOTE = (
+    "Qiscus may ignore the allocation webhook when it is set from here. Look it up in the "
+    "dashboard (Settings > Custom Agent Allocation), and set its toggle and its URL there."
+)
+
+
+def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
+    """The administrator's routes; none without an admin token."""
+    if not settings.admin.token:
+        return []
+
+    @get("/agents", guards=[require_admin])
+    async def agents(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        parts = parts_of(request)
+        roster, staffing = await parts.roster.roster(), await parts.room_repo.staffing()
+        return floor_document(roster, staffing, _capacity_rules(parts.settings))
+
+    @post("/set-webhook", guards=[require_admin], status_code=200)
+    async def set_webhook(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        parts = parts_of(request)
+        registrations = await register(parts)
+        secrets = parts.settings.secrets()
+        rows = [_registration(each, secrets) for each in registrations]
+        return Response({"registrations": rows, "note": DASHBOARD_NOTE})
+
+    return [agents, set_webhook]
+
+
+def require_admin(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+    """Let through who sends the admin token as a bearer token; raises Problem for others."""
+    token = parts_of(connection).settings.admin.token
+    if token is None or not compare_digest(_bearer(connection), token.reveal().encode()):
+        detail = "Send the admin token: Authorization: Bearer <admin.token>."
+        raise Problem(UNAUTHORIZED, detail, headers={"www-authenticate": "Bearer"})
+
+
+async def register(parts: WebhookParts) -> list[Registration]:
+    """Register both webhooks at Qiscus, under the configured address and no other."""
+    if parts.register_webhooks is None:
+        raise Problem(NOT_CONFIGURED, "Set qiscus.app_id and qiscus.secret_key first.")
+    try:
+        return await parts.register_webhooks(*webhook_urls(parts.settings))
+    except InvalidInput as error:
+        raise Problem(NOT_CONFIGURED, f"{error}.") from error
+    except PlatformRefused as error:
+        detail = f"Qiscus answered {error.status}; are qiscus.app_id and secret_key right?"
+        raise Problem(PLATFORM_REFUSED, detail) from error
+    except PlatformUnavailable as error:
+        detail = f"Qiscus did not answer usably ({error.fault}); try again later."
+        raise Problem(PLATFORM_UNAVAILABLE, detail, headers={"retry-after": "10"}) from error
+
+
+def floor_document(
+    roster: Roster | None, staffing: Staffing, capacity_rules: CapacityRules
+) -> dict[str, Any]:
+    """All agents of the roster, and those who hold chats without being in it."""
+    known = roster.agents if roster else {}
+    rows = [
+        _agent(agent_id, known.get(agent_id), staffing, capacity_rules)
+        for agent_id in sorted({*known, *staffing.loads})
+    ]
+    return {"read_at": _moment(roster.read_at if roster else None), "agents": rows}
+
+
+def _agent(
+    agent_id: AgentId,
+    presence: Presence | None,
+    staffing: Staffing,
+    capacity_rules: CapacityRules,
+) -> dict[str, Any]:
+    setting = staffing.settings.get(agent_id, AgentSetting())
+    return {
+        "id": agent_id,
+        "name": presence.name if presence else "",
+        "online": bool(presence and presence.online),
+        "channels": sorted(presence.channels) if presence else [],
+        "capacity": capacity_rules.of(agent_id, setting, staffing),
+        "load": staffing.loads.get(agent_id, 0),
+        "paused": setting.paused,
+        "read_at": _moment(presence.read_at if presence else None),
+    }
+
+
+def _capacity_rules(settings: Settings) -> CapacityRules:
+    return CapacityRules(settings.webhook.max_current_customer, settings.agents.capacity)
+
+
+def _registration(registration: Registration, secrets: Iterable[Secret]) -> dict[str, Any]:
+    return {
+        "webhook": registration.webhook,
+        "url": _without(secrets, registration.url),
+        "confirmed": registration.confirmed,
+        "detail": _without(secrets, registration.detail),
+    }
+
+
+def _without(secrets: Iterable[Secret], text: str) -> str:
+    for secret in secrets:
+        for part in secret.hidden_parts():
+            text = text.replace(part, "***")
+    return text
+
+
+def _bearer(connection: ASGIConnection) -> bytes:  # type: ignore[type-arg]
+    """The bearer token that was sent, or nothing; more than one counts as nothing."""
+    headers = connection.scope["headers"]
+    sent = [value for name, value in headers if name.lower() == b"authorization"]
+    scheme, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
+    return token.strip() if scheme.lower() == b"bearer" else b""
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,112 @@
+"""The two webhooks that Qiscus calls; the paths are those of the original."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from typing import Any
+
+import structlog
+from litestar import Request, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from sebastian_apps.settings import Settings
+from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
+from sebastian_apps.webhook.body import read_body
+from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
+from sebastian_apps.webhook.parts import WebhookParts, parts_of
+from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, Problem
+from sebastian_core.domain.errors import StoreUnavailable
+
+COMMIT_SECONDS = 0.95
+"""How long a commit may take; what is not sure by then is answered with 503."""
+
+RETRY_AFTER_SECONDS = "1"
+FAILED_OUTCOME = "failed"
+
+log = structlog.stdlib.get_logger("sebastian.webhook")
+Record = Callable[[WebhookParts, bytes], Awaitable[str]]
+
+
+def webhook_routes(settings: Settings) -> list[HTTPRouteHandler]:
+    """Both webhooks: behind a token where one is configured, and only there."""
+    suffix = "/{token:str}" if settings.webhook.token else ""
+
+    @post(ARRIVAL_PATH + suffix, status_code=200)
+    async def incoming_message(request: Request[Any, Any, Any]) -> ASGIResponse:
+        return await _take(request, ARRIVAL_PATH, _record_arrival)
+
+    @post(RESOLVE_PATH + suffix, status_code=200)
+    async def mark_as_resolved(request: Request[Any, Any, Any]) -> ASGIResponse:
+        return await _take(request, RESOLVE_PATH, _record_resolve)
+
+    return [incoming_message, mark_as_resolved]
+
+
+def no_route() -> Problem:
+    """The problem of a path that is not there; a wrong token is one of those."""
+    return Problem(NOT_FOUND, "There is nothing at this path.")
+
+
+def store_unavailable() -> Problem:
+    """The problem of a webhook that is not known to be recorded."""
+    detail = "The webhook is not known to be recorded; send it again."
+    return Problem(STORE_UNAVAILABLE, detail, headers={"retry-after": RETRY_AFTER_SECONDS})
+
+
+async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> ASGIResponse:
+    """Answer 200 after the commit, and tell and count what became of the webhook."""
+    parts = parts_of(request)
+    try:
+        _check_token(parts, request.path_params)
+        body = await read_body(request.receive, request.scope["headers"])
+        outcome = await _committed(record(parts, body))
+    except Problem as problem:
+        parts.counts.count(path, problem.kind.slug)
+        if problem.kind is not NOT_FOUND:
+            log.info("webhook rejected", webhook=path, why=problem.kind.slug, detail=problem.detail)
+        raise
+    except Exception:
+        parts.counts.count(path, FAILED_OUTCOME)
+        raise
+    parts.counts.count(path, outcome)
+    return _ok()
+
+
+async def _committed(recording: Awaitable[str]) -> str:
+    try:
+        async with asyncio.timeout(COMMIT_SECONDS):
+            return await recording
+    except (StoreUnavailable, TimeoutError) as error:
+        raise store_unavailable() from error
+
+
+async def _record_arrival(parts: WebhookParts, body: bytes) -> str:
+    arrival = decode_arrival(
+        body, app_id=parts.settings.qiscus.app_id, kept_properties=parts.kept_properties
+    )
+    decided = await parts.admit_chat(arrival)
+    return decided.answer.name.lower()
+
+
+async def _record_resolve(parts: WebhookParts, body: bytes) -> str:
+    resolution = decode_resolution(body, app_id=parts.settings.qiscus.app_id)
+    decided = await parts.resolve_chat(resolution)
+    return decided.answer.name.lower()
+
+
+def _check_token(parts: WebhookParts, path_params: dict[str, Any]) -> None:
+    """Every valid token is compared, so that time tells nothing about any of them."""
+    tokens = parts.settings.webhook.token
+    if not tokens:
+        return
+    given = str(path_params["token"]).encode("utf-8", "surrogatepass")
+    matches = [compare_digest(given, token.reveal().encode()) for token in tokens]
+    if not any(matches):
+        raise no_route()
+
+
+def _ok() -> ASGIResponse:
+    return ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")

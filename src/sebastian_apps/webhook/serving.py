@@ -1,0 +1,179 @@
+"""Runs the webhook service: one process, or several that share an address."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+from typing import NoReturn
+
+import structlog
+import uvicorn
+
+from sebastian_apps.webhook.app import create_app
+from sebastian_apps.webhook.bounded_http import BoundedHttp
+from sebastian_apps.webhook.parts import WebhookParts
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 30
+GRACE_SECONDS = 5
+"""How long requests in flight may take after SIGTERM; the parts are closed after that."""
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.stdlib.get_logger("sebastian.webhook")
+Build = Callable[[], WebhookParts]
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the sentence says which and why."""
+
+
+def run(build: Build, host: str, port: int, *, processes: int = 1) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. Port 0 takes a free port."""
+    sockets = bind(host, port, processes)
+    log.info("listening", url=_url(sockets[0]), processes=processes)
+    if processes == 1:
+        return serve(build, sockets[0])
+    return _Family(build).run(sockets)
+
+
+def bind(host: str, port: int, processes: int = 1) -> list[socket.socket]:
+    """One socket for each process, all at one address; the kernel spreads the connections."""
+    first = _bound(host, port, shared=processes > 1)
+    taken = first.getsockname()[1]
+    return [first, *(_bound(host, taken, shared=True) for _ in range(processes - 1))]
+
+
+def serve(build: Build, listener: socket.socket, lifeline: int | None = None) -> int:
+    """Serve in this process; the end of the lifeline ends it as SIGTERM does."""
+    server = make_server(build(), lifeline)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def make_server(parts: WebhookParts, lifeline: int | None = None) -> uvicorn.Server:
+    """The HTTP server for these parts, not yet running."""
+    config = uvicorn.Config(
+        create_app(parts),
+        http=BoundedHttp,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return _Server(config, lifeline)
+
+
+class _Server(uvicorn.Server):
+    """Ends quietly on a signal, where uvicorn would die of it after all is done."""
+
+    def __init__(self, config: uvicorn.Config, lifeline: int | None) -> None:
+        super().__init__(config)
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._lifeline is not None:
+            asyncio.get_running_loop().add_reader(self._lifeline, self._let_go)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in _ENDING:
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        try:
+            yield
+        finally:
+            for each in _ENDING:
+                loop.remove_signal_handler(each)
+
+    def _let_go(self) -> None:
+        if self._lifeline is not None:
+            asyncio.get_running_loop().remove_reader(self._lifeline)
+        self.should_exit = True
+
+
+class _Family:
+    """Several processes at one address: ended together, and not restarted.
+
+    The kernel sends new connections to those that live. When the parent dies, however it dies, its
+    end of the lifeline closes and the others stop.
+    """
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._children: list[ForkProcess] = []
+        self._is_ending = False
+
+    def run(self, sockets: Sequence[socket.socket]) -> int:
+        """Start one process for each socket and wait for all of them; 1 if one failed."""
+        lifeline, held = os.pipe()
+        context = multiprocessing.get_context("fork")
+        self._children = [
+            context.Process(target=self._child, args=(number, sockets, lifeline, held))
+            for number in range(len(sockets))
+        ]
+        for child in self._children:
+            child.start()
+        for each in _ENDING:
+            signal.signal(each, self._end)
+        os.close(lifeline)
+        for each_socket in sockets:
+            each_socket.close()
+        return self._outlive()
+
+    def _outlive(self) -> int:
+        living = list(self._children)
+        while living:
+            wait([child.sentinel for child in living])
+            ended = [child for child in living if child.exitcode is not None]
+            living = [child for child in living if child not in ended]
+            for child in ended if not self._is_ending else ():
+                log.error("a process ended", status=child.exitcode, left=len(living))
+        return int(any(child.exitcode for child in self._children))
+
+    def _end(self, _signal: int, _frame: object) -> None:
+        self._is_ending = True
+        for child in self._children:
+            child.terminate()
+
+    def _child(
+        self, number: int, sockets: Sequence[socket.socket], lifeline: int, held: int
+    ) -> NoReturn:
+        os.close(held)
+        for other in sockets[:number] + sockets[number + 1 :]:  # type: ignore[operator]
+            other.close()
+        sys.exit(serve(self._build, sockets[number], lifeline))
+
+
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    bound.setblocking(False)
+    return bound
+
+
+def _url(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+
+from sebastian_adapters.postgres.job_queue import PostgresJobQueue
+from sebastian_apps.dev.servers import EmbeddedPostgres
+from tests.contracts.job_queue import SOON_SECONDS, JobQueueContract, fall_silent
+
+
+@pytest.fixture
+async def bell(postgres_url: str) -> AsyncIterator[PostgresJobQueue]:
+    async with PostgresJobQueue(postgres_url) as queue:
+        yield queue
+
+
+@pytest.fixture
+async def ear(postgres_url: str) -> AsyncIterator[PostgresJobQueue]:
+    async with PostgresJobQueue(postgres_url) as queue:
+        await queue.listen()
+        yield queue
+
+
+class TestPostgresJobQueue(JobQueueContract):
+    pass
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_all_who_listen_hear_a_ring(bell: PostgresJobQueue, postgres_url: str) -> None:
+    async with PostgresJobQueue(postgres_url) as one, PostgresJobQueue(postgres_url) as other:
+        await one.listen()
+        await other.listen()
+
+        bell.ring()
+
+        assert await one.wait(SOON_SECONDS)
+        assert await other.wait(SOON_SECONDS)
+
+
+async def test_a_change_may_ring_in_its_own_transaction(
+    ear: PostgresJobQueue, postgres_url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        await connection.execute("notify sebastian_doorbell")
+        assert not await ear.wait(0.0)
+        await connection.commit()
+
+        assert await ear.wait(SOON_SECONDS)
+
+
+async def test_hears_and_rings_again_after_its_connections_were_ended(
+    bell: PostgresJobQueue, ear: PostgresJobQueue, postgres_url: str
+) -> None:
+    bell.ring()
+    assert await ear.wait(SOON_SECONDS)
+    end_all = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        await connection.execute(end_all)
+
+    assert await ear.wait(SOON_SECONDS), "what rang while it was deaf is made good"
+    await fall_silent(ear)
+    bell.ring()
+
+    assert await ear.wait(SOON_SECONDS)
+    assert bell.failed
+
+
+async def test_hears_again_after_the_server_was_killed_and_started_again(
+    own_postgres: EmbeddedPostgres,
+) -> None:
+    async with (
+        PostgresJobQueue(own_postgres.url) as bell,
+        PostgresJobQueue(own_postgres.url) as ear,
+    ):
+        await ear.listen()
+        bell.ring()
+        assert await ear.wait(SOON_SECONDS)
+
+        own_postgres.kill()
+        bell.ring()
+        await until(lambda: bell.failed)
+        sent = bell.sent
+        own_postgres.start()
+        await until(lambda: bell.sent > sent)
+        assert await ear.wait(SOON_SECONDS)
+        await fall_silent(ear)
+        bell.ring()
+
+        assert await ear.wait(SOON_SECONDS)
+
+
+async def test_a_database_that_is_not_there_costs_a_ring_and_nothing_else() -> None:
+    async with PostgresJobQueue("host=/nonexistent dbname=sebastian") as queue:
+        queue.ring()
+        await queue.listen()
+
+        await until(lambda: queue.failed)
+        assert not await queue.wait(0.0)
+
+
+async def test_closing_ends_in_time_while_the_server_is_silent(
+    own_postgres: EmbeddedPostgres,
+) -> None:
+    queue = PostgresJobQueue(own_postgres.url)
+    await queue.open()
+    await queue.listen()
+    queue.ring()
+    await until(lambda: queue.sent)
+    own_postgres.freeze()
+    queue.ring()
+
+    async with asyncio.timeout(8):
+        await queue.aclose()
+
+    own_postgres.thaw()
+
+
+async def test_ringing_waits_for_nothing_while_the_server_is_silent(
+    own_postgres: EmbeddedPostgres,
+) -> None:
+    async with PostgresJobQueue(own_postgres.url) as queue:
+        queue.ring()
+        await until(lambda: queue.sent)
+        own_postgres.freeze()
+
+        for _ in range(1000):
+            queue.ring()
+
+        assert queue.failed == 0
+        await until(lambda: queue.failed)
+        own_postgres.thaw()
+
+
+async def test_a_ring_before_it_is_opened_or_after_it_was_closed_is_lost_in_silence(
+    postgres_url: str,
+) -> None:
+    queue = PostgresJobQueue(postgres_url)
+    queue.ring()
+    await queue.open()
+    await queue.open()
+    await queue.aclose()
+    await queue.aclose()
+    queue.ring()
+
+    assert queue.sent == 0
+
+
+async def test_may_be_opened_again(postgres_url: str) -> None:
+    queue = PostgresJobQueue(postgres_url)
+    for _ in range(2):
+        await queue.open()
+        await queue.listen()
+        queue.ring()
+        assert await queue.wait(SOON_SECONDS)
+        await queue.aclose()
+
+
+def test_building_one_needs_neither_loop_nor_server() -> None:
+    PostgresJobQueue("host=/nonexistent dbname=sebastian")

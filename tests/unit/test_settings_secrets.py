@@ -1,0 +1,158 @@
+"""Secrets do not show: not in a repr, not in an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sebastian_apps.settings import (
+    ConnectionUrl,
+    SettingsError,
+    describe,
+    load_settings,
+)
+from sebastian_apps.settings.secret import Secret
+
+SECRET_PATHS = [key.path for key in describe() if key.secret]
+MARK = "Zq7Xw9Kv"
+
+
+def test_a_secret_shows_as_stars_however_it_is_printed() -> None:
+    secret = Secret("hunter2")
+
+    shown = f"{secret} {secret!r} {secret!s} {secret:>5} {[secret]} {(secret,)}"
+
+    assert "hunter2" not in shown
+    assert secret.reveal() == "hunter2"
+
+
+def test_secrets_with_the_same_text_are_equal_and_an_empty_one_is_false() -> None:
+    assert Secret("ä") == Secret("ä")
+    assert hash(Secret("a")) == hash(Secret("a"))
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert not Secret("")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "hidden"),
+    [
+        ("postgres://user:pw%21@db:5432/x?a=1", "postgres://***@db:5432/x", ["pw%21", "pw!"]),
+        ("redis://:pw@cache/0", "redis://***@cache/0", ["pw"]),
+        ("redis://localhost:6379", "redis://localhost:6379", []),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0", []),
+        ("postgres://db/x?password=pw", "postgres://db/x", ["pw"]),
+        ("host=db password=pw user=x", "***", ["pw"]),
+        ("host=db password='p w\\'s'", "***", ["p w's"]),
+        ("redis://host:nan", "***", []),
+        ("redis://[broken", "***", []),
+    ],
+)
+def test_a_connection_shows_where_but_not_how(url: str, shown: str, hidden: list[str]) -> None:
+    connection = ConnectionUrl(url)
+
+    assert str(connection) == shown
+    assert connection.hidden_parts() == (url, *hidden)
+
+
+def test_the_settings_show_no_secret() -> None:
+    environ = {key.env: _secret_value(key.path) for key in describe() if key.secret}
+
+    settings = load_settings(None, environ)
+
+    assert len(settings.secrets()) == len(SECRET_PATHS)
+    assert MARK not in repr(settings)
+    assert MARK not in str(settings)
+
+
+@pytest.mark.parametrize("path", SECRET_PATHS)
+@given(around=st.tuples(st.text(max_size=6), st.text(max_size=6)), quoted=st.booleans())
+def test_whatever_is_written_as_a_secret_in_a_file_no_error_repeats_it(
+    tmp_path_factory: pytest.TempPathFactory, path: str, around: tuple[str, str], quoted: bool
+) -> None:
+    section, _, key = path.partition(".")
+    written = f"{around[0]}{MARK}{around[1]}"
+    value = f'"{written}"' if quoted else written
+    file = tmp_path_factory.getbasetemp() / "secret.yml"
+    file.write_bytes(f"{section}:\n  {key}: {value}\n".encode("utf-8", "surrogatepass"))
+
+    assert MARK not in _what_is_wrong(file)
+
+
+@pytest.mark.parametrize("path", SECRET_PATHS)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{key}:{mark}",
+        "{key} {mark}",
+        "{key}: [{mark} x, {{{mark}: 1}}]",
+        "{key}: {{{mark}: 1}}",
+        "{key}: ? {mark}",
+        "{key}: |\n    {mark}\n   x",
+        "? {key}\n  : {mark} !",
+        "{key}: '{mark}",
+        "{key}: %{mark}",
+        "{key}: {mark}: x",
+        "{key}_: {mark}",
+    ],
+)
+def test_a_slip_of_the_pen_beside_a_secret_does_not_give_it_away(
+    tmp_path: Path, path: str, line: str
+) -> None:
+    section, _, key = path.partition(".")
+    file = tmp_path / "config.yml"
+    file.write_text(f"{section}:\n  {line.format(key=key, mark=MARK)}\n")
+
+    assert MARK not in _what_is_wrong(file)
+
+
+@given(text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_any_text_is_read_or_refused_in_order(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yml"
+    file.write_bytes(text.encode())
+
+    _what_is_wrong(file)
+
+
+@given(
+    text=st.recursive(
+        st.sampled_from(["listen", "port", "capacity", "agents", "12", "&a 1", "*a", "''", "~"]),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3).map(lambda v: f"[{', '.join(v)}]"),
+            st.lists(st.tuples(inner, inner), max_size=3).map(
+                lambda v: "{" + ", ".join(f"{a}: {b}" for a, b in v) + "}"
+            ),
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_shape_is_read_or_refused_in_order(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "shape.yml"
+    file.write_text(text)
+
+    _what_is_wrong(file)
+
+
+def _what_is_wrong(file: Path) -> str:
+    """What is printed of the problems with a file, if it has any."""
+    try:
+        load_settings(file, {})
+    except SettingsError as error:
+        return f"{error}\n{error!r}\n{error.problems!r}"
+    return ""
+
+
+def _secret_value(path: str) -> str:
+    urls = {
+        "db.connection_string": f"postgres://{MARK}:{MARK}@h/d?password={MARK}",
+        "redis.url": f"redis://:{MARK}@h",
+        "queue.broker_url": f"amqp://u:{MARK}@h",
+    }
+    return urls.get(path, MARK)

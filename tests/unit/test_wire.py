@@ -1,0 +1,389 @@
+"""Qiscus's JSON, read tolerantly."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sebastian_adapters.qiscus import wire
+from sebastian_core.domain.agent import Presence
+from sebastian_core.domain.errors import Fault, PlatformUnavailable
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.readings import PlatformRoom
+from sebastian_core.domain.settling import RoomState
+
+NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
+ROOM = RoomId("273683234")
+AGENT = {"id": 160001, "name": "Ada", "type": 2, "is_available": True, "force_offline": False}
+WAITING = {"room_id": ROOM, "is_resolved": False, "is_waiting": True}
+
+
+class TestAgents:
+    @pytest.mark.parametrize(
+        "shape", [lambda rows: {"data": {"agents": rows}}, lambda rows: {"data": rows}]
+    )
+    def test_stand_in_data_or_in_data_agents(self, shape: Any) -> None:
+        page = wire.agents_page(shape([AGENT]), NOON)
+
+        assert presences(page) == [Presence(160001, True, NOON, name="Ada")]  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("agent_id", [160001, "160001"])
+    def test_have_ids_in_text_or_number(self, agent_id: object) -> None:
+        assert presence({**AGENT, "id": agent_id}).agent_id == 160001
+
+    @pytest.mark.parametrize("agent_id", [None, True, 1.5, [], {}])
+    def test_without_an_id_make_the_listing_unreadable(self, agent_id: object) -> None:
+        assert_unreadable(lambda: agents({**AGENT, "id": agent_id}))
+
+    @pytest.mark.parametrize("agent_id", [0, -1, 2**63, 10**30, "-1", "one", "", "٣", "1" * 5000])
+    def test_with_an_id_that_nothing_could_hold_are_nobody_of_ours(self, agent_id: object) -> None:
+        page = agents({**AGENT, "id": agent_id}, AGENT)
+
+        assert [each.agent_id for each in presences(page)] == [160001]
+        assert page.rows == 2
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            {"type": 2},
+            {"type": "2"},
+            {"type": None, "type_as_string": "agent"},
+            {"type": 2, "type_as_string": "agent"},
+            {"type": None},
+            {"type": None, "type_as_string": None},
+        ],
+    )
+    def test_are_agents_by_either_mark_or_where_both_are_missing(self, kind: Any) -> None:
+        assert presences(agents({**AGENT, **kind}))
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            {"type": 1},
+            {"type": 3, "type_as_string": "supervisor"},
+            {"type": None, "type_as_string": "admin"},
+            {"type": 4, "type_as_string": "something new"},
+        ],
+    )
+    def test_of_another_type_are_left_out(self, kind: Any) -> None:
+        page = agents({**AGENT, **kind})
+
+        assert presences(page) == []
+        assert page.rows == 1
+
+    @pytest.mark.parametrize(
+        ("is_available", "force_offline", "online"),
+        [
+            (True, False, True),
+            (True, None, True),
+            (True, True, False),
+            (False, False, False),
+            (None, False, False),
+            (1, 0, True),
+            ("true", "false", True),
+            ("false", "false", False),
+        ],
+    )
+    def test_are_online_when_available_and_not_switched_off(
+        self, is_available: object, force_offline: object, online: bool
+    ) -> None:
+        row = {**AGENT, "is_available": is_available, "force_offline": force_offline}
+
+        assert presence(row).online is online
+
+    def test_may_lack_the_switch(self) -> None:
+        assert presence({"id": 1, "is_available": True}).online
+
+    @pytest.mark.parametrize("row", [{"id": 1}, {"id": 1, "is_available": "perhaps"}])
+    def test_without_a_presence_make_the_listing_unreadable(self, row: Any) -> None:
+        assert_unreadable(lambda: agents(row))
+
+    @pytest.mark.parametrize(
+        ("listed", "channels"),
+        [
+            ([{"id": 7, "name": "Phone"}, {"id": "9"}], {7, 9}),
+            ([7, "9"], {7, 9}),
+            ([], set()),
+            (None, set()),
+            ("7", set()),
+            ([{"id": 7}, {"name": "no id"}], set()),
+        ],
+    )
+    def test_have_channels_or_nobody_knows_which(self, listed: object, channels: set[int]) -> None:
+        assert presence({**AGENT, "user_channels": listed}).channels == channels
+
+    @pytest.mark.parametrize(
+        ("told", "count"),
+        [
+            (0, 0),
+            (3, 3),
+            ("3", 3),
+            (None, None),
+            (-1, None),
+            (True, None),
+            ("?", None),
+            (1.5, None),
+        ],
+    )
+    def test_have_a_count_where_it_can_be_read(self, told: object, count: int | None) -> None:
+        assert presence({**AGENT, "current_customer_count": told}).count == count
+
+    @pytest.mark.parametrize(
+        ("told", "name"),
+        [("Ada", "Ada"), ("A\x00d\ud800a\n", "Ada"), (None, ""), (7, ""), ("x" * 999, "x" * 200)],
+    )
+    def test_have_names_that_every_store_can_keep(self, told: object, name: str) -> None:
+        assert presence({**AGENT, "name": told}).name == name
+
+    @pytest.mark.parametrize("data", [None, {}, {"agents": None}, {"agents": {"data": []}}, "x", 1])
+    def test_that_are_no_list_are_unreadable(self, data: object) -> None:
+        assert_unreadable(lambda: wire.agents_page({"data": data}, NOON))
+
+    @pytest.mark.parametrize("row", [None, 1, "x", []])
+    def test_that_are_no_objects_are_unreadable(self, row: Any) -> None:
+        assert_unreadable(lambda: agents(row))
+
+
+class TestPages:
+    @pytest.mark.parametrize("key", ["after", "cursor_after"])
+    @pytest.mark.parametrize("cursor", ["abc", 17])
+    def test_tell_the_next_cursor_at_the_top_or_in_data(self, key: str, cursor: object) -> None:
+        rows = {"agents": [AGENT]}
+
+        tops = wire.agents_page({"data": rows, "meta": {key: cursor}}, NOON)
+        insides = wire.agents_page({"data": {**rows, "meta": {key: cursor}}}, NOON)
+        flat = wire.agents_page({"data": {**rows, key: cursor}}, NOON)
+
+        assert tops.cursor == insides.cursor == flat.cursor == str(cursor)
+
+    @pytest.mark.parametrize("cursor", [None, "", False, [], {}])
+    def test_have_none_where_it_is_empty(self, cursor: object) -> None:
+        page = wire.agents_page({"data": [AGENT], "meta": {"after": cursor}}, NOON)
+
+        assert page.cursor is None
+
+    def test_tell_their_size_and_the_total(self) -> None:
+        meta = {"per_page": 20, "total_count": 2}
+        page = wire.agents_page({"data": [AGENT], "meta": meta}, NOON)
+
+        assert (page.size, page.total) == (20, 2)
+
+    @pytest.mark.parametrize("meta", [None, [], {}, {"per_page": None, "total_count": "many"}])
+    def test_may_tell_neither(self, meta: object) -> None:
+        page = wire.agents_page({"data": [AGENT], "meta": meta}, NOON)
+
+        assert (page.cursor, page.size, page.total) == (None, None, None)
+
+
+class TestRooms:
+    @pytest.mark.parametrize("room_id", ["273683234", 273683234])
+    def test_have_ids_in_text_or_number(self, room_id: object) -> None:
+        assert listed({**WAITING, "room_id": room_id})[0].room_id == ROOM
+
+    @pytest.mark.parametrize("room_id", ["", "a b", "x" * 65, "\ud800"])
+    def test_with_an_id_that_nothing_could_hold_are_none_of_ours(self, room_id: str) -> None:
+        assert [room.room_id for room in listed({**WAITING, "room_id": room_id}, WAITING)] == [ROOM]
+
+    @pytest.mark.parametrize("room_id", [None, True, 1.5, []])
+    def test_without_an_id_make_the_listing_unreadable(self, room_id: object) -> None:
+        assert_unreadable(lambda: listed({**WAITING, "room_id": room_id}))
+
+    @pytest.mark.parametrize(
+        ("is_resolved", "is_waiting", "state"),
+        [
+            (False, True, RoomState.WAITING),
+            (False, False, RoomState.SERVED),
+            (False, None, RoomState.SERVED),
+            (True, True, RoomState.RESOLVED),
+            (True, False, RoomState.RESOLVED),
+            ("false", "true", RoomState.WAITING),
+            (0, 1, RoomState.WAITING),
+        ],
+    )
+    def test_are_resolved_else_waiting_else_served(
+        self, is_resolved: object, is_waiting: object, state: RoomState
+    ) -> None:
+        row = {"room_id": ROOM, "is_resolved": is_resolved, "is_waiting": is_waiting}
+
+        assert listed(row)[0].state is state
+
+    @pytest.mark.parametrize("missing", ["is_resolved", "is_waiting"])
+    def test_without_their_state_make_the_listing_unreadable(self, missing: str) -> None:
+        row = {key: value for key, value in WAITING.items() if key != missing}
+
+        assert_unreadable(lambda: listed(row))
+
+    @pytest.mark.parametrize(
+        ("told", "waits_since"),
+        [
+            ("2024-05-02T12:00:00Z", NOON),
+            ("2024-05-02T19:00:00+07:00", NOON),
+            ("2024-05-02T12:00:00", None),
+            ("2024-05-02 12:00:00", None),
+            ("0001-01-01T00:00:00+23:59", None),
+            ("yesterday", None),
+            ({"date": "2024-05-02", "timezone": "UTC"}, None),
+            (None, None),
+            (1714651200, None),
+        ],
+    )
+    def test_wait_since_a_moment_only_where_it_has_a_zone(
+        self, told: object, waits_since: datetime | None
+    ) -> None:
+        assert listed({**WAITING, "last_customer_timestamp": told})[0].waits_since == waits_since
+
+    @pytest.mark.parametrize(("told", "channel"), [(7, 7), ("7", 7), (None, None), ("x", None)])
+    def test_have_a_channel_where_it_can_be_read(self, told: object, channel: int | None) -> None:
+        assert listed({**WAITING, "channel_id": told})[0].channel_id == channel
+
+    def test_of_a_single_read_may_lack_their_id(self) -> None:
+        row = {"is_resolved": False, "is_waiting": True}
+
+        room = wire.single_room({"data": {"customer_room": row}}, ROOM)
+
+        assert room == PlatformRoom(room_id=ROOM, state=RoomState.WAITING)
+
+    def test_of_a_single_read_must_be_the_one_that_was_asked_for(self) -> None:
+        assert_unreadable(
+            lambda: wire.single_room({"data": {"customer_room": WAITING}}, RoomId("1"))
+        )
+
+
+class TestAssignments:
+    @pytest.mark.parametrize(
+        ("data", "agent_id"),
+        [
+            ({"service": {"user_id": 7}, "added_agent": {"id": 8}}, 7),
+            ({"service": {"user_id": "7"}}, 7),
+            ({"service": {"user_id": None}, "added_agent": {"id": 8}}, 8),
+            ({"service": None, "added_agent": {"id": "8"}}, 8),
+            ({"added_agent": {}}, None),
+            ({}, None),
+        ],
+    )
+    def test_name_whom_the_service_names_else_whom_was_added(
+        self, data: Any, agent_id: int | None
+    ) -> None:
+        assert wire.assign_answer({"data": data}).agent_id == agent_id
+
+    @pytest.mark.parametrize("data", [None, [], "ok", 1])
+    def test_need_an_object(self, data: object) -> None:
+        assert_unreadable(lambda: wire.assign_answer({"data": data}))
+
+
+class TestAccounts:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"app_code": "demo"},
+            {"app": {"app_code": "demo"}},
+            {"user": {"app_code": "demo"}},
+            {"user": {"app": {"app_code": "demo"}}},
+        ],
+    )
+    def test_tell_their_app_code_where_it_stands(self, data: Any) -> None:
+        assert wire.account({"data": data}).app_code == "demo"
+
+    @pytest.mark.parametrize("answer", [{}, {"data": None}, {"data": {"app": []}}])
+    def test_need_not_tell_it(self, answer: Any) -> None:
+        assert wire.account(answer).app_code is None
+
+
+class TestTokens:
+    @pytest.mark.parametrize("token", ["line\nbreak", "with space", "häßlich", "", None, 7])
+    def test_that_fit_into_no_header_are_none(self, token: object) -> None:
+        assert wire.login_token({"data": {"user": {"authentication_token": token}}}) is None
+
+    def test_are_the_user_s(self) -> None:
+        assert wire.login_token({"data": {"user": {"authentication_token": "T"}}}) == "T"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+FIELDS = st.sampled_from(
+    [
+        "id",
+        "room_id",
+        "type",
+        "is_available",
+        "is_resolved",
+        "is_waiting",
+        "user_channels",
+        "current_customer_count",
+        "last_customer_timestamp",
+        "channel_id",
+        "name",
+        "user_id",
+        "app_code",
+    ]
+)
+ROWS = st.lists(st.dictionaries(FIELDS, JSON, max_size=6) | JSON, max_size=3)
+DATA = (
+    ROWS
+    | JSON
+    | st.dictionaries(
+        st.sampled_from(
+            ["agents", "customer_rooms", "customer_room", "service", "added_agent", "meta"]
+        ),
+        ROWS | st.dictionaries(FIELDS, JSON),
+    )
+)
+ANSWERS = st.fixed_dictionaries({"data": DATA}, optional={"meta": JSON})
+
+
+@given(ANSWERS)
+def test_whatever_comes_is_read_or_unreadable_and_can_be_stored(answer: Any) -> None:
+    readers: list[Any] = [
+        lambda: presences(wire.agents_page(answer, NOON)),
+        lambda: list(wire.rooms_page(answer).items.values()),
+        lambda: wire.single_room(answer, ROOM),
+        lambda: wire.assign_answer(answer),
+        lambda: wire.account(answer),
+        lambda: wire.login_token(answer),
+    ]
+    for read in readers:
+        try:
+            seen = read()
+        except PlatformUnavailable as error:
+            assert error.fault is Fault.UNREADABLE
+        else:
+            repr(seen).encode()
+
+
+def test_only_what_is_needed_is_taken_along() -> None:
+    row = {**AGENT, "authentication_token": "TOKEN", "email": "ada@example.test", "sdk_key": "KEY"}
+
+    shown = json.dumps(repr(presence(row)))
+
+    assert not any(secret in shown for secret in ("TOKEN", "ada@example.test", "KEY"))
+
+
+def agents(*rows: Any) -> wire.Page[Presence]:
+    return wire.agents_page({"data": {"agents": list(rows)}}, NOON)
+
+
+def presences(page: wire.Page[Presence]) -> list[Presence]:
+    return [item for item in page.items.values() if item is not None]
+
+
+def presence(row: Any) -> Presence:
+    return presences(agents(row))[0]
+
+
+def listed(*rows: Any) -> list[PlatformRoom]:
+    page = wire.rooms_page({"data": {"customer_rooms": list(rows)}})
+    return [item for item in page.items.values() if item is not None]
+
+
+def assert_unreadable(read: Any) -> None:
+    with pytest.raises(PlatformUnavailable) as unavailable:
+        read()
+    assert unavailable.value.fault is Fault.UNREADABLE
