@@ -6,6 +6,7 @@ Pools and clients are built closed and opened by whoever runs them, so the graph
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 import structlog
 from attrs import evolve
@@ -180,7 +181,7 @@ class Container(containers.DeclarativeContainer):
 class MemoryStores(containers.DeclarativeContainer):
     """The stores in memory: what the services of one process share."""
 
-    clock = providers.Singleton(InMemoryClock)
+    clock = providers.Singleton(InMemoryClock, providers.Callable(datetime.now, UTC))
     room_repo = providers.Singleton(InMemoryRoomRepo, clock)
     agent_store = providers.Singleton(InMemoryAgentStore)
     job_queue = providers.Singleton(InMemoryJobQueue)

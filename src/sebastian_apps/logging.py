@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 from pathlib import PurePath
 from typing import Final, TextIO
 from urllib.parse import quote, quote_plus
@@ -63,15 +64,15 @@ def configure_logging(
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=partial(_NamedWriter, stream),
         cache_logger_on_first_use=True,
     )
     _route_standard_library(level, stream, shared, ending)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose lines carry this name."""
-    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    """A logger whose lines carry this name; may be made before logging is configured."""
+    logger: FilteringBoundLogger = structlog.get_logger(name)
     return logger
 
 
@@ -148,6 +149,14 @@ class Redactor:
         return [self._plain(inner, depth) for inner in value]
 
 
+class _NamedWriter(structlog.WriteLogger):
+    """Writes finished lines to a stream, and knows the name of the logger that it serves."""
+
+    def __init__(self, stream: TextIO, name: str = "sebastian") -> None:
+        super().__init__(stream)
+        self.name = name
+
+
 def _forms(text: str) -> set[str]:
     """The ways in which a text appears in URLs, in JSON and in a repr."""
     escaped = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
@@ -175,6 +184,7 @@ def _shared_processors(process: str) -> list[Processor]:
     return [
         merge_contextvars,
         structlog.processors.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_process(process),
         structlog.processors.StackInfoRenderer(),
@@ -228,7 +238,6 @@ def _formatter(
 ) -> structlog.stdlib.ProcessorFormatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
-            structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
             _drop_colours,
             *shared,

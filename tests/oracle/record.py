@@ -74,7 +74,9 @@ class Snapshot:
     def parse(cls, text: str) -> Self:
         """Read PostgreSQL's text for a `pg_snapshot`: xmin:xmax:running,…"""
         xmin, xmax, running = text.split(":")
-        return cls(int(xmin), int(xmax), frozenset(int(each) for each in running.split(",") if each))
+        return cls(
+            int(xmin), int(xmax), frozenset(int(each) for each in running.split(",") if each)
+        )
 
     def sees(self, xid: int) -> bool:
         """Whether what that transaction wrote was visible: pg_visible_in_snapshot."""
@@ -123,6 +125,8 @@ class Record:
     chats: Sequence[ChatNow]
     deliveries: Sequence[Delivered] = ()
     passes: Sequence[PassRow] = ()
+    channels: Mapping[int, frozenset[int]] = field(factory=dict)
+    """Which channels an agent serves; absent or empty: all."""
     ended_at: float
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from sebastian_core.domain.chat import ChatState, Doubt, Move
 from sebastian_core.domain.rules import Rules
@@ -41,7 +41,9 @@ def standing_after(before: Standing | None, row: Row, rules: Rules) -> Standing:
         doubtful = row.reason in _DOUBTS or row.move is Move.DOUBT
     elif row.move in _BELIEVED_AGAIN or row.move in (Move.REFUSE, Move.PASS_OVER):
         doubtful = False
-    passed_over = row.move is Move.PASS_OVER or (before.is_passed_over and row.move is not Move.RESERVE)
+    passed_over = row.move is Move.PASS_OVER or (
+        before.is_passed_over and row.move is not Move.RESERVE
+    )
     return Standing(row, _ready_at(before, row, rules), doubtful, passed_over)
 
 
@@ -75,10 +77,6 @@ class Line:
     def load(self, agent_id: int) -> int:
         """How many live chats the agent holds."""
         return len(self.held[agent_id])
-
-    def with_rows(self, rows: Iterable[Row]) -> Iterator[Line]:
-        """This line with some more rows, for as long as the block lasts (a context manager)."""
-        raise NotImplementedError
 
     def remember(self, chat_ids: Iterable[int]) -> list[tuple[int, int, Standing | None]]:
         """What is known of these chats, to be put back with `restore`."""
@@ -195,8 +193,3 @@ def _between(rows: Sequence[Row], start: int, snapshot: Snapshot) -> list[Row]:
         if snapshot.sees(xid):
             found.append(row)
     return sorted(found, key=lambda row: row.version)
-
-
-def renamed(row: Row, **changes: object) -> Row:
-    """A row with some fields replaced."""
-    return evolve(row, **changes)

@@ -104,7 +104,9 @@ class Teller:
                 told.append((event.at, f"{self.moment(event.at)} {line}"))
         for each in self.record.deliveries:
             if each.room_id == room_id:
-                told.append((each.answered_at or each.fired_at, self._delivery(each.service_id, each)))
+                told.append(
+                    (each.answered_at or each.fired_at, self._delivery(each.service_id, each))
+                )
         return tuple(line for _, line in sorted(told, key=lambda pair: pair[0]))
 
     def row(self, row: Row) -> str:

@@ -62,7 +62,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print a line above the summary."""
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True)
 
     def take(self, newest_first: Iterable[HistoryRow], roster: Roster | None) -> None:
         """Print the rows that are new since the last time."""
@@ -83,7 +83,7 @@ class Screen:
             self._live.update(Text(line, style="bold reverse"), refresh=True)
         elif self._summarised_at is None or summary.at - self._summarised_at >= SUMMARY_EVERY:
             self._summarised_at = summary.at
-            self.console.print(line)
+            self.console.print(line, soft_wrap=True)
 
     def _remember(self, row: HistoryRow) -> None:
         if row.before is None:

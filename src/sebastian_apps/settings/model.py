@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import cache
@@ -13,8 +12,11 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from sebastian_apps.settings.addresses import DatabaseUrl, PublicUrl, RedisUrl, ServerUrl
-from sebastian_apps.settings.kinds import (
-    Capacities,
+from sebastian_apps.settings.compounds import Capacities, Tokens
+from sebastian_apps.settings.durations import parse_duration
+from sebastian_apps.settings.options import Key, keys_of, option, section
+from sebastian_apps.settings.problems import Place
+from sebastian_apps.settings.scalars import (
     Duration,
     Flag,
     Ignored,
@@ -22,11 +24,8 @@ from sebastian_apps.settings.kinds import (
     Rate,
     SecretText,
     Text,
-    Tokens,
     Whole,
 )
-from sebastian_apps.settings.options import Key, keys_of, option, section
-from sebastian_apps.settings.problems import Place
 from sebastian_apps.settings.secret import ConnectionUrl, Secret
 from sebastian_core.domain.ids import AgentId
 
@@ -34,8 +33,6 @@ _CAPACITY = Whole(0, 1000)
 
 
 def _duration(least: str, most: str) -> Duration:
-    from sebastian_apps.settings.durations import parse_duration
-
     return Duration(parse_duration(least), parse_duration(most))
 
 
@@ -341,6 +338,8 @@ class Settings:
         """Whether only this machine can reach the webhook service."""
         if self.listen.host.lower() == "localhost":
             return True
+        import ipaddress
+
         try:
             return ipaddress.ip_address(self.listen.host).is_loopback
         except ValueError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from hmac import compare_digest
 
 _PASSWORD_IN_CONNINFO = re.compile(r"\b\w*password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 
@@ -42,6 +41,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        from hmac import compare_digest
+
         return compare_digest(_as_bytes(self._text), _as_bytes(other._text))
 
     def __hash__(self) -> int:

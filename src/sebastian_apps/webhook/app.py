@@ -29,7 +29,7 @@ from sebastian_apps.webhook.routes.webhooks import (
     no_route,
     webhook_routes,
 )
-from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
 CLOSE_SECONDS = 3.0
 """How long closing the parts may take when the service ends."""
@@ -64,6 +64,7 @@ def create_app(parts: WebhookParts) -> Litestar:
             Problem: _tell,
             HTTPException: _tell_litestar,
             StoreUnavailable: _tell_store,
+            SchemaMismatch: _tell_store,
             Exception: _tell_failure,
         },
     )
@@ -94,7 +95,7 @@ def _tell_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Res
     return _tell_failure(request, error)
 
 
-def _tell_store(_: Request[Any, Any, Any], __: StoreUnavailable) -> Response[bytes]:
+def _tell_store(_: Request[Any, Any, Any], __: Exception) -> Response[bytes]:
     detail = "The database did not answer in time; try again."
     return problem_response(
         Problem(STORE_UNAVAILABLE, detail, headers={"retry-after": RETRY_AFTER_SECONDS})

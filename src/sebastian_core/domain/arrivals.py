@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
 from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
@@ -87,7 +87,7 @@ def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[
     if chat.state is not ChatState.ASSIGNED:
         return Decided(Admission.REPEATED)
     if _proves_service_over(arrival.base, chat):
-        return _succeed(arrival, room, now)
+        return _succeed(arrival, chat, room, now)
     if chat.asked_again_at is not None:
         return Decided(Admission.REPEATED)
     return _remember_asking(chat, rules, room, now)
@@ -199,7 +199,8 @@ def _proves_service_over(base: Service | None, chat: Chat) -> bool:
     return base.id > chat.base_service_id
 
 
-def _succeed(arrival: Arrival, room: Room, now: datetime) -> Decided[Admission]:
+def _succeed(arrival: Arrival, chat: Chat, room: Room, now: datetime) -> Decided[Admission]:
+    """Close the chat and open the next one, at the place of the first request that came for it."""
     service_id = arrival.base.id if arrival.base else None
     closed, ending = close(
         room,
@@ -208,7 +209,8 @@ def _succeed(arrival: Arrival, room: Room, now: datetime) -> Decided[Admission]:
         reason="resolved: the customer's next request says so",
         service_id=service_id,
     )
-    opening = admitted(_new_chat(arrival, now), reason="the customer asked again")
+    first = evolve(arrival, arrived_at=chat.asked_again_at or arrival.arrived_at)
+    opening = admitted(_new_chat(first, now), reason="the customer asked again")
     return Decided(Admission.SUCCEEDED, with_chat(closed, opening), (ending, opening))
 
 

@@ -33,6 +33,10 @@ class Reservation:
         return cls(chat.reservation_id, chat, chat.agent_id, chat.settle_at)
 
 
+_OUTLIVES_RESERVATION = (Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS)
+"""Doubts about the room rather than about the call: no end of the call answers them."""
+
+
 class Fenced(StrEnum):
     """Whether a word about a reservation still found it."""
 
@@ -72,14 +76,14 @@ def confirm(reservation: Reservation, rules: Rules, room: Room, now: datetime) -
     """The platform confirmed: the chat is assigned. Too late, the answer becomes evidence."""
     chat = _held(room, reservation)
     if chat is not None:
-        change = confirmed(chat, now, reason="the platform confirmed")
+        change = confirmed(chat, now, "the platform confirmed", **_open_doubt(chat))
         return Decided(Fenced.DONE, with_chat(room, change), (change,))
     if _is_assigned_by(room.chat, reservation):
         return Decided(Fenced.REPEATED)
     return _late_success(reservation, rules, room, now)
 
 
-def confirmed(chat: Chat, now: datetime, reason: str) -> Change:
+def confirmed(chat: Chat, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that makes an assignment of a reservation."""
     return moved(
         chat,
@@ -88,10 +92,9 @@ def confirmed(chat: Chat, now: datetime, reason: str) -> Change:
         reason=reason,
         state=ChatState.ASSIGNED,
         assigned_at=now,
-        doubt=None,
-        settle_at=None,
         refusals=0,
         refused_by=None,
+        **(_NO_DOUBT | changes),
     )
 
 
@@ -100,13 +103,11 @@ def release(reservation: Reservation, reason: str, room: Room, now: datetime) ->
     chat = _held(room, reservation)
     if chat is None:
         return Decided(Fenced.GONE)
-    change = released(chat, now, reason)
+    change = released(chat, now, reason, **_open_doubt(chat))
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
 
-def released(
-    chat: Chat, now: datetime, reason: str, doubt: Doubt | None = None, **changes: Any
-) -> Change:
+def released(chat: Chat, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that puts a reserved chat back at its place."""
     return moved(
         chat,
@@ -114,7 +115,7 @@ def released(
         now,
         reason=reason,
         details=_by(chat),
-        **(_back_in_line() | {"doubt": doubt} | changes),
+        **(_BACK_IN_LINE | changes),
     )
 
 
@@ -129,7 +130,7 @@ def release_doubtful(
     if chat is None:
         return Decided(Fenced.GONE)
     doubt = Doubt.REFUSED_NOT_WAITING
-    change = released(chat, now, doubt, doubt, settle_at=now + rules.settle)
+    change = released(chat, now, doubt, doubt=doubt, settle_at=now + rules.settle)
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
 
@@ -155,7 +156,8 @@ def pass_over(
         reason="the agent is not eligible for this room",
         details=_by(chat),
         **(
-            _back_in_line()
+            _BACK_IN_LINE
+            | _open_doubt(chat)
             | {
                 "needs": Needs(chat.needs.channel_id, only),
                 "passes": chat.passes + 1,
@@ -173,11 +175,11 @@ def refuse(
     chat = _held(room, reservation)
     if chat is None:
         return Decided(Fenced.GONE)
-    change = refused(chat, rules, now, reason)
+    change = refused(chat, rules, now, reason, **_open_doubt(chat))
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
 
-def refused(chat: Chat, rules: Rules, now: datetime, reason: str) -> Change:
+def refused(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that counts a refusal and moves the moment of the next try; the place stays."""
     refusals = chat.refusals + 1
     return moved(
@@ -187,12 +189,13 @@ def refused(chat: Chat, rules: Rules, now: datetime, reason: str) -> Change:
         reason=reason,
         details=_by(chat) | {"refusals": refusals},
         **(
-            _back_in_line()
+            _BACK_IN_LINE
             | {
                 "refusals": refusals,
                 "refused_by": chat.agent_id,
                 "ready_at": now + rules.delay_after(refusals),
             }
+            | changes
         ),
     )
 
@@ -223,14 +226,20 @@ def _is_assigned_by(chat: Chat | None, reservation: Reservation) -> bool:
     )
 
 
-def _back_in_line() -> dict[str, Any]:
-    return {
-        "state": ChatState.WAITING,
-        "agent_id": None,
-        "reservation_id": None,
-        "doubt": None,
-        "settle_at": None,
-    }
+_NO_DOUBT: dict[str, Any] = {"doubt": None, "settle_at": None}
+
+_BACK_IN_LINE: dict[str, Any] = {
+    "state": ChatState.WAITING,
+    "agent_id": None,
+    "reservation_id": None,
+    **_NO_DOUBT,
+}
+
+
+def _open_doubt(chat: Chat) -> dict[str, Any]:
+    if chat.doubt not in _OUTLIVES_RESERVATION:
+        return {}
+    return {"doubt": chat.doubt, "settle_at": chat.settle_at}
 
 
 def _by(chat: Chat) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def a_listed_room(agent_id: AgentId = ANNE, began_at: datetime | None = None) ->
 
 
 def a_presence(agent_id: AgentId = ANNE, *, online: bool = True, **changes: Any) -> Presence:
-    return Presence(**({"agent_id": agent_id, "online": online, "read_at": NOW} | changes))
+    values: dict[str, Any] = {"agent_id": agent_id, "online": online, "read_at": NOW}
+    return Presence(**(values | changes))
 
 
 def a_roster(*presences: Presence, read_at: datetime = NOW) -> Roster:
@@ -112,11 +113,13 @@ def a_roster(*presences: Presence, read_at: datetime = NOW) -> Roster:
 
 
 def staffing(**changes: Any) -> Staffing:
-    return Staffing(**({"now": NOW} | changes))
+    values: dict[str, Any] = {"now": NOW}
+    return Staffing(**(values | changes))
 
 
 def a_candidate(agent_id: int = ANNE, **changes: Any) -> Candidate:
-    return Candidate(**({"agent_id": AgentId(agent_id), "load": 0, "capacity": 3} | changes))
+    values: dict[str, Any] = {"agent_id": AgentId(agent_id), "load": 0, "capacity": 3}
+    return Candidate(**(values | changes))
 
 
 def a_ready_chat(chat_id: int = 1, **changes: Any) -> ReadyChat:

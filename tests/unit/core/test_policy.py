@@ -163,9 +163,7 @@ class TestTheCheckOfAPlan:
             (3, ANNE, "may not take"),
         ],
     )
-    def test_refuses_what_no_policy_may_do(
-        self, chat_id: int, agent_id: AgentId, why: str
-    ) -> None:
+    def test_refuses_what_no_policy_may_do(self, chat_id: int, agent_id: AgentId, why: str) -> None:
         with pytest.raises(PlanRefused, match=why):
             self.check(Placement(ChatId(chat_id), agent_id))
 

@@ -17,8 +17,8 @@ from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
 from sebastian_apps.webhook.body import read_body
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
 from sebastian_apps.webhook.parts import WebhookParts, parts_of
-from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, Problem
-from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, UNUSABLE, Problem
+from sebastian_core.domain.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 
 COMMIT_SECONDS = 0.95
 """How long a commit may take; what is not sure by then is answered with 503."""
@@ -79,8 +79,11 @@ async def _committed(recording: Awaitable[str]) -> str:
     try:
         async with asyncio.timeout(COMMIT_SECONDS):
             return await recording
-    except (StoreUnavailable, TimeoutError) as error:
+    except (StoreUnavailable, SchemaMismatch, TimeoutError) as error:
+        log.warning("webhook not recorded", why=str(error) or f"no commit in {COMMIT_SECONDS:g} s")
         raise store_unavailable() from error
+    except InvalidInput as error:
+        raise Problem(UNUSABLE, "A field holds what cannot be stored; send plain text.") from error
 
 
 async def _record_arrival(parts: WebhookParts, body: bytes) -> str:

@@ -1,0 +1,270 @@
+"""From a webhook's bytes to an arrival or a resolution, or to the problem that it has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sebastian_apps.webhook.decoding import ID_LIMIT, decode_arrival, decode_resolution
+from sebastian_apps.webhook.problems import Problem
+from sebastian_core.domain.arrivals import Arrival, Resolution, Service
+from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
+
+OUR_APP = "ourapp-0123456789"
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def arrival_of(**fields: object) -> Arrival:
+    return decode_arrival(json.dumps({"room_id": "123", **fields}).encode())
+
+
+def problem_of(body: object, app_id: str | None = None) -> Problem:
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(Problem) as caught:
+        decode_arrival(sent, app_id=app_id)
+    return caught.value
+
+
+def test_a_room_id_is_all_that_is_needed() -> None:
+    assert decode_arrival(b'{"room_id": "123"}') == Arrival(room_id=RoomId("123"))
+
+
+def test_a_room_id_may_be_a_number() -> None:
+    assert decode_arrival(b'{"room_id": 123}').room_id == "123"
+
+
+def test_a_byte_order_mark_does_not_matter() -> None:
+    assert decode_arrival(b'\xef\xbb\xbf{"room_id": "123"}').room_id == "123"
+
+
+@pytest.mark.parametrize(
+    "room_id",
+    [
+        pytest.param(None, id="null"),
+        pytest.param(True, id="boolean"),
+        pytest.param(1.5, id="fraction"),
+        pytest.param([1], id="array"),
+        pytest.param({}, id="object"),
+        pytest.param("", id="empty"),
+        pytest.param("1 2", id="with a space"),
+        pytest.param("1\n", id="with a line break"),
+        pytest.param("a\u0000b", id="with a NUL"),
+        pytest.param("\ud800", id="a lone surrogate"),
+        pytest.param("raum-ü", id="beyond ASCII"),
+        pytest.param("1" * 65, id="too long"),
+        pytest.param(-1, id="negative"),
+        pytest.param(ID_LIMIT + 1, id="beyond 63 bits"),
+        pytest.param(10**70, id="many digits"),
+    ],
+)
+def test_a_room_id_that_no_store_could_keep_is_refused(room_id: object) -> None:
+    problem = problem_of({"room_id": room_id})
+
+    assert problem.kind.status == 422
+    assert problem.detail.startswith("room_id ")
+
+
+def test_a_missing_room_id_is_named() -> None:
+    assert problem_of({"name": "x"}).detail == (
+        "room_id is missing; it must be text or a whole number."
+    )
+
+
+@pytest.mark.parametrize("body", [[], "text", 5, None, True])
+def test_a_body_must_be_an_object(body: object) -> None:
+    assert problem_of(body).kind.slug == "unusable"
+
+
+@pytest.mark.parametrize(
+    ("body", "slug"),
+    [
+        (b"", "not-json"),
+        (b"  \r\n", "not-json"),
+        (b"room_id=123", "not-json"),
+        (b'{"room_id": "1"', "not-json"),
+        (b'{"room_id": "1"} more', "not-json"),
+        (b'{"room_id": "1", "x": NaN}', "not-json"),
+        (b'{"room_id": "1", "x": -Infinity}', "not-json"),
+        (b'{"room_id": "1", "x": 1e999}', "not-json"),
+        (b'{"room_id": "1", "x": ' + b"9" * 5000 + b"}", "not-json"),
+        (b"[" * 60_000, "not-json"),
+        (b'{"room_id": "1", "x": ' + b'{"a":' * 10_000 + b"1" + b"}" * 10_001, "not-json"),
+        (b'{"room_id": "\xff"}', "not-utf-8"),
+        (b'{"room_id": "\xed\xa0\x80"}', "not-utf-8"),
+        ('{"room_id": "1"}'.encode("utf-16"), "not-utf-8"),
+        (b'{"room_id": "1\x00"}', "not-json"),
+    ],
+)
+def test_what_is_not_json_is_refused(body: bytes, slug: str) -> None:
+    problem = problem_of(body)
+
+    assert (problem.kind.slug, problem.kind.status) == (slug, 400)
+
+
+def test_a_problem_never_repeats_what_was_sent() -> None:
+    told = [
+        problem_of({"room_id": ["canary-1"]}).detail,
+        problem_of(b'{"room_id": canary-2}').detail,
+        problem_of({"room_id": "1", "app_id": "canary-3"}, OUR_APP).detail,
+    ]
+
+    assert not [detail for detail in told if "canary" in detail]
+
+
+@pytest.mark.parametrize("key", ["app_id", "app_code"])
+def test_a_webhook_for_another_account_is_refused(key: str) -> None:
+    assert problem_of({"room_id": "1", key: "another"}, OUR_APP).kind.status == 403
+    assert problem_of({"room_id": "1", key: 5}, OUR_APP).kind.status == 403
+
+
+@pytest.mark.parametrize("named", [{}, {"app_id": OUR_APP}, {"app_code": None, "app_id": OUR_APP}])
+def test_a_webhook_for_our_account_or_for_none_is_taken(named: dict[str, Any]) -> None:
+    body = json.dumps({"room_id": "1", **named}).encode()
+
+    assert decode_arrival(body, app_id=OUR_APP).room_id == "1"
+
+
+def test_any_account_is_taken_where_none_is_configured() -> None:
+    assert arrival_of(app_id="whoever").room_id == "123"
+
+
+@pytest.mark.parametrize(
+    ("channel", "channel_id"),
+    [
+        ({"id": 7}, 7),
+        ({"id": "7"}, 7),
+        ({"id": ID_LIMIT}, ID_LIMIT),
+        ({"id": ID_LIMIT + 1}, None),
+        ({"id": 0}, None),
+        ({"id": -7}, None),
+        ({"id": True}, None),
+        ({"id": 7.0}, None),
+        ({"id": "seven"}, None),
+        ({"id": "\u0667"}, None),
+        ({"id": "9" * 5000}, None),
+        ({}, None),
+        ([7], None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_channel_without_a_usable_id_is_unknown(
+    channel: object, channel_id: ChannelId | None
+) -> None:
+    assert arrival_of(channel=channel).channel_id == channel_id
+
+
+@pytest.mark.parametrize(
+    ("latest_service", "base"),
+    [
+        ({"id": 5, "is_resolved": True}, Service(ServiceId(5), is_resolved=True)),
+        ({"id": "5", "is_resolved": False}, Service(ServiceId(5), is_resolved=False)),
+        ({"id": 5}, None),
+        ({"id": 5, "is_resolved": "true"}, None),
+        ({"id": 5, "is_resolved": 1}, None),
+        ({"id": None, "is_resolved": True}, None),
+        ({"id": 2**80, "is_resolved": True}, None),
+        ("text", None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_latest_service_counts_only_where_id_and_state_are_sure(
+    latest_service: object, base: Service | None
+) -> None:
+    assert arrival_of(latest_service=latest_service).base == base
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [("wa", "wa"), ("x" * 65, None), ("a\u0000", None), ("\ud800", None), (5, None), ("", None)],
+)
+def test_a_source_that_no_store_could_keep_is_dropped(source: object, kept: str | None) -> None:
+    assert arrival_of(source=source).source == kept
+
+
+def test_only_the_wanted_properties_are_read() -> None:
+    rows = [{"key": "tier", "value": "vip"}, {"key": "city", "value": "Bandung"}]
+    extras = json.dumps({"user_properties": rows})
+    body = json.dumps({"room_id": "1", "extras": extras}).encode()
+
+    assert decode_arrival(body, kept_properties={"tier"}).properties == {"tier": "vip"}
+    assert decode_arrival(body).properties == {}
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        None,
+        5,
+        "not json",
+        "[" * 60_000,
+        "[]",
+        '{"user_properties": 5}',
+        '{"user_properties": [5, {"key": ["tier"], "value": "vip"}]}',
+        '{"user_properties": [{"key": "tier", "value": "\\u0000"}]}',
+        '{"user_properties": [{"key": "tier", "value": 5}]}',
+    ],
+)
+def test_extras_that_cannot_be_read_are_no_properties(extras: object) -> None:
+    body = json.dumps({"room_id": "1", "extras": extras}).encode()
+
+    assert decode_arrival(body, kept_properties={"tier"}).properties == {}
+
+
+def test_a_resolution_names_its_room_and_service() -> None:
+    body = b'{"service": {"room_id": "123", "id": 9}, "resolved_by": {"id": 5}}'
+
+    assert decode_resolution(body) == Resolution(room_id=RoomId("123"), service_id=ServiceId(9))
+
+
+@pytest.mark.parametrize("service_id", [None, True, "x", 2**70, [], 1.0])
+def test_a_resolution_without_a_usable_service_id_still_names_its_room(service_id: object) -> None:
+    body = json.dumps({"service": {"room_id": 123, "id": service_id}}).encode()
+
+    assert decode_resolution(body) == Resolution(room_id=RoomId("123"))
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"room_id": "123"}, {"service": None}, {"service": [1]}, {"service": {"id": 1}}]
+)
+def test_a_resolution_without_a_room_is_refused(body: object) -> None:
+    with pytest.raises(Problem) as caught:
+        decode_resolution(json.dumps(body).encode())
+
+    assert caught.value.kind.status == 422
+    assert "room_id" in caught.value.detail
+
+
+@given(body=st.binary(max_size=200))
+def test_whatever_bytes_come_they_are_read_or_refused(body: bytes) -> None:
+    for decode in (decode_arrival, decode_resolution):
+        try:
+            decode(body)
+        except Problem as problem:
+            assert 400 <= problem.kind.status < 500
+
+
+@given(
+    fields=st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            ("room_id", "service", "channel", "latest_service", "source", "extras"), json_values
+        ),
+    )
+)
+def test_whatever_json_comes_it_is_read_or_refused(fields: dict[str, Any]) -> None:
+    body = json.dumps(fields).encode()
+    for decode in (decode_arrival, decode_resolution):
+        try:
+            decode(body)
+        except Problem as problem:
+            assert problem.kind.status == 422

@@ -1,0 +1,130 @@
+"""The webhook service in the test's own event loop, over real HTTP, on stores of the test's choice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from attrs import define, evolve, frozen
+
+from sebastian_adapters.memory.agent_store import InMemoryAgentStore
+from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.webhook.serving import bind, make_server
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.rules import Rules
+from sebastian_core.ports.room_repo import HistoryRow, RoomRepo
+from sebastian_core.usecases.admit_chat import AdmitChat
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.resolve_chat import ResolveChat
+
+APP_ID = "demoapp-x1y2z3a4b5c6d7e"
+ARRIVAL = "/webhook-incoming-message"
+RESOLVE = "/webhook-mark-as-resolved"
+
+
+def some_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings with an app id, and with these variables."""
+    return load_settings(None, {"QT_QISCUS_APP_ID": APP_ID, **(environ or {})})
+
+
+def parts_on(room_repo: RoomRepo, settings: Settings | None = None, **other: Any) -> WebhookParts:
+    """Parts that record into this repo."""
+    job_queue, rules = InMemoryJobQueue(), Rules()
+    parts = WebhookParts(
+        settings=settings or some_settings(),
+        admit_chat=AdmitChat(room_repo, job_queue, rules),
+        resolve_chat=ResolveChat(room_repo, job_queue, rules),
+        room_repo=room_repo,
+        roster=KnownRoster(InMemoryAgentStore()),
+    )
+    return evolve(parts, **other)
+
+
+def parts_in_memory(environ: Mapping[str, str] | None = None, **other: Any) -> WebhookParts:
+    """Parts that record into memory."""
+    return parts_on(InMemoryRoomRepo(InMemoryClock()), some_settings(environ), **other)
+
+
+@frozen
+class Answer:
+    """What came back over a raw connection."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@define
+class WebhookService:
+    """A running service and how to reach it."""
+
+    parts: WebhookParts
+    port: int
+    http: httpx.AsyncClient
+
+    async def post(self, path: str, body: object) -> httpx.Response:
+        """Send a body as JSON, or as it is where it is bytes."""
+        if isinstance(body, bytes):
+            return await self.http.post(path, content=body)
+        return await self.http.post(path, json=body)
+
+    async def history(self, room_id: str) -> list[HistoryRow]:
+        """What the record says of a room, newest first."""
+        return list(await self.parts.room_repo.history(RoomId(room_id)))
+
+    async def rows(self) -> int:
+        """How many changes were recorded in all rooms."""
+        return len(await self.parts.room_repo.decisions(1000))
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A bare connection."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def send_raw(self, sent: bytes) -> Answer:
+        """Send these bytes over a connection of their own and read one answer."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(sent)
+            return await read_answer(reader)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def webhook_service(parts: WebhookParts) -> AsyncIterator[WebhookService]:
+    """The service on a free port, for as long as the block lasts."""
+    (listener,) = bind("127.0.0.1", 0)
+    port: int = listener.getsockname()[1]
+    listener.listen()
+    server = make_server(parts)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            yield WebhookService(parts, port, client)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """One answer with a content length."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip()
+    line, *fields = head.split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (each.partition(":") for each in fields)
+    }
+    body = await reader.readexactly(int(headers["content-length"]))
+    return Answer(int(line.split()[1]), headers, body)
+
+
+def raw_post(path: str, body: bytes, *fields: str) -> bytes:
+    """The bytes of a POST request with these header fields."""
+    head = [f"POST {path} HTTP/1.1", "Host: test", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
