@@ -1,4 +1,4 @@
-"""The webhook service in the test's own event loop, over real HTTP, on stores of the test's choice."""
+"""The webhook service in the test's own event loop, over real HTTP, on any stores."""
 
 from __future__ import annotations
 

@@ -51,11 +51,11 @@ def customers_of(record: Record, truth: Truth) -> list[Customer]:
 
 def presence_of(record: Record) -> list[tuple[float, int, bool]]:
     """Who came and went: moment, agent, online or not."""
-    told = []
-    for event in record.events:
-        if event.agent_id is not None and event.kind in ("online", "offline", "agent_deleted"):
-            told.append((event.at, event.agent_id, event.kind == "online"))
-    return told
+    return [
+        (event.at, event.agent_id, event.kind == "online")
+        for event in record.events
+        if event.agent_id is not None and event.kind in ("online", "offline", "agent_deleted")
+    ]
 
 
 def perfect_waits(
@@ -101,7 +101,7 @@ class _Floor:
     ) -> list[float]:
         self._customers = customers
         for at, agent_id, online in presence:
-            self._at(at, lambda a=agent_id, o=online: self._show(a, o))  # type: ignore[misc]
+            self._at(at, lambda a=agent_id, o=online: self._show(a, o))
         for number, customer in enumerate(customers):
             self._at(customer.arrived_at, self._arrival(number))
             if customer.by_hand_at is not None:

@@ -170,7 +170,7 @@ class Judging:
     call_seconds: float = 1.0
     """How long the last call may have taken: who left within it counts as *left during it*."""
     idle_seconds: float | None = 3.0
-    """How long a ready chat may wait beside a free agent: the tick and some slack. None: unjudged."""
+    """How long a ready chat may wait beside a free agent: the tick and slack. None: unjudged."""
     outages: Sequence[tuple[float, float]] = ()
     overtaken_ack_seconds: float = 0.025
     overtaken_assigned_seconds: float = 0.050

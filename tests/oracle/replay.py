@@ -184,7 +184,7 @@ def seen_by_passes(record: Record, rules: Rules) -> Iterator[tuple[Pass, Line]]:
 
 
 def _between(rows: Sequence[Row], start: int, snapshot: Snapshot) -> list[Row]:
-    """The rows of transactions younger than the oldest running one that were visible, by version."""
+    """What was visible of transactions younger than the oldest running one, by version."""
     found = []
     for row in rows[start:]:
         xid = row.xid or 0

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from tests.oracle.record import Record, Row
+from sebastian_adapters.memory.platform import Event
+from tests.oracle.record import Delivered, Record, Row
 
 
 class Promise(StrEnum):
@@ -96,18 +97,31 @@ class Teller:
 
     def room(self, room_id: str) -> tuple[str, ...]:
         """Everything that is known of a room, ours and the platform's, in time order."""
-        told = [(row.at, self.row(row)) for row in self.record.history if row.room_id == room_id]
-        for event in self.record.events:
-            if event.room_id == room_id:
-                who = f" agent {event.agent_id}" if event.agent_id else ""
-                line = f"platform: {event.kind}{who} by {event.by}, service {event.service_id}"
-                told.append((event.at, f"{self.moment(event.at)} {line}"))
-        for each in self.record.deliveries:
-            if each.room_id == room_id:
-                told.append(
-                    (each.answered_at or each.fired_at, self._delivery(each.service_id, each))
-                )
+        record = self.record
+        told = [(each.at, self.row(each)) for each in record.history if each.room_id == room_id]
+        told += [(each.at, self.event(each)) for each in record.events if each.room_id == room_id]
+        told += [
+            (each.answered_at or each.fired_at, self.delivery(each))
+            for each in record.deliveries
+            if each.room_id == room_id
+        ]
         return tuple(line for _, line in sorted(told, key=lambda pair: pair[0]))
+
+    def event(self, event: Event) -> str:
+        """One event at the platform."""
+        agent = f" agent {event.agent_id}" if event.agent_id is not None else ""
+        return (
+            f"{self.moment(event.at)} platform: {event.kind}{agent} by {event.by}, "
+            f"service {event.service_id}"
+        )
+
+    def delivery(self, each: Delivered) -> str:
+        """One copy of one webhook."""
+        fate = "lost" if each.is_lost else f"answered {each.status}"
+        return (
+            f"{self.moment(each.answered_at or each.fired_at)} webhook: {each.kind} copy "
+            f"{each.copy}, service {each.service_id}, fired {self.moment(each.fired_at)}, {fate}"
+        )
 
     def row(self, row: Row) -> str:
         """One history row."""
@@ -115,17 +129,6 @@ class Teller:
         return (
             f"{self.moment(row.at)} chat {row.chat_id} v{row.version} room {row.room_id}: "
             f"{row.move} {row.before or '-'} → {row.after}{agent} ({row.reason})"
-        )
-
-    def _delivery(self, service_id: int | None, each: object) -> str:
-        from tests.oracle.record import Delivered
-
-        assert isinstance(each, Delivered)
-        fate = "lost" if each.is_lost else f"answered {each.status}"
-        at = self.moment(each.answered_at or each.fired_at)
-        return (
-            f"{at} webhook: {each.kind} copy {each.copy}, service {service_id}, "
-            f"fired {self.moment(each.fired_at)}, {fate}"
         )
 
 

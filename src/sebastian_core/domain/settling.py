@@ -32,6 +32,10 @@ _WAITING_PROVES_NEW = (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN, Doubt.ASKED_AGAIN
 """Doubts about a request that nothing has been attempted for since the assignment before."""
 
 
+_CALL_UNDER_WAY = (None, Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS)
+"""Doubts of a reserved chat that say nothing of its own call, which may be about to begin."""
+
+
 @frozen(kw_only=True)
 class Evidence:
     """One reading of a room, dated by the moment its request began.
@@ -67,7 +71,7 @@ def settle(
     if chat is None or chat.id != chat_id or chat.version != version:
         return Decided(Settled.STALE)
     if not counts(evidence, chat, room, rules):
-        return _look_again(chat, room, rules, now)
+        return _look_again(chat, room, rules)
     match evidence.state:
         case RoomState.WAITING:
             return _found_waiting(chat, rules, room, now)
@@ -96,10 +100,13 @@ def counts(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> bool:
 def proven_from(chat: Chat, rules: Rules) -> datetime:
     """From when on the beginning of a reading proves anything about the chat.
 
-    A reservation whose worker died is settled from its deadline on: no call of it can begin later
-    than `reservation - call` after it was made.
+    While a reservation is under way its call may still begin, but not later than
+    `reservation - call` after it was made.
     """
-    return chat.changed_at + rules.settle
+    last_attempt = chat.changed_at
+    if chat.state is ChatState.RESERVED and chat.doubt in _CALL_UNDER_WAY:
+        last_attempt += rules.reservation - rules.call
+    return last_attempt + rules.settle
 
 
 def suspect(
@@ -170,7 +177,7 @@ def _found_waiting(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decid
             return _not_applied(chat, rules, room, now)
         case ChatState.ASSIGNED:
             return _over_and_waiting(chat, room, now)
-        case _ if chat.doubt is None:
+        case _ if not chat.is_doubtful:
             return Decided(Settled.READY)
         case _:
             return _cleared(chat, room, now, Settled.READY, "the room waits")
@@ -222,7 +229,10 @@ def _cleared(
 def postpone(
     chat_id: ChatId, version: int, rules: Rules, room: Room, now: datetime
 ) -> Decided[Settled]:
-    """Look later at a chat whose room could not be read: ever less often the longer it lasts."""
+    """Look later at a chat whose room could not be read: ever less often the longer it lasts.
+
+    A chat that is not to be settled stays as it is: a ready one may still be given.
+    """
     chat = room.chat
     if chat is None or chat.id != chat_id or chat.version != version:
         return Decided(Settled.STALE)
@@ -231,12 +241,14 @@ def postpone(
     return _look_at(chat, room, now + pause)
 
 
-def _look_again(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decided[Settled]:
-    return _look_at(chat, room, max(now, proven_from(chat, rules)))
+def _look_again(chat: Chat, room: Room, rules: Rules) -> Decided[Settled]:
+    return _look_at(chat, room, proven_from(chat, rules))
 
 
 def _look_at(chat: Chat, room: Room, at: datetime) -> Decided[Settled]:
-    later = evolve(chat, settle_at=at)
+    if chat.settle_at is None:
+        return Decided(Settled.TOO_EARLY)
+    later = evolve(chat, settle_at=max(chat.settle_at, at))
     change = Change(move=Move.DOUBT, before=chat.state, chat=later, silent=True)
     return Decided(Settled.TOO_EARLY, evolve(room, chat=later), (change,))
 
@@ -285,6 +297,7 @@ def _transfer(chat: Chat, listed: Listed, room: Room, now: datetime) -> Decided[
         details={"from": chat.agent_id},
         agent_id=listed.agent_id,
         adopted=True,
+        asked_again_at=None,
         doubt=None,
         settle_at=None,
     )

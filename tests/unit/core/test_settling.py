@@ -182,7 +182,7 @@ class TestAReadingThatIsTooYoung:
     def test_proves_nothing_and_is_repeated_when_it_may_prove_something(
         self, state: ChatState, shown: RoomState
     ) -> None:
-        chat = a_chat(state, doubt=Doubt.UNNAMED_RESOLVE, settle_at=at(4.9), changed_at=NOW)
+        chat = a_chat(state, doubt=Doubt.UNKNOWN_ANSWER, settle_at=at(4.9), changed_at=NOW)
 
         decided = read(chat, shown, at(4.9), listed=True)
 
@@ -195,9 +195,19 @@ class TestAReadingThatIsTooYoung:
         assert read(a_waiting_chat(), RoomState.SERVED, at(4.9)) == Decided(Settled.TOO_EARLY)
 
     def test_cannot_shorten_a_reservation_that_is_still_under_way(self) -> None:
-        decided = read(a_reserved_chat(), RoomState.WAITING, at(4.9))
+        decided = read(a_reserved_chat(), RoomState.WAITING, at(8.9))
 
-        assert [change.chat.settle_at for change in decided.changes] in ([], [at(10)])
+        assert (decided.answer, only_change(decided).settle_at) == (Settled.TOO_EARLY, at(10))
+
+    @pytest.mark.parametrize("doubt", [Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS])
+    def test_waits_for_a_call_that_may_still_begin_under_a_doubt_from_outside(
+        self, doubt: Doubt
+    ) -> None:
+        chat = a_reserved_chat(doubt=doubt, settle_at=at(5))
+
+        decided = read(chat, RoomState.WAITING, at(5))
+
+        assert (decided.answer, only_change(decided).settle_at) == (Settled.TOO_EARLY, at(9))
 
     def test_counts_from_the_very_moment_of_the_settle_time(self) -> None:
         assert read(a_waiting_chat(), RoomState.RESOLVED, at(5)).answer is Settled.CLOSED

@@ -72,7 +72,7 @@ async def register(parts: WebhookParts) -> list[Registration]:
     except InvalidInput as error:
         raise Problem(NOT_CONFIGURED, f"{error}.") from error
     except PlatformRefused as error:
-        detail = f"Qiscus answered {error.status}; are qiscus.app_id and secret_key right?"
+        detail = f"Qiscus answered {error.status}; check qiscus.app_id and qiscus.secret_key."
         raise Problem(PLATFORM_REFUSED, detail) from error
     except PlatformUnavailable as error:
         detail = f"Qiscus did not answer usably ({error.fault}); try again later."
