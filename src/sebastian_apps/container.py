@@ -6,18 +6,19 @@ Pools and clients are built closed and opened by whoever runs them, so the graph
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
 from attrs import evolve
 from dependency_injector import containers, providers
-from sebastian_adapters.postgres.clock import PostgresClock
 
 from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_adapters.postgres.clock import PostgresClock
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import check_schema
 from sebastian_adapters.postgres.pools import Pool, webhook_pool, worker_pool
@@ -29,6 +30,7 @@ from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
+from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.rules import Rules
@@ -201,15 +203,10 @@ def build_webhook(settings: Settings, stores: MemoryStores | None = None) -> Web
     async def open_all() -> None:
         if is_real:
             await container.pool().open()
+            with suppress(StoreUnavailable):  # 503 until it is back; /readyz tells
+                await container.pool().run(check_schema)
             await container.job_queue().open()
         await client.open()
-
-    async def close_all() -> None:
-        await client.aclose()
-        if is_real:
-            await container.job_queue().aclose()
-            await container.agent_store().aclose()
-            await container.pool().close()
 
     return WebhookParts(
         settings=settings,
@@ -218,9 +215,9 @@ def build_webhook(settings: Settings, stores: MemoryStores | None = None) -> Web
         room_repo=container.room_repo(),
         roster=container.roster(),
         register_webhooks=client.register_webhooks if settings.qiscus.app_id else None,
-        checks={"database": container.room_repo().staffing} if is_real else {},
+        checks={"database": lambda: container.pool().run(check_schema)} if is_real else {},
         open=open_all,
-        close=close_all,
+        close=_closing(container, is_real=is_real),
     )
 
 
@@ -243,13 +240,6 @@ def build_worker(
             await container.job_queue().listen()
         await client.open()
 
-    async def close_all() -> None:
-        await client.aclose()
-        if is_real:
-            await container.job_queue().aclose()
-            await container.agent_store().aclose()
-            await container.pool().close()
-
     async def sync_clock() -> None:
         if is_real:
             await container.clock().sync()
@@ -265,7 +255,7 @@ def build_worker(
         refresh_agents=container.refresh_agents(),
         reconcile=container.reconcile(),
         open=open_all,
-        close=close_all,
+        close=_closing(container, is_real=is_real),
         sync_clock=sync_clock,
         ended=container.ended(),
         intervals=evolve(
@@ -276,6 +266,17 @@ def build_worker(
         history_keep=settings.history.keep,
         roster_max_age=settings.presence.max_age,
     )
+
+
+def _closing(container: Container, *, is_real: bool) -> Step:
+    async def close_all() -> None:
+        await container.client().aclose()
+        if is_real:
+            await container.job_queue().aclose()
+            await container.agent_store().aclose()
+            await container.pool().close()
+
+    return close_all
 
 
 async def register_webhooks(settings: Settings) -> list[Registration]:

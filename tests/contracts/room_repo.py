@@ -463,11 +463,12 @@ class Reserving:
     async def test_a_policy_that_cheats_is_replaced_and_told(self, repo: RoomRepo) -> None:
         complaints: list[Exception] = []
         await arrive_all(repo, "a", "b")
-        plan = a_plan(policy=Overbooking(), capacity=1, on_refused=complaints.append)
+        agents = [an_agent(ANNE), an_agent(BEN)]
+        plan = a_plan(*agents, policy=Overbooking(), capacity=1, on_refused=complaints.append)
 
         reservations = await repo.reserve(plan, limit=5)
 
-        assert rooms_in(reservations) == ["a"]
+        assert [each.agent_id for each in reservations] == [ANNE, BEN]
         assert complaints
 
     async def test_paused_agents_get_nothing_until_they_go_on(self, repo: RoomRepo) -> None:
@@ -844,11 +845,11 @@ class Deciding:
         assert await repo.watched(5) == []
 
     async def test_a_later_wish_to_watch_an_agent_counts(self, repo: RoomRepo) -> None:
-        for list_at in (LONG_AGO, FAR_AHEAD):
-            wish = Watch(agent_id=ANNE, list_at=list_at)
-            await repo.decide(
-                RoomId("a"), lambda room, now, wish=wish: Decided(None, watches=(wish,))
-            )
+        first = (Watch(agent_id=ANNE, list_at=LONG_AGO),)
+        later = (Watch(agent_id=ANNE, list_at=FAR_AHEAD),)
+
+        await repo.decide(RoomId("a"), lambda room, now: Decided(None, watches=first))
+        await repo.decide(RoomId("b"), lambda room, now: Decided(None, watches=later))
 
         assert await repo.watched(5) == []
 

@@ -154,7 +154,7 @@ class TestFaultsOfThePlatform:
     ) -> None:
         agent_id, room_id = an_agent(fake.platform), a_waiting_room(fake.platform)
         fake.add_fault(Fault(kind="silence", count=1, is_applied=True))
-        async with a_client(fake.url, clock=clock, timeout=0.2, in_flight=1) as client:
+        async with a_client(fake.url, clock=clock, timeout=0.6, in_flight=1) as client:
             error = await unavailable(client.assign(room_id, agent_id))
 
             again = await client.assign(room_id, agent_id)
@@ -358,7 +358,7 @@ class TestServersGoneMad:
                 await asyncio.sleep(0.01)
 
         responds = in_turn(drip, answering(ASSIGNED))
-        async with asking(responds, clock, timeout=0.2, in_flight=1) as (client, server):
+        async with asking(responds, clock, timeout=0.6, in_flight=1) as (client, server):
             error = await unavailable(client.assign(ROOM, AGENT))
             again = await client.assign(ROOM, AGENT)
 

@@ -126,10 +126,11 @@ async def test_requests_in_one_packet_are_answered_in_their_order(service: Webho
     assert [answer.status for answer in answers] == [200, 400, 200]
 
 
-async def test_an_upgrade_is_passed_over(service: WebhookService) -> None:
+async def test_a_body_in_another_protocol_is_not_taken(service: WebhookService) -> None:
     sent = raw_post(ARRIVAL, SMALL, "Connection: Upgrade", "Upgrade: websocket")
 
-    assert (await service.send_raw(sent)).status == 200
+    assert (await service.send_raw(sent)).status == 400
+    assert await service.rows() == 0
 
 
 async def test_a_body_cut_off_leaves_no_row(service: WebhookService) -> None:

@@ -18,7 +18,11 @@ from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
 DECODERS = (decode_arrival, decode_resolution)
 OUR_APP = "ourapp-0123456789"
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )

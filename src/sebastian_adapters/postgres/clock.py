@@ -1,15 +1,25 @@
-"""The clock of PostgreSQL, estimated from a monotonic reading."""
+"""The clock of the database, as this process knows it."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Lock
 
+from attrs import frozen
+
+from sebastian_adapters.postgres.errors import STORE
 from sebastian_adapters.postgres.pools import Connection, Pool
 from sebastian_adapters.postgres.queries import query
+from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.ports.clock import Clock
 
-LOOKS = 3
+PROBES = 5
+"""How often one `sync` asks: the quickest answer tells most."""
+
+DRIFT = 1e-4
+"""How fast two clocks may drift apart, in seconds per second; NTP steers at half of that."""
 
 
 def boot_seconds() -> float:
@@ -17,37 +27,69 @@ def boot_seconds() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class PostgresClock(Clock):
-    """Tells the database's time within half a round trip of the last `sync`.
+@frozen
+class _Reading:
+    """The database's time at one monotonic moment, and how wrong that may be in seconds."""
 
-    Before the first `sync` it goes by the machine's wall clock, which no promise rests on.
+    seconds: float
+    moment: datetime
+    error: float
+
+    def at(self, seconds: float) -> datetime:
+        return self.moment + timedelta(seconds=seconds - self.seconds)
+
+    def error_at(self, seconds: float) -> float:
+        return self.error + DRIFT * max(0.0, seconds - self.seconds)
+
+
+class PostgresClock(Clock):
+    """Estimates the database's time from a monotonic reading; `sync` now and then keeps it right.
+
+    Of what it has read it believes the most exact, as long as the newest does not contradict it:
+    after a failover the new server's clock counts. Safe to use from any thread.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, seconds: Callable[[], float] = boot_seconds) -> None:
         self._pool = pool
-        self._zero = datetime.now(UTC) - timedelta(seconds=boot_seconds())
-        self._latest = datetime.min.replace(tzinfo=UTC)
-
-    def now(self) -> datetime:
-        """The database's time, as of the last `sync`; never going back."""
-        self._latest = max(self._latest, self._zero + timedelta(seconds=boot_seconds()))
-        return self._latest
-
-    def monotonic(self) -> float:
-        """Seconds since the machine booted, suspended time included."""
-        return boot_seconds()
+        self._seconds = seconds
+        self._lock = Lock()
+        self._best: _Reading | None = None
+        self._latest: datetime | None = None
 
     async def sync(self) -> None:
-        """Ask the database for the time; the quickest of a few answers is believed."""
-        looks = [await self._pool.run(_look) for _ in range(LOOKS)]
-        _, self._zero = min(looks)
+        """Read the database's clock; raises StoreUnavailable when it cannot be read."""
+        readings = await self._pool.run(self._probe)
+        self._take_in(min(readings, key=lambda reading: reading.error))
 
+    def now(self) -> datetime:
+        """The database's time; raises StoreUnavailable before the first `sync` has succeeded."""
+        with self._lock:
+            if self._best is None:
+                raise StoreUnavailable(STORE, "its clock has not been read yet")
+            moment = self._best.at(self._seconds())
+            self._latest = moment if self._latest is None else max(self._latest, moment)
+            return self._latest
 
-async def _look(connection: Connection) -> tuple[float, datetime]:
-    """How long the answer took, and where the database's time would put zero seconds."""
-    before = boot_seconds()
-    cursor = await connection.execute(query("clock"))
-    row = await cursor.fetchone()
-    after = boot_seconds()
-    told: datetime = row[0] if row else datetime.now(UTC)
-    return after - before, told - timedelta(seconds=(before + after) / 2)
+    def monotonic(self) -> float:
+        """Seconds since the machine started."""
+        return self._seconds()
+
+    async def _probe(self, connection: Connection) -> list[_Reading]:
+        return [await self._read(connection) for _ in range(PROBES)]
+
+    async def _read(self, connection: Connection) -> _Reading:
+        before = self._seconds()
+        cursor = await connection.execute(query("clock"), binary=True)
+        ((moment,),) = await cursor.fetchall()
+        after = self._seconds()
+        return _Reading((before + after) / 2, moment, (after - before) / 2)
+
+    def _take_in(self, newest: _Reading) -> None:
+        with self._lock:
+            if self._best is None or not self._prefers_known(self._best, newest):
+                self._best = newest
+
+    def _prefers_known(self, known: _Reading, newest: _Reading) -> bool:
+        error = known.error_at(newest.seconds)
+        apart = abs((known.at(newest.seconds) - newest.moment).total_seconds())
+        return error <= newest.error and apart <= error + newest.error

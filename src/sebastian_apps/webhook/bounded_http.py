@@ -51,7 +51,6 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(HEAD_TOO_LARGE, f"Send a head of at most {HEAD_LIMIT} bytes.")
 
     def on_message_begin(self) -> None:
-        self._head_size = 0
         if self._deadline is None:
             self._end_after(HEAD_SECONDS)
         super().on_message_begin()

@@ -16,6 +16,7 @@ import click
 from sebastian_apps.settings import Settings
 from sebastian_apps.worker.watchdog import Watchdog
 from sebastian_apps.worker.worker import Worker
+from sebastian_core.domain.errors import SebastianError
 
 
 def worker_name() -> str:
@@ -110,8 +111,10 @@ def main(config: Path | None, processes: int, threads: int) -> None:
     settings = starting(config, needs={"db", "redis", "qiscus"})
     import uvloop
 
-    with suppress(KeyboardInterrupt):
+    try:
         uvloop.run(work(settings, threads))
+    except SebastianError as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

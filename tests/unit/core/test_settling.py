@@ -49,7 +49,7 @@ def read(
     room: Room | None = None,
 ) -> Decided[Settled]:
     """Settle the chat by a reading that began, unless said otherwise, when it may count."""
-    began_at = began_at or at(5)
+    began_at = began_at or at(10)
     return settle(
         chat.id,
         chat.version,
@@ -68,7 +68,7 @@ class TestAReadingOfARoomThatWaits:
 
         settled = only_change(decided)
         assert decided.answer is Settled.READY
-        assert (settled.is_ready(at(5)), settled.arrived_at) == (True, at(-90))
+        assert (settled.is_ready(at(10)), settled.arrived_at) == (True, at(-90))
 
     def test_leaves_a_ready_chat_alone(self) -> None:
         assert read(a_waiting_chat(), RoomState.WAITING) == Decided(Settled.READY)
@@ -76,7 +76,7 @@ class TestAReadingOfARoomThatWaits:
     def test_makes_a_chat_ready_that_was_put_off_without_a_doubt(self) -> None:
         chat = a_waiting_chat(settle_at=NOW)
 
-        assert only_change(read(chat, RoomState.WAITING)).is_ready(at(5))
+        assert only_change(read(chat, RoomState.WAITING)).is_ready(at(10))
 
     def test_releases_a_reservation_whose_worker_died_with_its_place(self) -> None:
         chat = a_reserved_chat(arrived_at=at(-90))
@@ -100,7 +100,7 @@ class TestAReadingOfARoomThatWaits:
 
         settled = only_change(decided)
         assert decided.answer is Settled.REFUSED
-        assert (settled.refusals, settled.refused_by, settled.ready_at) == (1, ANNE, at(7))
+        assert (settled.refusals, settled.refused_by, settled.ready_at) == (1, ANNE, at(12))
 
     def test_shows_that_an_assigned_chat_is_over_and_the_next_one_waits(self) -> None:
         decided = read(an_assigned_chat(doubt=Doubt.NOT_LISTED), RoomState.WAITING)
@@ -108,7 +108,7 @@ class TestAReadingOfARoomThatWaits:
         over, opened = (change.chat for change in decided.changes)
         assert decided.answer is Settled.CLOSED_AND_NEXT
         assert (over.state, over.close_reason) == (ChatState.CLOSED, CloseReason.RESOLVED)
-        assert (opened.arrived_at, opened.is_ready(at(5))) == (at(5), True)
+        assert (opened.arrived_at, opened.is_ready(at(10))) == (at(10), True)
 
     def test_opens_the_next_chat_with_the_remembered_arrival(self) -> None:
         chat = an_assigned_chat(asked_again_at=at(-3), doubt=Doubt.ASKED_AGAIN)
@@ -172,8 +172,8 @@ def test_a_reading_of_a_room_that_needs_nobody_closes_the_chat(
 
     settled = only_change(decided)
     assert decided.answer is Settled.CLOSED
-    assert (settled.close_reason, settled.closed_at, settled.settle_at) == (why, at(5), None)
-    assert decided.room == a_closed_room(at(5), last_assigned_at=settled.assigned_at)
+    assert (settled.close_reason, settled.closed_at, settled.settle_at) == (why, at(10), None)
+    assert decided.room == a_closed_room(at(10), last_assigned_at=settled.assigned_at)
 
 
 class TestAReadingThatIsTooYoung:
@@ -366,7 +366,7 @@ class TestAListedRoomThatWeDoNotHold:
 class TestAListedRoomThatWeHoldForAnother:
     @pytest.mark.parametrize("chat", [a_waiting_chat(refusals=2), a_reserved_chat(agent_id=BEN)])
     def test_is_converted_while_it_waits_or_is_reserved(self, chat: Chat) -> None:
-        decided = adopt(a_listed_room(ANNE, at(5)), RULES, a_room(chat), at(6))
+        decided = adopt(a_listed_room(ANNE, at(9)), RULES, a_room(chat), at(10))
 
         taken = only_change(decided)
         assert decided.answer is Adopting.CONVERTED

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from sebastian_adapters.postgres.clock import PostgresClock, boot_seconds
+from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_core.domain.errors import StoreUnavailable
+from tests.contracts.clock import ClockContract
+
+
+@pytest.fixture
+async def pool(postgres_url: str) -> AsyncIterator[Pool]:
+    pool = worker_pool(postgres_url)
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+class TestPostgresClock(ClockContract):
+    @pytest.fixture
+    async def clock(self, pool: Pool) -> PostgresClock:
+        clock = PostgresClock(pool)
+        await clock.sync()
+        return clock
+
+
+def asked(url: str) -> datetime:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None
+    moment = row[0]
+    assert isinstance(moment, datetime)
+    return moment
+
+
+async def test_tells_the_database_s_time(pool: Pool, postgres_url: str) -> None:
+    clock = PostgresClock(pool)
+    await clock.sync()
+
+    before = asked(postgres_url)
+    told = clock.now()
+    after = asked(postgres_url)
+
+    tolerance = timedelta(seconds=0.5)
+    assert before - tolerance <= told <= after + tolerance
+
+
+async def test_knows_nothing_before_it_was_synced(pool: Pool) -> None:
+    with pytest.raises(StoreUnavailable, match="not been read"):
+        PostgresClock(pool).now()
+
+
+async def test_goes_on_with_the_monotonic_reading(pool: Pool) -> None:
+    asleep = 0.0
+    clock = PostgresClock(pool, seconds=lambda: boot_seconds() + asleep)
+    await clock.sync()
+    before = clock.now()
+
+    asleep = 3600.0
+
+    assert clock.now() - before >= timedelta(hours=1)
+
+
+async def test_follows_a_clock_that_contradicts_it_but_never_back(pool: Pool) -> None:
+    ahead = 0.0
+    clock = PostgresClock(pool, seconds=lambda: boot_seconds() + ahead)
+    await clock.sync()
+    ahead = 3600.0
+    wrong = clock.now()
+
+    await clock.sync()
+
+    assert clock.now() == wrong
+
+
+async def test_a_worse_reading_does_not_replace_a_good_one(pool: Pool) -> None:
+    pause = 0.0
+    seconds = iter_seconds = boot_seconds
+
+    def slow() -> float:
+        nonlocal pause
+        pause += step
+        return iter_seconds() + pause
+
+    step = 0.0
+    clock = PostgresClock(pool, seconds=slow)
+    await clock.sync()
+    good = clock._best
+
+    step = 1.0
+    await clock.sync()
+
+    assert seconds is boot_seconds
+    assert clock._best is not None
+    assert good is not None
