@@ -10,7 +10,6 @@ from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
-
 from sebastian_core.domain.agent import AgentSetting, Holding
 from sebastian_core.domain.arrivals import Admission, Resolution, Resolving, admit, resolve
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
@@ -473,17 +472,17 @@ class Reserving:
 
     async def test_paused_agents_get_nothing_until_they_go_on(self, repo: RoomRepo) -> None:
         await arrive(repo)
-        await repo.set_agent(ANNE, AgentSetting(paused=True), actor="lead")
+        await repo.set_agent(ANNE, lambda _: AgentSetting(paused=True), actor="lead")
         paused = await repo.reserve(a_plan(), limit=5)
 
-        await repo.set_agent(ANNE, AgentSetting(), actor="lead")
+        await repo.set_agent(ANNE, lambda _: AgentSetting(), actor="lead")
 
         assert paused == ()
         assert len(await repo.reserve(a_plan(), limit=5)) == 1
 
     async def test_capacity_set_by_people_counts(self, repo: RoomRepo) -> None:
         await arrive_all(repo, *(f"room-{number}" for number in range(9)))
-        await repo.set_agent(ANNE, AgentSetting(capacity=1), actor="lead")
+        await repo.set_agent(ANNE, lambda _: AgentSetting(capacity=1), actor="lead")
         await repo.set_default_capacity(2, actor="lead")
 
         reservations = await repo.reserve(a_plan(an_agent(ANNE), an_agent(BEN)), limit=9)
@@ -951,7 +950,7 @@ class Telling:
     async def test_staffing_tells_loads_and_settings(self, repo: RoomRepo) -> None:
         await arrive_all(repo, "a", "b")
         reservation = await reserve_one(repo, ANNE)
-        await repo.set_agent(BEN, AgentSetting(paused=True, capacity=7), actor="lead")
+        await repo.set_agent(BEN, lambda _: AgentSetting(paused=True, capacity=7), actor="lead")
         await repo.set_default_capacity(4, actor="lead")
 
         staffing = await repo.staffing()
@@ -967,7 +966,7 @@ class Telling:
         await arrive(repo)
         reservation = await reserve_one(repo)
 
-        await repo.set_agent(ANNE, AgentSetting(capacity=1), actor="lead")
+        await repo.set_agent(ANNE, lambda _: AgentSetting(capacity=1), actor="lead")
 
         setting = (await repo.staffing()).settings[ANNE]
         assert setting == AgentSetting(capacity=1, last_given_at=reservation.chat.changed_at)
@@ -1052,8 +1051,64 @@ class Keeping:
         assert room.closed_service_id == 5
 
 
+class Watched:
+    """What the floor page and the metrics look at."""
+
+    async def test_the_chats_that_hold_slots_come_agent_by_agent(self, repo: RoomRepo) -> None:
+        await arrive_all(repo, "first", "second", "third", "waits")
+        await assign_one(repo, BEN)
+        await reserve_one(repo, ANNE)
+        await assign_one(repo, BEN)
+
+        held = await repo.held(10)
+
+        shown = [(chat.agent_id, chat.room_id, chat.state) for chat in held]
+        assert shown == [
+            (ANNE, "second", ChatState.RESERVED),
+            (BEN, "first", ChatState.ASSIGNED),
+            (BEN, "third", ChatState.ASSIGNED),
+        ]
+        assert len(await repo.held(2)) == 2
+
+    async def test_arrivals_and_assignments_are_counted_by_minute_with_their_waits(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive_all(repo, "given", "waits")
+        reservation = await assign_one(repo)
+
+        minutes = await repo.flow(LONG_AGO)
+
+        assert sum(minute.arrived for minute in minutes) == 2
+        assert sum(minute.assigned for minute in minutes) == 1
+        row = (await repo.history(RoomId("given")))[0]
+        (given,) = [minute for minute in minutes if minute.assigned]
+        waited = row.at - reservation.chat.arrived_at
+        assert given.mean_wait == given.longest_wait == waited
+        assert given.began_at == row.at.replace(second=0, microsecond=0)
+
+    async def test_the_minutes_before_are_not_counted(self, repo: RoomRepo) -> None:
+        await arrive(repo)
+
+        assert await repo.flow(FAR_AHEAD) == []
+
+    async def test_what_a_process_says_of_itself_is_seen_by_others_until_it_says_more(
+        self, repo: RoomRepo, another: RoomRepo
+    ) -> None:
+        await repo.report("worker-2", {"standing": "up", "refresh": {"online": 3}})
+        await repo.report("worker-1", {"standing": "up"})
+        await repo.report("worker-1", {"standing": "down"})
+
+        reports = await another.reports()
+
+        assert [(each.name, each.state) for each in reports] == [
+            ("worker-1", {"standing": "down"}),
+            ("worker-2", {"standing": "up", "refresh": {"online": 3}}),
+        ]
+        assert reports[1].at <= reports[0].at
+
+
 class RoomRepoContract(
-    Admitting, Resolutions, Reserving, Fences, Settling, Deciding, Telling, Keeping
+    Admitting, Resolutions, Reserving, Fences, Settling, Deciding, Telling, Keeping, Watched
 ):
     """Inherit it and provide the fixtures `repo` and `another`.
 

@@ -298,7 +298,7 @@ async def test_the_floor_shows_every_agent_with_presence_capacity_and_load() -> 
     await roster.relist([absent, present], NOW)
     environ = ADMIN | {"QT_AGENTS_CAPACITY": "3=5", "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": "2"}
     parts = parts_in_memory(environ, roster=roster)
-    await parts.room_repo.set_agent(AgentId(2), AgentSetting(paused=True), actor="test")
+    await parts.room_repo.set_agent(AgentId(2), lambda _: AgentSetting(paused=True), actor="test")
 
     async with webhook_service(parts) as service:
         answer = await service.http.get("/agents", headers=BEARER)

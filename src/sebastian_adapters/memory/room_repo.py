@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime, timedelta
-from itertools import count
-from typing import TypeVar
+from itertools import count, groupby, takewhile
+from typing import Any, TypeVar
 
 from attrs import evolve
 
@@ -22,7 +23,14 @@ from sebastian_core.domain.policy import Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change, Decided, Decision, Room
 from sebastian_core.ports.clock import Clock
-from sebastian_core.ports.room_repo import HistoryRow, RoomRepo, Summary
+from sebastian_core.ports.room_repo import (
+    REPORTS_KEPT,
+    HistoryRow,
+    Minute,
+    Report,
+    RoomRepo,
+    Summary,
+)
 
 T = TypeVar("T")
 
@@ -42,8 +50,10 @@ class InMemoryRoomRepo(RoomRepo):
         self._history: list[HistoryRow] = []
         self._settings: dict[AgentId, AgentSetting] = {}
         self._default_capacity: int | None = None
+        self._steerings: list[Steering] = []
         self._watches: dict[AgentId, datetime] = {}
         self._lease: tuple[str, datetime] | None = None
+        self._reports: dict[str, Report] = {}
         self._chat_ids = count(1)
         self._reservation_ids = count(1)
 
@@ -125,16 +135,46 @@ class InMemoryRoomRepo(RoomRepo):
             del self._watches[agent_id]
         return due
 
-    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
+    async def decide_on_floor(self, room_id: RoomId, decision: FloorDecision[T]) -> Decided[T]:
+        """See RoomRepo.decide_on_floor."""
+
+        def on_floor(room: Room, now: datetime) -> Decided[T]:
+            reservation_id = ReservationId(next(self._reservation_ids))
+            return decision(room, self._staffing(now), reservation_id)
+
+        decided = await self.decide(room_id, on_floor, alters_line=True)
+        for change in decided.changes:
+            if change.move is Move.RESERVE and change.chat.agent_id is not None:
+                self._mark_given(change.chat.agent_id, change.chat.changed_at)
+        return decided
+
+    async def ahead_of(self, chat: Chat) -> int:
+        """See RoomRepo.ahead_of."""
+        await asyncio.sleep(0)
+        return sum(_place(each) < _place(chat) for each in self._line())
+
+    async def set_agent(
+        self, agent_id: AgentId, change: AgentChange, *, actor: str
+    ) -> AgentSetting:
         """See RoomRepo.set_agent."""
         await asyncio.sleep(0)
         known = self._settings.get(agent_id, AgentSetting())
-        self._settings[agent_id] = evolve(setting, last_given_at=known.last_given_at)
+        setting = evolve(change(known), last_given_at=known.last_given_at)
+        self._settings[agent_id] = setting
+        self._tell_steering(actor, setting.changed_in(known), agent_id)
+        return setting
 
     async def set_default_capacity(self, capacity: int | None, *, actor: str) -> None:
         """See RoomRepo.set_default_capacity."""
         await asyncio.sleep(0)
-        self._default_capacity = capacity
+        if capacity != self._default_capacity:
+            self._default_capacity = capacity
+            self._tell_steering(actor, {"default_capacity": capacity})
+
+    async def steerings(self, limit: int) -> Sequence[Steering]:
+        """See RoomRepo.steerings."""
+        await asyncio.sleep(0)
+        return self._steerings[: -limit - 1 : -1]
 
     async def hasten(self, since: datetime) -> int:
         """See RoomRepo.hasten."""
@@ -212,6 +252,45 @@ class InMemoryRoomRepo(RoomRepo):
             del self._rooms[room_id]
         return len(old[:batch])
 
+    async def held(self, limit: int) -> Sequence[Chat]:
+        """See RoomRepo.held."""
+        await asyncio.sleep(0)
+        held = [chat for chat in self._live.values() if chat.holds_slot]
+        return sorted(held, key=lambda chat: (chat.agent_id or 0, chat.id))[:limit]
+
+    async def flow(self, since: datetime) -> Sequence[Minute]:
+        """See RoomRepo.flow."""
+        await asyncio.sleep(0)
+        recent = takewhile(lambda row: row.at >= _minute_of(since), reversed(self._history))
+        told = [row for row in recent if row.move in (Move.ADMIT, Move.CONFIRM)]
+        by_minute = groupby(reversed(told), key=lambda row: _minute_of(row.at))
+        return [self._minute(began_at, list(rows)) for began_at, rows in by_minute]
+
+    async def report(self, name: str, state: Mapping[str, Any]) -> None:
+        """See RoomRepo.report."""
+        await asyncio.sleep(0)
+        self._reports[name] = Report(name=name, at=self._clock.now(), state=deepcopy(dict(state)))
+
+    async def reports(self) -> Sequence[Report]:
+        """See RoomRepo.reports."""
+        await asyncio.sleep(0)
+        oldest = self._clock.now() - REPORTS_KEPT
+        return [each for _, each in sorted(self._reports.items()) if each.at >= oldest]
+
+    def _minute(self, began_at: datetime, rows: Sequence[HistoryRow]) -> Minute:
+        waits = [
+            row.at - self._chats[row.chat_id].arrived_at
+            for row in rows
+            if row.move is Move.CONFIRM and row.chat_id in self._chats
+        ]
+        return Minute(
+            began_at=began_at,
+            arrived=sum(row.move is Move.ADMIT for row in rows),
+            assigned=len(waits),
+            mean_wait=sum(waits, timedelta()) / (len(waits) or 1),
+            longest_wait=max(waits, default=timedelta()),
+        )
+
     def _identified(self, change: Change) -> Change:
         if change.chat.id != UNSAVED:
             return change
@@ -271,9 +350,21 @@ class InMemoryRoomRepo(RoomRepo):
             | {"load": candidate.load, "capacity": candidate.capacity},
         )
         self._write(change, now)
-        setting = self._settings.get(placement.agent_id, AgentSetting())
-        self._settings[placement.agent_id] = evolve(setting, last_given_at=now)
+        self._mark_given(placement.agent_id, now)
         return Reservation.of(change.chat)
+
+    def _mark_given(self, agent_id: AgentId, now: datetime) -> None:
+        setting = self._settings.get(agent_id, AgentSetting())
+        self._settings[agent_id] = evolve(setting, last_given_at=now)
+
+    def _tell_steering(
+        self, actor: str, change: Mapping[str, Any], agent_id: AgentId | None = None
+    ) -> None:
+        if change:
+            now = self._clock.now()
+            self._steerings.append(
+                Steering(at=now, actor=actor, agent_id=agent_id, change=dict(change))
+            )
 
     def _hasten(self, chat: Chat, now: datetime) -> None:
         change = Change(
@@ -283,6 +374,10 @@ class InMemoryRoomRepo(RoomRepo):
             reason="the outage is over",
         )
         self._write(change, now)
+
+
+def _minute_of(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
 
 
 def _as_ready(chat: Chat) -> ReadyChat:

@@ -62,12 +62,7 @@ async def check_schema(connection: Connection) -> None:
     """Raise SchemaMismatch, with what to do, unless the tables are this version's."""
     with translated():
         applied = await _applied(connection)
-    brought = {each.number for each in migrations()}
-    if applied - brought:
-        raise SchemaMismatch(
-            "the database was migrated by a newer version of Sebastian: upgrade this one"
-        )
-    if brought - applied:
+    if _missing(applied):
         raise SchemaMismatch("the database's tables are missing or old: run `sebastian migrate`")
 
 
@@ -77,7 +72,7 @@ async def _apply(connection: Connection) -> list[str]:
     await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
     await connection.execute(_TABLE)
     applied = await _applied(connection)
-    missing = [each for each in migrations() if each.number not in applied]
+    missing = _missing(applied)
     for migration in missing:
         await connection.execute(migration.sql.encode())
         await connection.execute(
@@ -93,3 +88,12 @@ async def _applied(connection: Connection) -> set[int]:
         return set()
     cursor = await connection.execute("select number from sebastian.migration")
     return {number for (number,) in await cursor.fetchall()}
+
+
+def _missing(applied: set[int]) -> list[Migration]:
+    brought = migrations()
+    if applied - {each.number for each in brought}:
+        raise SchemaMismatch(
+            "the database was migrated by a newer version of Sebastian: upgrade this one"
+        )
+    return [each for each in brought if each.number not in applied]

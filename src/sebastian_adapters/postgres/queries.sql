@@ -554,3 +554,44 @@ where id in (
     order by id
     limit %(batch)s
 )
+
+-- name: held
+-- What fills the slots, agent by agent.
+select {chat}
+from sebastian.chat
+where state in ('reserved', 'assigned')
+order by agent_id, id
+limit %(limit)s
+
+-- name: flow
+-- From the index of what came and went; the wait of a chat that is pruned is not known any more.
+select
+    date_trunc('minute', h.at) as began_at,
+    count(*) filter (where h.move = 'admit'),
+    count(*) filter (where h.move = 'confirm' and c.id is not null),
+    coalesce(avg(h.at - c.arrived_at) filter (where h.move = 'confirm'), '0'::interval),
+    coalesce(max(h.at - c.arrived_at) filter (where h.move = 'confirm'), '0'::interval)
+from sebastian.history as h
+left join sebastian.chat as c on c.id = h.chat_id and h.move = 'confirm'
+where h.move in ('admit', 'confirm') and h.at >= date_trunc('minute', %(since)s::timestamptz)
+group by began_at
+order by began_at
+
+-- name: report
+-- One row per process, overwritten in place.
+insert into sebastian.worker_state (name, at, state)
+values (%(name)s, clock_timestamp(), %(state)s::jsonb)
+on conflict (name) do update set at = excluded.at, state = excluded.state
+returning name
+
+-- name: forget_reports
+-- Processes that ended long ago.
+delete from sebastian.worker_state
+where at < (select clock_timestamp() - %(keep)s::interval)
+
+-- name: reports
+-- Whoever lives, and who fell silent lately.
+select name, at, state::text
+from sebastian.worker_state
+where at >= (select clock_timestamp() - %(keep)s::interval)
+order by name collate "C"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -13,7 +14,7 @@ from sebastian_adapters.postgres.errors import STORE
 from sebastian_adapters.postgres.group_commit import Call, Lane
 from sebastian_adapters.postgres.pools import Connection, Pool
 from sebastian_adapters.postgres.queries import query
-from sebastian_adapters.postgres.rows import Row, chat_from, history_row_from, rooms_from
+from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_row_from, rooms_from
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.errors import StoreUnavailable
@@ -21,7 +22,14 @@ from sebastian_core.domain.ids import AgentId, ChatId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import SYSTEM, Decided, Decision, Room
-from sebastian_core.ports.room_repo import HistoryRow, RoomRepo, Summary
+from sebastian_core.ports.room_repo import (
+    REPORTS_KEPT,
+    HistoryRow,
+    Minute,
+    Report,
+    RoomRepo,
+    Summary,
+)
 
 T = TypeVar("T")
 
@@ -173,6 +181,37 @@ class PostgresRoomRepo(RoomRepo):
             return len(await forgotten.fetchall())
 
         return await self._pool.run(work)
+
+    async def held(self, limit: int) -> Sequence[Chat]:
+        """See RoomRepo.held."""
+        return await self._chats("held", limit=limit)
+
+    async def flow(self, since: datetime) -> Sequence[Minute]:
+        """See RoomRepo.flow."""
+        return [
+            Minute(
+                began_at=row[0],
+                arrived=row[1],
+                assigned=row[2],
+                mean_wait=row[3],
+                longest_wait=row[4],
+            )
+            for row in await self._rows("flow", since=since)
+        ]
+
+    async def report(self, name: str, state: Mapping[str, Any]) -> None:
+        """See RoomRepo.report."""
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(query("report"), {"name": name, "state": as_json(state)})
+            await connection.execute(query("forget_reports"), {"keep": REPORTS_KEPT})
+
+        await self._pool.run(work)
+
+    async def reports(self) -> Sequence[Report]:
+        """See RoomRepo.reports."""
+        rows = await self._rows("reports", keep=REPORTS_KEPT)
+        return [Report(name=name, at=at, state=json.loads(state)) for name, at, state in rows]
 
     async def _carry_out(self, calls: list[Call]) -> None:
         await deciding.carry_out(self._pool, calls, alters_line=False)

@@ -55,9 +55,9 @@ class HttpxQiscusClient(QiscusClient):
     """Asks one Qiscus account over HTTP.
 
     Built closed: `open()` and `aclose()`, or `async with`. `timeout` is the whole call, from
-    waiting for a connection to the last byte; `connect_timeout` (a third of it at most, so that what
-    was never sent is always told as such) bounds each of waiting for a free connection, connecting
-    and the TLS handshake. `on_call` is told of every call when it ended.
+    waiting for a connection to the last byte. `connect_timeout` bounds each of waiting for a free
+    connection, connecting and the TLS handshake; it is a third of `timeout` at most, so that what
+    was never sent is always told as such. `on_call` is told of every call when it ended.
     With `email` and `password` a call that 401 or 403 refuses to the secret key is tried once more
     with an admin's token.
     """

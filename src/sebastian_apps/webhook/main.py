@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from attrs import evolve
 
-from sebastian_apps.settings import (
-    Settings,
-    SettingsError,
-    check_webhook_exposure,
-    load_settings,
-)
-
-DEFAULT_CONFIG = Path("config.yml")
-UNUSABLE_SETTINGS = 2
+if TYPE_CHECKING:
+    from sebastian_apps.settings import Settings
 
 
-@click.command(name="sebastian-webhook", help="Take Qiscus's webhooks and record them durably.")
+@click.command(name="sebastian-webhook")
 @click.option(
     "-c",
     "--config",
     type=click.Path(path_type=Path),
-    help="The configuration file; config.yml, where there is one.",
+    help="The configuration file (default: config.yml where it exists).",
 )
 @click.option("--host", help="The address to listen on, instead of listen.host.")
 @click.option(
@@ -41,36 +33,38 @@ UNUSABLE_SETTINGS = 2
     help="How many processes share the address.",
 )
 def main(config: Path | None, host: str | None, port: int | None, processes: int) -> None:
-    """Read the settings and serve until told to stop."""
-    try:
-        settings = _settings(config, host)
-    except SettingsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(UNUSABLE_SETTINGS)
-    listen_port = settings.listen.port if port is None else port
-    sys.exit(serve_webhooks(settings, port=listen_port, processes=processes))
+    """Take Qiscus's webhooks and record them durably.
 
-
-def serve_webhooks(settings: Settings, *, port: int, processes: int = 1) -> int:
-    """Serve with real parts until SIGTERM or SIGINT; returns the exit status."""
+    Example: sebastian-webhook -c config.yml
+    """
+    from sebastian_apps.cli.starting import starting
     from sebastian_apps.container import build_webhook
-    from sebastian_apps.logging import configure_logging
     from sebastian_apps.webhook.serving import CannotListen, run
 
-    configure_logging(settings, process="webhook")
+    settings = _listening_on(host, starting(config, needs={"db", "redis"}))
+    listen_port = settings.listen.port if port is None else port
     try:
-        return run(lambda: build_webhook(settings), settings.listen.host, port, processes=processes)
+        status = run(
+            lambda: build_webhook(settings), settings.listen.host, listen_port, processes=processes
+        )
     except CannotListen as error:
-        click.echo(str(error), err=True)
-        return 1
+        raise click.ClickException(str(error)) from error
+    sys.exit(status)
 
 
-def _settings(config: Path | None, host: str | None) -> Settings:
-    path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-    settings = load_settings(path, os.environ, needs={"db", "redis"})
+def _listening_on(host: str | None, settings: Settings) -> Settings:
+    """The settings with the host that counts, checked: no strangers without a token."""
+    from attrs import evolve
+
+    from sebastian_apps.cli.starting import Misconfigured
+    from sebastian_apps.settings import SettingsError, check_webhook_exposure
+
     if host is not None:
         settings = evolve(settings, listen=evolve(settings.listen, host=host))
-    check_webhook_exposure(settings)
+    try:
+        check_webhook_exposure(settings)
+    except SettingsError as error:
+        raise Misconfigured(str(error)) from error
     return settings
 
 

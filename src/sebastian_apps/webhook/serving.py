@@ -16,10 +16,12 @@ from typing import NoReturn
 
 import structlog
 import uvicorn
+from attrs import evolve
 
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
-from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.webhook.parts import WebhookParts, nothing
+from sebastian_core.domain.errors import SebastianError
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
@@ -55,14 +57,17 @@ def bind(host: str, port: int, processes: int = 1) -> list[socket.socket]:
 def serve(build: Build, listener: socket.socket, lifeline: int | None = None) -> int:
     """Serve in this process; the end of the lifeline ends it as SIGTERM does."""
     server = make_server(build(), lifeline)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    except SebastianError as error:
+        log.error("cannot start", why=str(error))
     return 0 if server.started else 1
 
 
 def make_server(parts: WebhookParts, lifeline: int | None = None) -> uvicorn.Server:
-    """The HTTP server for these parts, not yet running."""
+    """The HTTP server for these parts, not yet running; it opens and closes them."""
     config = uvicorn.Config(
-        create_app(parts),
+        create_app(evolve(parts, open=nothing)),
         http=BoundedHttp,
         loop="uvloop",
         ws="none",
@@ -75,17 +80,26 @@ def make_server(parts: WebhookParts, lifeline: int | None = None) -> uvicorn.Ser
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    return _Server(config, lifeline)
+    return _Server(config, parts, lifeline)
 
 
 class _Server(uvicorn.Server):
-    """Ends quietly on a signal, where uvicorn would die of it after all is done."""
+    """Ends quietly on a signal, where uvicorn would die of it after all is done.
 
-    def __init__(self, config: uvicorn.Config, lifeline: int | None) -> None:
+    It opens the parts itself, because what the lifespan raises uvicorn shows as a traceback.
+    """
+
+    def __init__(self, config: uvicorn.Config, parts: WebhookParts, lifeline: int | None) -> None:
         super().__init__(config)
+        self._parts = parts
         self._lifeline = lifeline
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._parts.open()
+        except BaseException:
+            await self._parts.close()
+            raise
         await super().startup(sockets)
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._let_go)

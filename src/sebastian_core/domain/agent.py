@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -93,6 +94,11 @@ class AgentSetting:
     paused: bool = False
     capacity: int | None = None
     last_given_at: datetime | None = None
+
+    def changed_in(self, before: AgentSetting) -> dict[str, Any]:
+        """What people decided otherwise than before, with what holds now."""
+        names = ("paused", "capacity")
+        return {n: getattr(self, n) for n in names if getattr(self, n) != getattr(before, n)}
 
 
 @frozen

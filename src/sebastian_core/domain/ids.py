@@ -25,6 +25,8 @@ def parse_room_id(raw: object) -> RoomId:
     """
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         raise InvalidInput("room_id", "must be text or a whole number")
+    if isinstance(raw, int) and abs(raw) >= 10**ROOM_ID_LIMIT:
+        raise InvalidInput("room_id", f"must have 1 to {ROOM_ID_LIMIT} characters")
     text = str(raw)
     if not text or len(text) > ROOM_ID_LIMIT:
         raise InvalidInput("room_id", f"must have 1 to {ROOM_ID_LIMIT} characters")

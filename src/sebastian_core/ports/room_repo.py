@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -49,6 +49,51 @@ class Summary:
     reserved: int = 0
     assigned: int = 0
     oldest_arrived_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Report:
+    """What one process last said of itself, and when."""
+
+    name: str
+    at: datetime
+    state: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Minute:
+    """How many chats arrived and were assigned in one minute, and how long those had waited."""
+
+    began_at: datetime
+    arrived: int = 0
+    assigned: int = 0
+    mean_wait: timedelta = timedelta()
+    longest_wait: timedelta = timedelta()
+
+
+REPORTS_KEPT = timedelta(hours=1)
+"""For how long a process that says nothing more of itself is remembered."""
+
+
+@frozen(kw_only=True)
+class Steering:
+    """What a person changed about an agent, or (without one) about all of them.
+
+    `change` holds each changed word with what holds now: `paused`, `capacity`, and for all agents
+    `default_capacity`.
+    """
+
+    at: datetime
+    actor: str
+    agent_id: AgentId | None = None
+    change: Mapping[str, Any] = field(factory=dict)
+
+
+AgentChange = Callable[[AgentSetting], AgentSetting]
+"""A pure function of what people had decided about an agent."""
+
+FloorDecision = Callable[[Room, Staffing, ReservationId], Decided[T]]
+"""A pure function of a room, of what all agents hold, and of an id for a reservation."""
 
 
 class RoomRepo(Protocol):
@@ -118,12 +163,39 @@ class RoomRepo(Protocol):
         """Agents whose rooms are to be listed by now (see Watch); the wishes are taken off."""
 
     @abstractmethod
-    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
-        """Keep what a person decided about an agent (pause, capacity) and who it was."""
+    async def decide_on_floor(
+        self, room_id: RoomId, decision: FloorDecision[T]
+    ) -> Decided[T]:
+        """Decide about a room by what all agents hold; see `decide`, with `alters_line`.
+
+        What the decision is shown and what it takes are one moment: no slot is given twice. An
+        agent who is reserved counts as given a chat now. The reservation id is fresh in each call.
+        """
+
+    @abstractmethod
+    async def ahead_of(self, chat: Chat) -> int:
+        """How many waiting chats stand before this one's place in the line, ready or not."""
+
+    @abstractmethod
+    async def set_agent(
+        self, agent_id: AgentId, change: AgentChange, *, actor: str
+    ) -> AgentSetting:
+        """Change what people decided about an agent (pause, capacity); what holds from now on.
+
+        The change is a pure function of what held; `last_given_at` is not its to say. What changed
+        is kept as a steering; nothing is told of a change that changes nothing.
+        """
 
     @abstractmethod
     async def set_default_capacity(self, capacity: int | None, *, actor: str) -> None:
-        """Keep the default capacity that beats the file; None goes back to the file's."""
+        """Keep the default capacity that beats the file; None goes back to the file's.
+
+        A change is kept as a steering.
+        """
+
+    @abstractmethod
+    async def steerings(self, limit: int) -> Sequence[Steering]:
+        """What people changed of agents and capacities, newest first."""
 
     @abstractmethod
     async def hasten(self, since: datetime) -> int:
@@ -152,3 +224,22 @@ class RoomRepo(Protocol):
     @abstractmethod
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
         """Forget closed chats, and rooms without chats, older than this; at most one batch."""
+
+    @abstractmethod
+    async def held(self, limit: int) -> Sequence[Chat]:
+        """The chats that hold a slot, of all agents, agent by agent."""
+
+    @abstractmethod
+    async def flow(self, since: datetime) -> Sequence[Minute]:
+        """Arrivals and our assignments by minute, from the minute of `since` on, oldest first.
+
+        A minute in which nothing happened may be absent. What is pruned is no longer counted.
+        """
+
+    @abstractmethod
+    async def report(self, name: str, state: Mapping[str, Any]) -> None:
+        """Keep what a process says of itself (plain JSON values), in place of its last word."""
+
+    @abstractmethod
+    async def reports(self) -> Sequence[Report]:
+        """The last word of every process, by name; of the silent ones for an hour."""

@@ -65,7 +65,7 @@ class PlatformGate:
         """Draw the consequences that need no second look: a 429 holds, a failed connect trips."""
         if error.fault is Fault.THROTTLED:
             self.permits.hold(error.retry_after_seconds, self._clock.monotonic())
-        elif error.fault is Fault.CONNECT:
+        elif error.fault is Fault.CONNECT and self.standing is Standing.UP:
             self._trip(Standing.DOWN)
 
     async def judge(self) -> Standing:

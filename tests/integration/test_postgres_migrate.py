@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from sebastian_adapters.postgres.migrate import check_schema, migrate, migrations
+from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
+
+NAMES = [f"{each.number:04} {each.name}" for each in migrations()]
+
+
+async def check(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await check_schema(connection)
+
+
+async def execute(url: str, statement: bytes) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(statement)
+
+
+async def test_applies_every_file_in_order_and_then_nothing(postgres_url: str) -> None:
+    first = await migrate(postgres_url)
+    second = await migrate(postgres_url)
+
+    assert (first, second) == (NAMES, [])
+    await check(postgres_url)
+
+
+async def test_of_several_at_once_one_applies_and_nobody_fails(postgres_url: str) -> None:
+    applied = await asyncio.gather(*(migrate(postgres_url) for _ in range(8)))
+
+    assert sorted(applied) == [[]] * 7 + [NAMES]
+
+
+async def test_leaves_another_chat_table_alone(postgres_url: str) -> None:
+    await execute(postgres_url, b"create table chat (room_id text); insert into chat values ('1')")
+
+    await migrate(postgres_url)
+
+    await execute(postgres_url, b"select room_id from public.chat")
+
+
+async def test_missing_tables_are_told_with_what_to_do(postgres_url: str) -> None:
+    with pytest.raises(SchemaMismatch, match="sebastian migrate"):
+        await check(postgres_url)
+
+
+async def test_a_newer_version_s_tables_are_not_touched(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    await execute(postgres_url, b"insert into sebastian.migration values (9999, 'from the future')")
+
+    with pytest.raises(SchemaMismatch, match="newer version"):
+        await check(postgres_url)
+    with pytest.raises(SchemaMismatch, match="newer version"):
+        await migrate(postgres_url)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(postgres_url: str) -> None:
+    await execute(postgres_url, b"create schema sebastian; create table sebastian.duty (name text)")
+
+    with pytest.raises(psycopg.errors.DuplicateTable):
+        await migrate(postgres_url)
+
+    with pytest.raises(SchemaMismatch):
+        await check(postgres_url)
+
+
+async def test_no_database_is_told_as_unavailable() -> None:
+    with pytest.raises(StoreUnavailable):
+        await migrate("postgresql:///nowhere?host=/nonexistent")
+
+
+def test_files_are_numbered_without_a_gap() -> None:
+    assert [each.number for each in migrations()] == list(range(1, len(NAMES) + 1))

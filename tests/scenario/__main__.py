@@ -1,0 +1,39 @@
+"""`python -m tests.scenario [--check-wait] [A] [A2] [B] [B-unverified]`."""
+
+from __future__ import annotations
+
+import click
+from attrs import evolve
+
+from tests.scenario.run import run
+from tests.scenario.scenarios import SCENARIOS
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(SCENARIOS)))
+@click.option("--check-wait", is_flag=True, help="Also fail where the mean wait is too long.")
+@click.option("--seed", default=1, show_default=True, help="Another seed, other customers.")
+@click.option("--doorbell", type=click.Choice(["dramatiq", "postgres"]), default="dramatiq")
+@click.option("--keep", is_flag=True, help="Keep logs and databases, whatever the verdict.")
+@click.option("--show", default=10, show_default=True, help="How many violations to tell.")
+def main(
+    names: tuple[str, ...], check_wait: bool, seed: int, doorbell: str, keep: bool, show: int
+) -> None:
+    """Run the floor on real processes and let the oracle judge. All scenarios where none is named.
+
+    Example: python -m tests.scenario A --check-wait
+    """
+    failed = False
+    for name in names or SCENARIOS:
+        scenario = SCENARIOS[name]
+        floor = evolve(scenario.floor, seed=seed)
+        outcome = run(evolve(scenario, floor=floor, doorbell=doorbell), keep=keep)
+        click.echo(f"{outcome.table()}\n")
+        if not outcome.verdict.is_clean:
+            click.echo(f"{outcome.verdict.told(show)}\n")
+        slow = check_wait and not outcome.is_quick_enough
+        failed = failed or slow or not outcome.verdict.is_clean
+    raise SystemExit(1 if failed else 0)
+
+
+main()

@@ -1,0 +1,118 @@
+"""What a run came to, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from attrs import frozen
+
+from sebastian_adapters.memory.platform import Truth
+from sebastian_core.domain.rules import Rules
+from tests.oracle import Judging, Promise, Record, Verdict, judge
+from tests.oracle.perfect import customers_of, mean, percentile, perfect_waits, presence_of
+from tests.oracle.record import Capacities
+from tests.scenario.scenarios import Scenario
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """One run, judged and measured."""
+
+    scenario: Scenario
+    record: Record
+    verdict: Verdict
+    chats: int
+    by_us: int
+    by_hand: int
+    waits: Sequence[float]
+    perfect: Sequence[float]
+    cpu_seconds: Mapping[str, float]
+    elapsed_seconds: float
+
+    @property
+    def behind_perfect_seconds(self) -> float:
+        """How far the mean wait lies above that of a perfect allocator."""
+        return mean(self.waits) - mean(self.perfect)
+
+    @property
+    def is_quick_enough(self) -> bool:
+        """Whether the wait is within what the scenario demands."""
+        limit = self.scenario.wait_within_seconds
+        return limit is None or self.behind_perfect_seconds <= limit
+
+    def table(self) -> str:
+        """The figures, a line each."""
+        rows = [
+            (f"Scenario {self.scenario.name}", self.scenario.what),
+            ("chats", f"{self.chats} ({self.by_us} given by us, {self.by_hand} by hand)"),
+            ("mean wait", f"{_ms(mean(self.waits))}"),
+            ("perfect mean wait", f"{_ms(mean(self.perfect))}"),
+            ("difference", f"{_ms(self.behind_perfect_seconds)}{self._demanded()}"),
+            (
+                "wait p50 / p99",
+                f"{_ms(percentile(self.waits, 0.5))} / {_ms(percentile(self.waits, 0.99))}",
+            ),
+            ("violations", self._violations()),
+            ("given to somebody offline", self._offline()),
+            ("CPU seconds", self._cpu()),
+            ("took", f"{self.elapsed_seconds:.1f} s"),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+    def _demanded(self) -> str:
+        limit = self.scenario.wait_within_seconds
+        return "" if limit is None else f" (demanded: within {_ms(limit)})"
+
+    def _violations(self) -> str:
+        counts = self.verdict.counts
+        return ", ".join(f"{promise.name} {counts[promise]}" for promise in Promise)
+
+    def _offline(self) -> str:
+        during = len(self.verdict.left_during_call)
+        return f"{len(self.verdict.offline_gifts)} ({during} of them left during the last call)"
+
+    def _cpu(self) -> str:
+        told = [f"{name} {seconds:.1f}" for name, seconds in self.cpu_seconds.items()]
+        return ", ".join(told)
+
+
+def judging_of(scenario: Scenario) -> Judging:
+    """The rules that a scenario is judged by."""
+    return Judging(
+        capacities=Capacities(default=scenario.floor.capacity),
+        rules=Rules(settle=timedelta(seconds=scenario.settle_seconds)),
+        presence_interval_seconds=scenario.presence_interval_seconds,
+        verify=scenario.verify,
+        call_seconds=scenario.call_seconds,
+    )
+
+
+def outcome_of(
+    scenario: Scenario,
+    record: Record,
+    cpu_seconds: Mapping[str, float],
+    elapsed_seconds: float,
+) -> Outcome:
+    """Judge and measure one run."""
+    judging = judging_of(scenario)
+    customers = customers_of(record, Truth.of(record.events))
+    by_hand = sum(customer.by_hand_at is not None for customer in customers)
+    served = [each.waited_seconds for each in customers if each.waited_seconds is not None]
+    return Outcome(
+        scenario=scenario,
+        record=record,
+        verdict=judge(record, judging),
+        chats=len(customers),
+        by_us=len(served) - by_hand,
+        by_hand=by_hand,
+        waits=served,
+        perfect=perfect_waits(customers, presence_of(record), judging.capacities),
+        cpu_seconds=cpu_seconds,
+        elapsed_seconds=elapsed_seconds,
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"

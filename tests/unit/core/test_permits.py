@@ -1,0 +1,221 @@
+"""Leave to start platform calls: the window, the rate, the duties' share, and what closes it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sebastian_core.domain.permits import Limits, Permits, Standing
+
+
+def some_permits(**limits: float) -> Permits:
+    """Permits that were looked at once, at second nought."""
+    permits = Permits(Limits(**limits))  # type: ignore[arg-type]
+    permits.seconds_until_open(1, 0.0)
+    return permits
+
+
+class TestTheWindow:
+    def test_lets_no_more_assignments_under_way_than_it_has_places(self) -> None:
+        permits = some_permits(in_flight=3, rate=100.0, burst=100)
+
+        assert permits.take(2, 1, 0.0) == 2
+        assert permits.take(2, 1, 0.0) == 1
+        assert permits.take(2, 1, 0.0) == 0
+
+    def test_has_a_place_again_when_an_assignment_ended(self) -> None:
+        permits = some_permits(in_flight=1, burst=10)
+        permits.take(1, 1, 0.0)
+
+        permits.end()
+
+        assert permits.take(1, 1, 0.0) == 1
+
+    def test_has_a_place_and_its_calls_again_where_nothing_was_sent(self) -> None:
+        permits = some_permits(in_flight=5, burst=10)
+        permits.take(5, 2, 0.0)
+
+        permits.give_back(5, 2)
+
+        assert permits.in_flight == 0
+        assert permits.take(5, 2, 0.0) == 5
+
+    def test_cannot_tell_when_it_has_a_place_again(self) -> None:
+        permits = some_permits(in_flight=1)
+        permits.take(1, 1, 0.0)
+
+        assert permits.seconds_until_open(1, 0.0) == float("inf")
+
+
+class TestTheRate:
+    def test_lets_a_burst_through_and_then_so_many_a_second(self) -> None:
+        permits = some_permits(rate=10.0, burst=20)
+
+        assert permits.take(100, 2, 0.0) == 10
+        assert permits.take(100, 2, 0.0) == 0
+        assert permits.take(100, 2, 1.0) == 5
+
+    def test_tells_how_long_until_the_next_assignment(self) -> None:
+        permits = some_permits(rate=10.0, burst=20)
+        permits.take(100, 2, 0.0)
+
+        assert permits.seconds_until_open(2, 0.0) == pytest.approx(0.2)
+
+    def test_does_not_save_up_more_than_a_burst(self) -> None:
+        permits = some_permits(rate=10.0, burst=20)
+
+        assert permits.take(100, 1, 3600.0) == 20
+
+    def test_never_gives_an_assignment_fewer_calls_than_it_needs(self) -> None:
+        permits = some_permits(rate=1.0, burst=3)
+
+        assert permits.take(100, 2, 0.0) == 1
+        assert permits.take(100, 2, 0.5) == 0
+        assert permits.take(100, 2, 1.0) == 1
+
+    def test_has_room_for_one_assignment_even_where_the_burst_is_one(self) -> None:
+        assert some_permits(burst=1).take(1, 2, 0.0) == 1
+
+    def test_waits_longer_after_calls_that_came_on_top(self) -> None:
+        permits = some_permits(rate=10.0, burst=10)
+        permits.take(10, 1, 0.0)
+
+        permits.charge(5)
+
+        assert permits.take(10, 1, 0.5) == 0
+        assert permits.take(10, 1, 0.65) == 1
+
+    @given(st.lists(st.tuples(st.floats(0, 0.5), st.integers(1, 30), st.integers(1, 2))))
+    @settings(max_examples=100, deadline=None)
+    def test_is_kept_over_any_stretch_of_time(self, asks: list[tuple[float, int, int]]) -> None:
+        permits, now, calls = some_permits(rate=20.0, burst=20, in_flight=10**6), 0.0, 0
+
+        for pause, wanted, each in asks:
+            now += pause
+            calls += permits.take(wanted, each, now) * each
+
+        assert calls <= 20 + 20 * now + 1e-6
+
+
+class TestTheDutiesShare:
+    def permits(self, *, busy: bool) -> Permits:
+        permits = some_permits(rate=30.0, burst=30)
+        permits.busy = busy
+        return permits
+
+    def take_all(self, permits: Permits, now: float) -> int:
+        taken = 0
+        while permits.take_for_duty(now) == 0.0:
+            taken += 1
+        return taken
+
+    def test_is_all_of_the_rate_while_no_chat_is_ready(self) -> None:
+        assert self.take_all(self.permits(busy=False), 0.0) == 30
+
+    def test_is_a_third_while_chats_are_ready(self) -> None:
+        permits = self.permits(busy=True)
+
+        assert self.take_all(permits, 0.0) == 10
+        assert self.take_all(permits, 1.0) == 10
+
+    def test_is_kept_free_of_assignments_where_duties_wait(self) -> None:
+        permits = self.permits(busy=True)
+        permits.duties_waiting = 4
+
+        assert permits.take(100, 2, 0.0) == 13
+        assert self.take_all(permits, 0.0) == 4
+
+    def test_cannot_keep_more_free_than_the_duties_may_take(self) -> None:
+        permits = self.permits(busy=True)
+        permits.duties_waiting = 1000
+
+        assert permits.take(100, 1, 0.0) == 20
+
+    def test_leaves_everything_to_assignments_where_no_duty_waits(self) -> None:
+        assert self.permits(busy=True).take(100, 1, 0.0) == 30
+
+    def test_tells_a_duty_how_long_to_wait(self) -> None:
+        permits = self.permits(busy=False)
+        self.take_all(permits, 0.0)
+
+        assert permits.take_for_duty(0.0) == pytest.approx(1 / 30)
+
+
+class TestA429:
+    def test_holds_everything_for_as_long_as_it_asks(self) -> None:
+        permits = some_permits()
+
+        permits.hold(7.0, 0.0)
+
+        assert permits.take(1, 1, 6.9) == 0
+        assert permits.take_for_duty(6.9) > 0
+        assert permits.seconds_until_open(1, 2.0) == 5.0
+        assert permits.take(1, 1, 7.0) == 1
+
+    @pytest.mark.parametrize(("asked", "held"), [(None, 1.0), (0.0, 1.0), (3600.0, 120.0)])
+    def test_holds_a_moment_at_least_and_two_minutes_at_most(
+        self, asked: float | None, held: float
+    ) -> None:
+        permits = some_permits()
+
+        permits.hold(asked, 0.0)
+
+        assert not permits.is_open(held - 0.001)
+        assert permits.is_open(held)
+
+    def test_cannot_be_shortened_by_a_later_one(self) -> None:
+        permits = some_permits()
+
+        permits.hold(60.0, 0.0)
+        permits.hold(1.0, 0.0)
+
+        assert not permits.is_open(59.0)
+
+
+class TestTheBreaker:
+    @pytest.mark.parametrize("standing", [Standing.DOWN, Standing.CREDENTIALS_REFUSED])
+    def test_gives_nothing_until_a_probe_is_answered(self, standing: Standing) -> None:
+        permits = some_permits()
+
+        permits.trip(standing, 0.0)
+
+        assert permits.take(1, 1, 3600.0) == 0
+        assert permits.take_for_duty(3600.0) > 0
+        assert permits.seconds_until_open(1, 3600.0) == float("inf")
+        permits.restore()
+        assert permits.take(1, 1, 3600.0) == 1
+
+    def test_is_probed_after_a_second_and_then_ever_less_often(self) -> None:
+        permits, now, probed_at = some_permits(), 0.0, []
+        permits.trip(Standing.DOWN, now)
+
+        while now < 20.0:
+            now += 0.25
+            if permits.probe_is_due(now):
+                probed_at.append(now)
+                permits.trip(Standing.DOWN, now)
+
+        assert probed_at == [1.0, 3.0, 7.0, 12.0, 17.0]
+
+    def test_is_probed_a_minute_apart_for_refused_credentials(self) -> None:
+        permits = some_permits()
+
+        permits.trip(Standing.CREDENTIALS_REFUSED, 0.0)
+
+        assert not permits.probe_is_due(59.0)
+        assert permits.probe_is_due(60.0)
+
+    def test_begins_anew_with_the_next_outage(self) -> None:
+        permits = some_permits()
+        for now in range(10):
+            permits.trip(Standing.DOWN, float(now))
+        permits.restore()
+
+        permits.trip(Standing.DOWN, 100.0)
+
+        assert permits.since == 100.0
+        assert permits.probe_is_due(101.0)
+
+    def test_asks_for_no_probe_while_the_account_is_well(self) -> None:
+        assert not some_permits().probe_is_due(3600.0)
