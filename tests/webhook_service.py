@@ -17,9 +17,10 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.serving import bind, make_server
+from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.rules import Rules
-from sebastian_core.ports.room_repo import HistoryRow, RoomRepo
+from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.known_roster import KnownRoster
 from sebastian_core.usecases.resolve_chat import ResolveChat

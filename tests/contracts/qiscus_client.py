@@ -19,6 +19,7 @@ from sebastian_core.ports.qiscus_client import QiscusClient
 from tests.waiting import until
 
 ADMIN, SUPERVISOR = 1, 3
+NOBODY = AgentId(2**31 - 1)
 LIVE_CHAT, PHONE = Channel(130821), Channel(7, "Phone", "wa")
 Delay = Callable[[float], None]
 
@@ -86,7 +87,7 @@ class QiscusClientContract:
         room_id = a_waiting_room(platform)
 
         listed = await client.agents(Pacer())
-        eligible = await client.eligible_agents(room_id)
+        eligible = await client.eligible_agents(room_id, NOBODY)
 
         assert set(by_id(listed.seen)) == set(by_id(eligible.seen)) == {agent_id}
 
@@ -165,18 +166,39 @@ class QiscusClientContract:
         an_agent(platform, channels=(LIVE_CHAT,))
         room_id = a_waiting_room(platform, channel=PHONE)
 
-        reading = await client.eligible_agents(room_id)
+        reading = await client.eligible_agents(room_id, NOBODY)
 
         presences = by_id(reading.seen)
         assert {each: presences[each].online for each in presences} == {on_phone: True, away: False}
 
-    async def test_eligible_agents_go_over_all_pages(
+    async def test_a_reading_that_lacks_the_sought_agent_has_gone_over_all_pages(
         self, client: QiscusClient, platform: Platform
     ) -> None:
         platform.switches = Switches(page_size_limit=10)
         agents = {an_agent(platform) for _ in range(25)}
 
-        reading = await client.eligible_agents(a_waiting_room(platform))
+        reading = await client.eligible_agents(a_waiting_room(platform), NOBODY)
+
+        assert set(by_id(reading.seen)) == agents
+
+    async def test_a_reading_of_eligible_agents_ends_with_the_page_of_the_sought_one(
+        self, client: QiscusClient, platform: Platform
+    ) -> None:
+        platform.switches = Switches(page_size_limit=10)
+        agents = [an_agent(platform) for _ in range(35)]
+
+        reading = await client.eligible_agents(a_waiting_room(platform), agents[14])
+
+        assert set(by_id(reading.seen)) == set(agents[:20])
+
+    async def test_an_admin_who_is_sought_is_not_found(
+        self, client: QiscusClient, platform: Platform
+    ) -> None:
+        platform.switches = Switches(page_size_limit=10)
+        admin = AgentId(platform.add_agent(type_=ADMIN))
+        agents = {an_agent(platform) for _ in range(15)}
+
+        reading = await client.eligible_agents(a_waiting_room(platform), admin)
 
         assert set(by_id(reading.seen)) == agents
 
@@ -184,7 +206,7 @@ class QiscusClientContract:
         self, client: QiscusClient
     ) -> None:
         with pytest.raises(PlatformRefused, match="room not found"):
-            await client.eligible_agents(RoomId("404"))
+            await client.eligible_agents(RoomId("404"), NOBODY)
 
     @pytest.mark.parametrize("with_service", [True, False])
     async def test_assign_gives_the_room_to_the_agent_and_tells_whom_the_platform_names(

@@ -30,7 +30,7 @@ from tests.payload_shapes import PAYLOADS
 from tests.raw_http import RawRequest, Respond, answer, answering, raw_server
 
 NOON = datetime(2025, 6, 22, 12, tzinfo=UTC)
-ROOM, AGENT = RoomId("273683234"), AgentId(160001)
+ROOM, AGENT, NOBODY = RoomId("273683234"), AgentId(160001), AgentId(2**31 - 1)
 ALLOCATION_URL = "https://caa.example.test/hooks/FAKE/caa"
 RESOLVE_URL = "https://caa.example.test/hooks/FAKE/resolved"
 Ask = Callable[[HttpxQiscusClient], Awaitable[object]]
@@ -85,7 +85,7 @@ def agents(client: HttpxQiscusClient) -> Awaitable[object]:
 
 
 def eligible(client: HttpxQiscusClient) -> Awaitable[object]:
-    return client.eligible_agents(ROOM)
+    return client.eligible_agents(ROOM, NOBODY)
 
 
 def assign(client: HttpxQiscusClient) -> Awaitable[object]:

@@ -15,7 +15,7 @@ from tests.webhook_service import ARRIVAL, RESOLVE, parts_in_memory, webhook_ser
 
 @frozen
 class Row:
-    """What becomes of a webhook that a room without a chat (or with one) receives."""
+    """What becomes of a webhook, and what of it is kept."""
 
     room_id: str
     outcome: str
@@ -26,21 +26,21 @@ class Row:
 
 
 ARRIVALS = {
-    "caa-01-docs2019-full": Row("1961380", "admitted", source="qiscus", base=(237788, True)),
+    "caa-01-docs2019-full": Row("1905692", "admitted", source="qiscus", base=(244, True)),
     "caa-02-docs2025-new-shape": Row("123", "admitted", channel_id=123, source="wa"),
-    "caa-03-live2024-null-candidate": Row("250000001", "admitted", source="qiscus"),
+    "caa-03-live2024-null-candidate": Row("273683234", "admitted", source="qiscus"),
     "caa-04-partial-arioki1": Row("250000002", "admitted"),
     "caa-05-partial-1234iqbal": Row("250000003", "admitted", source="qiscus"),
     "caa-06-channel-object": Row("330000001", "admitted", channel_id=130821, source="qiscus"),
     "caa-07-vip-user-properties": Row("330000002", "admitted", source="qiscus"),
-    "caa-08-repeat-message": Row("250000001", "admitted", source="qiscus"),
+    "caa-08-repeat-message": Row("273683234", "admitted", source="qiscus"),
 }
 """Allocation webhooks, each the first of its room."""
 
 RESOLVES = {
     "resolved-01-docs2019-min": Row("1961380", "closed", service_id=237788),
-    "resolved-02-live2024-admin": Row("250000001", "closed", service_id=98000001),
-    "resolved-03-live-agent-notes-null": Row("250000001", "closed", service_id=98000002),
+    "resolved-02-live2024-admin": Row("274083256", "closed", service_id=115830865),
+    "resolved-03-live-agent-notes-null": Row("250000001", "closed", service_id=115830870),
     "resolved-04-new-shape-channel": Row("330000001", "closed", service_id=125830865),
 }
 """Mark-as-resolved webhooks, each while a chat of the room waits."""

@@ -170,7 +170,7 @@ class TestFaultsOfThePlatform:
         fake.add_fault(Fault(kind="rubbish", rubbish=rubbish))
         asked = (
             client.agents(Pacer()),
-            client.eligible_agents(ROOM),
+            client.eligible_agents(ROOM, AGENT),
             client.assign(ROOM, AGENT),
             client.room(ROOM),
             client.waiting_rooms(Pacer()),

@@ -15,6 +15,7 @@ from tests.oracle.replay import Pass, Standing, seen_by_passes
 from tests.oracle.verdict import Promise, Teller, Violation
 
 _DOUBTS = frozenset(str(each) for each in Doubt)
+_PROMPT_SECONDS = 0.001
 
 
 def judge_order_of_passes(record: Record, judging: Judging) -> Iterator[Violation]:
@@ -128,7 +129,7 @@ def _served(record: Record, truth: Truth) -> Iterator[_Served]:
         ours = [row for row in reserved[service.room_id, first.agent_id] if row.at <= first.from_at]
         chat = chats.get(ours[-1].chat_id) if ours else None
         if chat is not None:
-            plain = _is_plain(rows_of[chat.id])
+            plain = _is_plain(chat, rows_of[chat.id])
             yield _Served(service, chat, came_at, acknowledged_at, first.from_at, plain)
 
 
@@ -144,12 +145,13 @@ def _moments(record: Record) -> dict[int, tuple[float, float]]:
     return found
 
 
-def _is_plain(rows: Sequence[Row]) -> bool:
-    """Admitted without doubt, reserved once, confirmed."""
+def _is_plain(chat: ChatNow, rows: Sequence[Row]) -> bool:
+    """Admitted when it arrived (no remembered arrival), without doubt; reserved once, confirmed."""
     up_to_given = [row.move for row in rows if row.after is not ChatState.CLOSED]
     expected = [Move.ADMIT, Move.RESERVE, Move.CONFIRM]
     is_believed = bool(rows) and rows[0].reason not in _DOUBTS
-    return is_believed and up_to_given[:3] == expected[: len(up_to_given)]
+    is_prompt = bool(rows) and rows[0].at - chat.arrived_at < _PROMPT_SECONDS
+    return is_believed and is_prompt and up_to_given[:3] == expected[: len(up_to_given)]
 
 
 def _overtaken(line: Sequence[_Served], judging: Judging) -> Iterator[tuple[_Served, _Served]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 from attrs import evolve
 
@@ -17,7 +19,12 @@ from tests.scenario.scenarios import SCENARIOS
 @click.option("--keep", is_flag=True, help="Keep logs and databases, whatever the verdict.")
 @click.option("--show", default=10, show_default=True, help="How many violations to tell.")
 def main(
-    names: tuple[str, ...], check_wait: bool, seed: int, doorbell: str, keep: bool, show: int
+    names: tuple[str, ...],
+    check_wait: bool,
+    seed: int,
+    doorbell: Literal["dramatiq", "postgres"],
+    keep: bool,
+    show: int,
 ) -> None:
     """Run the floor on real processes and let the oracle judge. All scenarios where none is named.
 

@@ -70,8 +70,9 @@ class Outcome:
         return ", ".join(f"{promise.name} {counts[promise]}" for promise in Promise)
 
     def _offline(self) -> str:
-        during = len(self.verdict.left_during_call)
-        return f"{len(self.verdict.offline_gifts)} ({during} of them left during the last call)"
+        allowed = len(self.verdict.left_during_call)
+        since = "the last call" if self.scenario.verify else "presence.max_age"
+        return f"{len(self.verdict.offline_gifts)} ({allowed} of them left within {since})"
 
     def _cpu(self) -> str:
         told = [f"{name} {seconds:.1f}" for name, seconds in self.cpu_seconds.items()]

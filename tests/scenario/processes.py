@@ -40,6 +40,7 @@ class Deployment:
     platform_url: str = ""
     webhook_url: str = ""
     pids: dict[str, int] = field(factory=dict)
+    started: dict[str, OwnedProcess] = field(factory=dict)
     control: httpx.Client = field(factory=lambda: httpx.Client(timeout=10.0))
 
     def told(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -48,6 +49,12 @@ class Deployment:
         answer = self.control.get(url) if body is None else self.control.post(url, json=body)
         answer.raise_for_status()
         return answer.json()
+
+    def check_alive(self) -> None:
+        """Raise NotReady, with the end of its log, when a process has ended."""
+        for name, process in self.started.items():
+            if not process.running:
+                raise NotReady(f"{name} ended: {_log(self, name).read_text()[-2000:]}")
 
     def cpu_seconds(self) -> dict[str, float]:
         """How much processor time each process, with its children, has used so far."""
@@ -143,6 +150,7 @@ def _start(
     )
     stack.callback(process.stop)
     deployment.pids[name] = process.pid
+    deployment.started[name] = process
 
 
 def _log(deployment: Deployment, name: str) -> Path:
@@ -159,6 +167,7 @@ def _wait_until_ready(deployment: Deployment, scenario: Scenario) -> None:
 
 
 def _is_ready(deployment: Deployment) -> bool:
+    deployment.check_alive()
     try:
         return deployment.control.get(f"{deployment.webhook_url}/readyz").status_code == 200
     except httpx.TransportError:
@@ -166,6 +175,7 @@ def _is_ready(deployment: Deployment) -> bool:
 
 
 def _have_begun(deployment: Deployment, scenario: Scenario) -> bool:
+    deployment.check_alive()
     answered = deployment.told("calls")["answered"]
     logs = [_log(deployment, f"worker {n}") for n in range(1, scenario.workers + 1)]
     has_read = answered.get("agents 200", 0) and answered.get("customer_rooms 200", 0)

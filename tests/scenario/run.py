@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import tempfile
 import time
@@ -45,7 +46,9 @@ def _play(scenario: Scenario, deployment: Deployment) -> Outcome:
     _wait_until_quiet(scenario, deployment)
     elapsed = time.monotonic() - began
     cpu = {name: used - cpu_before[name] for name, used in deployment.cpu_seconds().items()}
-    outcome = outcome_of(scenario, _record(deployment), cpu, elapsed)
+    record = _record(deployment)
+    (deployment.directory / "record.pickle").write_bytes(pickle.dumps(record))
+    outcome = outcome_of(scenario, record, cpu, elapsed)
     (deployment.directory / "verdict.txt").write_text(
         f"{outcome.table()}\n\n{outcome.verdict.told(1000)}\n"
     )

@@ -76,10 +76,10 @@ MOVING_FLOOR = FloorConfig(
     quick_return_share=0.1,
     quick_return_seconds=0.3,
     by_hand_share=0.05,
-    online_seconds=6.0,
-    offline_seconds=1.5,
+    online_seconds=20.0,
+    offline_seconds=4.0,
 )
-"""The same, with agents who stay for six seconds and are away for one and a half, on average."""
+"""The same, with agents who stay for twenty seconds and are away for four, on average."""
 
 
 def _under_faults(name: str, what: str, *, verify: bool) -> Scenario:

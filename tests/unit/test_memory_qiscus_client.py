@@ -80,7 +80,7 @@ class TestInMemoryQiscusClient(QiscusClientContract):
         client.before = client.after = hear
 
         await client.agents(Pacer())
-        await client.eligible_agents(room_id)
+        await client.eligible_agents(room_id, agent_id)
         await client.assign(room_id, agent_id)
         await client.room(room_id)
         await client.waiting_rooms(Pacer())

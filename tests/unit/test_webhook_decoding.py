@@ -53,6 +53,7 @@ def test_a_room_id_is_all_that_is_needed() -> None:
 
 def test_a_room_id_may_be_a_number() -> None:
     assert decode_arrival(b'{"room_id": 123}').room_id == "123"
+    assert decode_arrival(b'{"room_id": 123.0}').room_id == "123"
 
 
 def test_a_byte_order_mark_does_not_matter() -> None:
@@ -160,7 +161,8 @@ def test_any_account_is_taken_where_none_is_configured() -> None:
         ({"id": 0}, None),
         ({"id": -7}, None),
         ({"id": True}, None),
-        ({"id": 7.0}, None),
+        ({"id": 7.0}, 7),
+        ({"id": 7.5}, None),
         ({"id": "seven"}, None),
         ({"id": "\u0667"}, None),
         ({"id": "9" * 5000}, None),
@@ -240,7 +242,7 @@ def test_a_resolution_names_its_room_and_service() -> None:
     assert decode_resolution(body) == Resolution(room_id=RoomId("123"), service_id=ServiceId(9))
 
 
-@pytest.mark.parametrize("service_id", [None, True, "x", 2**70, [], 1.0])
+@pytest.mark.parametrize("service_id", [None, True, "x", 2**70, [], 1.5])
 def test_a_resolution_without_a_usable_service_id_still_names_its_room(service_id: object) -> None:
     body = json.dumps({"service": {"room_id": 123, "id": service_id}}).encode()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -73,15 +73,18 @@ class InMemoryQiscusClient(QiscusClient):
 
         return await self._listed("agents", pace, page_at, _presence)
 
-    async def eligible_agents(self, room_id: RoomId) -> Reading[Presences]:
-        """Whom the platform holds eligible for the room, by its channel."""
+    async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
+        """Whom the platform holds eligible by the room's channel, up to the sought agent's page."""
 
         def page_at(_: int, cursor: str | None) -> Page[AgentView]:
             return _unless_refused(
                 self.platform.available_agents(room_id, cursor_after=cursor, limit=AGENTS_PER_PAGE)
             )
 
-        return await self._listed("eligible_agents", _at_once, page_at, _presence)
+        def shows_sought(presences: Sequence[Presence | None]) -> bool:
+            return any(each is not None and each.agent_id == sought for each in presences)
+
+        return await self._listed("eligible_agents", _at_once, page_at, _presence, shows_sought)
 
     async def assign(self, room_id: RoomId, agent_id: AgentId) -> Answer:
         """Assign with `max_agent=1`."""
@@ -150,8 +153,9 @@ class InMemoryQiscusClient(QiscusClient):
         pace: Pace,
         page_at: Callable[[int, str | None], Page[Item]],
         read: Callable[[Item, datetime], T | None],
+        is_enough: Callable[[Sequence[T | None]], bool] = lambda items: False,
     ) -> Reading[tuple[T, ...]]:
-        """Read every page; `read` answers None for what is not wanted."""
+        """Read pages until one is enough; `read` answers None for what is not wanted."""
         moments: list[datetime] = []
         seen: list[T | None] = []
         cursor: str | None = None
@@ -159,9 +163,11 @@ class InMemoryQiscusClient(QiscusClient):
             await pace()
             moments.append(self._clock.now())
             page = await self._call(operation, partial(page_at, len(moments), cursor))
-            seen += [read(item, moments[-1]) for item in page.items]
+            shown = [read(item, moments[-1]) for item in page.items]
+            seen += shown
             cursor = page.after
-            if not page.items or (cursor is None and len(seen) >= (page.total_count or 0)):
+            is_last = cursor is None and len(seen) >= (page.total_count or 0)
+            if not shown or is_last or is_enough(shown):
                 return Reading(moments[0], tuple(each for each in seen if each is not None))
 
     async def _call(self, operation: str, verb: Callable[[], T]) -> T:

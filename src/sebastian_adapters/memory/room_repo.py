@@ -25,10 +25,13 @@ from sebastian_core.domain.room import Change, Decided, Decision, Room
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.room_repo import (
     REPORTS_KEPT,
+    AgentChange,
+    FloorDecision,
     HistoryRow,
     Minute,
     Report,
     RoomRepo,
+    Steering,
     Summary,
 )
 

@@ -10,8 +10,7 @@ from threading import Lock
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import STORE
-from sebastian_adapters.postgres.pools import Connection, Pool
-from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.ports.clock import Clock
 
@@ -74,13 +73,12 @@ class PostgresClock(Clock):
         """Seconds since the machine started."""
         return self._seconds()
 
-    async def _probe(self, connection: Connection) -> list[_Reading]:
-        return [await self._read(connection) for _ in range(PROBES)]
+    async def _probe(self, transaction: Transaction) -> list[_Reading]:
+        return [await self._read(transaction) for _ in range(PROBES)]
 
-    async def _read(self, connection: Connection) -> _Reading:
+    async def _read(self, transaction: Transaction) -> _Reading:
         before = self._seconds()
-        cursor = await connection.execute(query("clock"), binary=True)
-        ((moment,),) = await cursor.fetchall()
+        (((moment,),),) = await transaction.send(Statement("clock"))
         after = self._seconds()
         return _Reading((before + after) / 2, moment, (after - before) / 2)
 

@@ -10,8 +10,7 @@ from attrs import evolve
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.group_commit import Call
-from sebastian_adapters.postgres.pools import Connection, Pool
-from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
 from sebastian_adapters.postgres.rows import rooms_from
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
@@ -25,8 +24,8 @@ Outcome: TypeAlias = Decided[Any] | Exception
 async def carry_out(pool: Pool, calls: Sequence[Call], *, alters_line: bool) -> None:
     """Decide for all calls in one transaction and answer them; singly where one spoils it."""
 
-    async def work(connection: Connection) -> list[Outcome]:
-        return await _decide(connection, calls, alters_line=alters_line)
+    async def work(transaction: Transaction) -> list[Outcome]:
+        return await _decide(transaction, calls, alters_line=alters_line)
 
     try:
         outcomes = await pool.run(work)
@@ -48,32 +47,32 @@ async def _carry_out_singly(
 
 
 async def _decide(
-    connection: Connection, calls: Sequence[Call], *, alters_line: bool
+    transaction: Transaction, calls: Sequence[Call], *, alters_line: bool
 ) -> list[Outcome]:
-    if alters_line:
-        await connection.execute(query("lock_line"))
-    rooms, now = await _lock_rooms(connection, [call.room_id for call in calls])
+    rooms, now = await _lock_rooms(transaction, calls, alters_line=alters_line)
     outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
     writing = _writing(rooms, outcomes)
     if not writing:
-        await connection.rollback()
+        await transaction.rollback()
         return outcomes
-    ids = await writing.write(connection, now)
+    ids = await writing.write(transaction, now)
     return [_identified(outcome, ids) for outcome in outcomes]
 
 
 async def _lock_rooms(
-    connection: Connection, room_ids: Sequence[RoomId]
+    transaction: Transaction, calls: Sequence[Call], *, alters_line: bool
 ) -> tuple[dict[RoomId, Room], datetime]:
     """The rooms as nobody can change them any more, and the moment from which that holds."""
-    asked = {"room_ids": array(room_ids)}
-    await connection.execute(query("meet_rooms"), asked)
-    rooms = await connection.execute(query("lock_rooms"), asked, binary=True)
-    chats = await connection.execute(query("lock_live_chats"), asked, binary=True)
-    clock = await connection.execute(query("clock"), binary=True)
-    found = rooms_from(await rooms.fetchall(), await chats.fetchall())
-    ((now,),) = await clock.fetchall()
-    return found, now
+    asked = {"room_ids": array(call.room_id for call in calls)}
+    first = [Statement("lock_line")] if alters_line else []
+    *_, rooms, chats, ((now,),) = await transaction.send(
+        *first,
+        Statement("meet_rooms", asked),
+        Statement("lock_rooms", asked),
+        Statement("lock_live_chats", asked),
+        Statement("clock"),
+    )
+    return rooms_from(rooms, chats), now
 
 
 def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writing:

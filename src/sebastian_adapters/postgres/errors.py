@@ -35,6 +35,8 @@ def translated() -> Iterator[None]:
         raise SchemaMismatch(f"{summary(error)}: run `sebastian migrate`") from error
     except UNSTORABLE as error:
         raise InvalidInput("a field", f"holds what cannot be stored: {summary(error)}") from error
+    except psycopg.Error as error:
+        raise SchemaMismatch(f"the database does not take a statement: {summary(error)}") from error
 
 
 def summary(error: Exception) -> str:

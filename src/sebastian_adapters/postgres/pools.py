@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -14,11 +14,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
 from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.rows import Row
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
 T = TypeVar("T")
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
-Work: TypeAlias = Callable[[Connection], Awaitable[T]]
+Work: TypeAlias = "Callable[[Transaction], Awaitable[T]]"
 
 OLDEST_SERVER = 130000
 _CONTENDED_ATTEMPTS = 5
@@ -41,8 +42,14 @@ class Limits:
         return {
             "lock_timeout": _milliseconds(self.lock),
             "statement_timeout": _milliseconds(self.statement),
-            "idle_in_transaction": _milliseconds(self.idle_in_transaction),
+            "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction),
         }
+
+    @property
+    def in_force(self) -> dict[str, str]:
+        """Everything about a transaction of ours that the server must keep to."""
+        held = {"transaction_isolation": "read committed", "synchronous_commit": "on"}
+        return self.settings | held
 
 
 WORKER = Limits(lock=5 * _SECOND, statement=10 * _SECOND, whole=12 * _SECOND)
@@ -52,12 +59,56 @@ WEBHOOK = Limits(lock=800 * _MILLISECOND, statement=800 * _MILLISECOND, whole=90
 """A webhook must have its 503 within a second."""
 
 
+@frozen
+class Statement:
+    """A statement of queries.sql, with what is asked."""
+
+    name: str
+    asked: Mapping[str, Any] | None = None
+
+
+@define
+class Transaction:
+    """One READ COMMITTED transaction on one connection.
+
+    Between two calls the server knows it to be idle, so that the limit on that protects the others
+    from a process that was stopped in between.
+    """
+
+    _connection: Connection
+    _limits: Limits
+    _has_begun: bool = field(default=False, init=False)
+
+    async def send(self, *statements: Statement, commit: bool = False) -> list[list[Row]]:
+        """The rows of each statement: all are sent in one go, each sees what came before it.
+
+        With `commit` they are the last ones; should one of them fail, nothing is committed.
+        """
+        async with self._connection.pipeline():
+            await self._begin()
+            cursors = [
+                await self._connection.execute(query(each.name), each.asked, binary=True)
+                for each in statements
+            ]
+            if commit:
+                await self._connection.commit()
+        return [await each.fetchall() if each.description else [] for each in cursors]
+
+    async def rollback(self) -> None:
+        """End it, with nothing to make durable."""
+        await self._connection.rollback()
+
+    async def _begin(self) -> None:
+        if not self._has_begun:
+            await self._connection.execute(query("limits"), self._limits.settings)
+            self._has_begun = True
+
+
 @define
 class Pool:
     """A pool of connections, closed until it is opened; it heals by itself after an outage.
 
-    Work is handed in as a function of a connection in a READ COMMITTED transaction in pipeline
-    mode: what it executes is sent at once, and what it fetches is waited for.
+    Work is handed in as a function of a transaction.
     """
 
     connections: AsyncConnectionPool[Connection]
@@ -74,21 +125,17 @@ class Pool:
 
     async def check(self) -> None:
         """Raise SchemaMismatch unless the server keeps to what the promises rest on."""
-        in_force = await self.run(_limits_in_force)
-        if int(in_force["server_version_num"]) < OLDEST_SERVER:
+        wanted = self.limits.in_force
+        asked = {"names": ["server_version_num", *wanted]}
+        (rows,) = await self.run(lambda transaction: transaction.send(Statement("settings", asked)))
+        found = dict(rows)
+        if int(found["server_version_num"]) < OLDEST_SERVER:
             raise SchemaMismatch("PostgreSQL 13 or newer is needed")
-        wanted = {
-            "transaction_isolation": "read committed",
-            "synchronous_commit": "on",
-            "lock_timeout": self.limits.settings["lock_timeout"],
-            "statement_timeout": self.limits.settings["statement_timeout"],
-            "idle_in_transaction_session_timeout": self.limits.settings["idle_in_transaction"],
-        }
-        wrong = {name: in_force[name] for name in wanted if in_force[name] != wanted[name]}
+        wrong = {name: found[name] for name in wanted if found[name] != wanted[name]}
         if wrong:
             raise SchemaMismatch(f"the server does not keep these settings of ours: {wrong}")
 
-    async def run(self, work: Work[T], *, within: timedelta | None = None) -> T:
+    async def run(self, work: Work[T]) -> T:
         """What the work answers, committed; StoreUnavailable when the time is over.
 
         The work may be called again: after a deadlock, and on a fresh connection when one was lost,
@@ -97,15 +144,15 @@ class Pool:
         task = asyncio.create_task(self._repeated(work))
         self._running.add(task)
         task.add_done_callback(self._forget)
-        limit = within or self.limits.whole
+        limit = self.limits.whole.total_seconds()
         try:
-            done, _ = await asyncio.wait({task}, timeout=limit.total_seconds())
+            done, _ = await asyncio.wait({task}, timeout=limit)
         except asyncio.CancelledError:
             task.cancel()
             raise
         if not done:
             task.cancel()
-            raise StoreUnavailable(STORE, f"no answer within {limit.total_seconds():g} s")
+            raise StoreUnavailable(STORE, f"no answer within {limit:g} s")
         return task.result()
 
     async def _repeated(self, work: Work[T]) -> T:
@@ -132,7 +179,7 @@ class Pool:
 
 @define
 class _Attempt(Generic[T]):
-    """One transaction on one connection."""
+    """One transaction on one connection, committed unless the work has ended it."""
 
     _pool: Pool
     _work: Work[T]
@@ -141,11 +188,7 @@ class _Attempt(Generic[T]):
     async def carry_out(self) -> T:
         async with self._pool.connections.connection() as connection:
             self._connection = connection
-            async with connection.pipeline():
-                await connection.execute(query("limits"), self._pool.limits.settings)
-                answer = await self._work(connection)
-                await connection.commit()
-            return answer
+            return await self._work(Transaction(connection, self._pool.limits))
 
     @property
     def lost(self) -> bool:
@@ -182,19 +225,6 @@ async def _configure(connection: Connection) -> None:
     await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
     await connection.execute("set time zone 'UTC'")
     await connection.commit()
-
-
-async def _limits_in_force(connection: Connection) -> dict[str, str]:
-    names = [
-        "transaction_isolation",
-        "synchronous_commit",
-        "lock_timeout",
-        "statement_timeout",
-        "idle_in_transaction_session_timeout",
-        "server_version_num",
-    ]
-    cursor = await connection.execute(query("limits_in_force"), {"names": names})
-    return dict(await cursor.fetchall())
 
 
 def _milliseconds(duration: timedelta) -> str:

@@ -8,11 +8,13 @@
 select
     set_config('lock_timeout', %(lock_timeout)s, true),
     set_config('statement_timeout', %(statement_timeout)s, true),
-    set_config('idle_in_transaction_session_timeout', %(idle_in_transaction)s, true),
+    set_config(
+        'idle_in_transaction_session_timeout', %(idle_in_transaction_session_timeout)s, true
+    ),
     set_config('synchronous_commit', 'on', true),
     set_config('enable_seqscan', 'off', true)
 
--- name: limits_in_force
+-- name: settings
 -- What the server really does with our transactions; read inside one, after `limits`.
 select name, setting
 from pg_settings
@@ -36,7 +38,7 @@ on conflict (room_id) do nothing
 
 -- name: lock_rooms
 -- In one order everywhere, so that two groups never wait for each other.
-select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at
+select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at, dropped
 from sebastian.room
 where room_id = any(%(room_ids)s::text[])
 order by room_id
@@ -189,14 +191,16 @@ set
     closed_service_id = new.closed_service_id,
     closed_at = new.closed_at,
     closed_by_id = new.closed_by_id,
-    last_assigned_at = new.last_assigned_at
+    last_assigned_at = new.last_assigned_at,
+    dropped = new.dropped
 from unnest(
     %(room_id)s::text[],
     %(closed_service_id)s::bigint[],
     %(closed_at)s::timestamptz[],
     %(closed_by_id)s::boolean[],
-    %(last_assigned_at)s::timestamptz[]
-) as new (room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at)
+    %(last_assigned_at)s::timestamptz[],
+    %(dropped)s::boolean[]
+) as new (room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at, dropped)
 where room.room_id = new.room_id
 
 -- name: save_watches
@@ -338,7 +342,7 @@ limit %(limit)s
 
 -- name: rooms
 -- A room that nothing is remembered of counts as never heard of.
-select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at
+select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at, dropped
 from sebastian.room
 where room_id = any(%(room_ids)s::text[])
 
@@ -364,6 +368,12 @@ where
     and (arrived_at, id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), %(after_id)s::bigint)
 order by arrived_at, id
 limit %(limit)s
+
+-- name: ahead_of
+-- How many stand before a place in the line.
+select count(*)::integer
+from sebastian.chat
+where state = 'waiting' and (arrived_at, id) < (%(arrived_at)s, %(id)s)
 
 -- name: holdings
 -- What the platform may count of each agent: surely what was assigned long enough ago, perhaps
@@ -411,6 +421,19 @@ set
     set_by = excluded.set_by,
     set_at = excluded.set_at
 returning agent_id
+
+-- name: agent_setting
+-- What people decided about one agent; nobody else can change it under the lock.
+select paused, capacity, last_given_at from sebastian.agent where agent_id = %(agent_id)s
+
+-- name: tell_steering
+-- What a person changed, and who it was.
+insert into sebastian.steering (actor, agent_id, change)
+values (%(actor)s, %(agent_id)s, %(change)s::jsonb)
+
+-- name: steerings
+-- What people changed, newest first.
+select at, actor, agent_id, change from sebastian.steering order by id desc limit %(limit)s
 
 -- name: set_default_capacity
 -- The default that beats the file's.
@@ -544,6 +567,10 @@ with old as (
 )
 delete from sebastian.room using old
 where room.room_id = old.room_id
+
+-- name: prune_steerings
+-- What people changed longer ago than anything is remembered.
+delete from sebastian.steering where at < (select clock_timestamp() - %(keep)s::interval)
 
 -- name: prune_passes
 -- Passes older than whatever may still be explained.

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from attrs import define, frozen
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.pools import Connection
-from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.pools import Statement, Transaction
 from sebastian_adapters.postgres.rows import Head, Row, as_json, chat_from, head_from
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.agent import AgentSetting, Staffing
@@ -23,41 +21,47 @@ from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change
 
 
-async def carry_out(connection: Connection, plan: Plan, limit: int) -> tuple[Reservation, ...]:
+async def carry_out(transaction: Transaction, plan: Plan, limit: int) -> tuple[Reservation, ...]:
     """Give at most `limit` ready chats a slot each, under the lock."""
-    await connection.execute(query("lock_line"))
-    staffing, waiting = await read_floor(connection)
+    staffing, waiting = await read_floor(transaction, Statement("lock_line"))
     if not waiting or limit <= 0:
-        return ()
+        return await _nothing(transaction)
     floor = plan.look(staffing)
     opened = floor.open_needs(waiting)
     asked = min(limit, floor.free_slots)
     if not opened or asked <= 0:
-        return ()
+        return await _nothing(transaction)
     closed = [needs.key for needs in set(waiting) - set(opened)]
-    line, placements = await _place(connection, floor, closed, asked)
-    return await _Pass(plan, floor, line, asked).write(connection, placements)
+    line, placements = await _place(transaction, floor, closed, asked)
+    if not placements:
+        return await _nothing(transaction)
+    return await _Pass(plan, floor, line, asked).write(transaction, placements)
 
 
-async def read_floor(connection: Connection) -> tuple[Staffing, list[Needs]]:
+async def read_floor(transaction: Transaction, *first: Statement) -> tuple[Staffing, list[Needs]]:
     """Loads and settings of all agents, and the needs that chats wait with."""
-    loads = await connection.execute(query("loads"), binary=True)
-    settings = await connection.execute(query("agent_settings"), binary=True)
-    default = await connection.execute(query("default_capacity"), binary=True)
-    lines = await connection.execute(query("lines"), binary=True)
-    clock = await connection.execute(query("clock"), binary=True)
-    ((agent_ids, held),) = await loads.fetchall()
-    ((set_ids, *decided),) = await settings.fetchall()
-    default_row = await default.fetchone()
-    ((keys,),) = await lines.fetchall()
-    ((now,),) = await clock.fetchall()
+    *_, loads, settings, default, lines, ((now,),) = await transaction.send(
+        *first,
+        Statement("loads"),
+        Statement("agent_settings"),
+        Statement("default_capacity"),
+        Statement("lines"),
+        Statement("clock"),
+    )
+    ((agent_ids, held),) = loads
+    ((set_ids, *decided),) = settings
     staffing = Staffing(
         now=now,
         loads=dict(zip(agent_ids, held, strict=True)),
         settings=dict(zip(set_ids, map(AgentSetting, *decided), strict=True)),
-        default_capacity=default_row[0] if default_row else None,
+        default_capacity=default[0][0] if default else None,
     )
-    return staffing, [Needs.from_key(key) for key in keys]
+    return staffing, [Needs.from_key(key) for ((keys,),) in [lines] for key in keys]
+
+
+async def _nothing(transaction: Transaction) -> tuple[()]:
+    await transaction.rollback()
+    return ()
 
 
 @frozen
@@ -86,23 +90,23 @@ class _Line:
 
 
 async def _place(
-    connection: Connection, floor: Floor, closed: Sequence[str], limit: int
+    transaction: Transaction, floor: Floor, closed: Sequence[str], limit: int
 ) -> tuple[_Line, Sequence[Placement]]:
     """The placements of the oldest chats; all heads are read only where some cannot be placed."""
-    line = await _read_line(connection, closed, limit, first=limit)
+    line = await _read_line(transaction, closed, limit, first=limit)
     placements = floor.place(line.chats)
     if len(placements) < limit == len(line.heads):
-        line = await _read_line(connection, closed, limit)
+        line = await _read_line(transaction, closed, limit)
         placements = floor.place(line.chats)
     return line, sorted(placements, key=line.place)[:limit]
 
 
 async def _read_line(
-    connection: Connection, closed: Sequence[str], limit: int, *, first: int | None = None
+    transaction: Transaction, closed: Sequence[str], limit: int, *, first: int | None = None
 ) -> _Line:
     asked = {"closed": array(closed), "limit": limit, "first": first}
-    heads = await connection.execute(query("heads"), asked, binary=True)
-    return _Line.of(await heads.fetchall())
+    (heads,) = await transaction.send(Statement("heads", asked))
+    return _Line.of(heads)
 
 
 @define
@@ -115,26 +119,22 @@ class _Pass:
     _asked: int
 
     async def write(
-        self, connection: Connection, placements: Sequence[Placement]
+        self, transaction: Transaction, placements: Sequence[Placement]
     ) -> tuple[Reservation, ...]:
         """Lock the chats and reserve those that did not change; their reservations."""
         ids = [placement.chat_id for placement in placements]
-        if not ids:
-            return ()
-        locked = await connection.execute(
-            query("lock_waiting_chats"), {"ids": array(ids)}, binary=True
+        locked, ((reservation_ids,),), ((pass_id,),) = await transaction.send(
+            Statement("lock_waiting_chats", {"ids": array(ids)}),
+            Statement("reservation_ids", {"number": len(ids)}),
+            Statement("begin_pass"),
         )
-        tokens = await connection.execute(query("reservation_ids"), {"number": len(ids)})
-        number = await connection.execute(query("begin_pass"))
-        chats = {chat.id: chat for chat in map(chat_from, await locked.fetchall())}
-        ((reservation_ids,),) = await tokens.fetchall()
-        ((pass_id,),) = await number.fetchall()
+        chats = {chat.id: chat for chat in map(chat_from, locked)}
         taken = [each for each in placements if self._still_offered(chats.get(each.chat_id))]
         if not taken:
-            return ()
+            return await _nothing(transaction)
         changes = self._changes(taken, chats, reservation_ids, pass_id)
-        await Writing(changes=changes).write(connection, self._line.now)
-        await self._tell(connection, changes, pass_id)
+        written = Writing(changes=changes).statements(self._line.now)
+        await transaction.send(*written, *self._told(changes, pass_id), commit=True)
         return tuple(Reservation.of(change.chat) for change in changes)
 
     def _still_offered(self, chat: Chat | None) -> bool:
@@ -176,18 +176,10 @@ class _Pass:
             "needs": needs.key,
         }
 
-    async def _tell(self, connection: Connection, changes: Sequence[Change], pass_id: int) -> None:
+    def _told(self, changes: Sequence[Change], pass_id: int) -> tuple[Statement, Statement]:
         agent_ids = {change.chat.agent_id for change in changes}
-        given = {"agent_ids": array(agent_ids), "now": self._line.now}
-        await connection.execute(query("mark_given"), given)
-        await connection.execute(query("tell_pass"), self._told(changes, pass_id))
-
-    def _told(self, changes: Sequence[Change], pass_id: int) -> dict[str, Any]:
-        explained = {
-            needs.key: self._floor.explain(needs)
-            for needs in {change.chat.needs for change in changes}
-        }
-        return {
+        needs = {change.chat.needs for change in changes}
+        told = {
             "id": pass_id,
             "at": self._line.now,
             "snapshot": self._line.snapshot,
@@ -195,5 +187,7 @@ class _Pass:
             "free_slots": self._floor.free_slots,
             "given": len(changes),
             "policy": type(self._plan.policy).__name__,
-            "explained": as_json(explained),
+            "explained": as_json({each.key: self._floor.explain(each) for each in needs}),
         }
+        given = {"agent_ids": array(agent_ids), "now": self._line.now}
+        return Statement("mark_given", given), Statement("tell_pass", told)

@@ -12,8 +12,7 @@ from sebastian_adapters.postgres import deciding, reserving
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.errors import STORE
 from sebastian_adapters.postgres.group_commit import Call, Lane
-from sebastian_adapters.postgres.pools import Connection, Pool
-from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
 from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_row_from, rooms_from
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import Chat
@@ -61,8 +60,8 @@ class PostgresRoomRepo(RoomRepo):
     async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
         """See RoomRepo.reserve."""
 
-        async def work(connection: Connection) -> tuple[Reservation, ...]:
-            return await reserving.carry_out(connection, plan, limit)
+        async def work(transaction: Transaction) -> tuple[Reservation, ...]:
+            return await reserving.carry_out(transaction, plan, limit)
 
         return await self._pool.run(work)
 
@@ -73,13 +72,8 @@ class PostgresRoomRepo(RoomRepo):
     async def rooms(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Room]:
         """See RoomRepo.rooms."""
         asked = {"room_ids": array(room_ids)}
-
-        async def work(connection: Connection) -> Mapping[RoomId, Room]:
-            rooms = await connection.execute(query("rooms"), asked, binary=True)
-            chats = await connection.execute(query("live_chats"), asked, binary=True)
-            return rooms_from(await rooms.fetchall(), await chats.fetchall())
-
-        found = await self._pool.run(work)
+        rooms, chats = await self._send(Statement("rooms", asked), Statement("live_chats", asked))
+        found = rooms_from(rooms, chats)
         return {room_id: room for room_id, room in found.items() if _is_known(room)}
 
     async def held_by(self, agent_id: AgentId) -> Sequence[Chat]:
@@ -95,12 +89,8 @@ class PostgresRoomRepo(RoomRepo):
 
     async def staffing(self) -> Staffing:
         """See RoomRepo.staffing."""
-
-        async def work(connection: Connection) -> Staffing:
-            staffing, _ = await reserving.read_floor(connection)
-            return staffing
-
-        return await self._pool.run(work)
+        staffing, _ = await self._pool.run(reserving.read_floor)
+        return staffing
 
     async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
         """See RoomRepo.holdings."""
@@ -131,13 +121,7 @@ class PostgresRoomRepo(RoomRepo):
     async def hasten(self, since: datetime) -> int:
         """See RoomRepo.hasten."""
         asked = {"since": since, "reason": "the outage is over", "actor": SYSTEM}
-
-        async def work(connection: Connection) -> int:
-            await connection.execute(query("lock_line"))
-            hastened = await connection.execute(query("hasten"), asked)
-            return len(await hastened.fetchall())
-
-        return await self._pool.run(work)
+        return await self._alter("hasten", **asked)
 
     async def lift_exclusions(self) -> int:
         """See RoomRepo.lift_exclusions."""
@@ -173,14 +157,9 @@ class PostgresRoomRepo(RoomRepo):
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
         """See RoomRepo.prune."""
         asked = {"keep": keep, "batch": batch}
-
-        async def work(connection: Connection) -> int:
-            forgotten = await connection.execute(query("prune_chats"), asked)
-            await connection.execute(query("prune_rooms"), asked)
-            await connection.execute(query("prune_passes"), asked)
-            return len(await forgotten.fetchall())
-
-        return await self._pool.run(work)
+        names = ("prune_chats", "prune_rooms", "prune_passes")
+        forgotten, *_ = await self._send(*(Statement(name, asked) for name in names))
+        return len(forgotten)
 
     async def held(self, limit: int) -> Sequence[Chat]:
         """See RoomRepo.held."""
@@ -223,21 +202,17 @@ class PostgresRoomRepo(RoomRepo):
         return [chat_from(row) for row in await self._rows(name, **asked)]
 
     async def _rows(self, name: str, **asked: Any) -> list[Row]:
-        async def work(connection: Connection) -> list[Row]:
-            cursor = await connection.execute(query(name), asked, binary=True)
-            return await cursor.fetchall()
-
-        return await self._pool.run(work)
+        (rows,) = await self._send(Statement(name, asked))
+        return rows
 
     async def _alter(self, name: str, **asked: Any) -> int:
         """Carry out what changes who may be given what; how many rows it changed."""
+        _, changed = await self._send(Statement("lock_line"), Statement(name, asked))
+        return len(changed)
 
-        async def work(connection: Connection) -> int:
-            await connection.execute(query("lock_line"))
-            cursor = await connection.execute(query(name), asked)
-            return len(await cursor.fetchall())
-
-        return await self._pool.run(work)
+    async def _send(self, *statements: Statement) -> list[list[Row]]:
+        """The rows of each of the statements, which make one transaction."""
+        return await self._pool.run(lambda transaction: transaction.send(*statements, commit=True))
 
 
 def _is_known(room: Room) -> bool:

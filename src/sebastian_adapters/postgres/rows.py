@@ -84,6 +84,15 @@ _ADDED = (
     "settle_at",
 )
 
+_REMEMBERED = (
+    "room_id",
+    "closed_service_id",
+    "closed_at",
+    "closed_by_id",
+    "last_assigned_at",
+    "dropped",
+)
+
 _states = {state.value: state for state in ChatState}
 _doubts = {doubt.value: doubt for doubt in Doubt}
 _close_reasons = {reason.value: reason for reason in CloseReason}
@@ -107,17 +116,8 @@ def chat_from(row: Row) -> Chat:
 def rooms_from(rows: Iterable[Row], chats: Iterable[Row]) -> dict[RoomId, Room]:
     """Rooms with their live chats, by room id."""
     live = {chat.room_id: chat for chat in map(chat_from, chats)}
-    return {
-        room_id: Room(
-            room_id=room_id,
-            chat=live.get(room_id),
-            closed_service_id=closed_service_id,
-            closed_at=closed_at,
-            closed_by_id=closed_by_id,
-            last_assigned_at=last_assigned_at,
-        )
-        for room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at in rows
-    }
+    remembered = [dict(zip(_REMEMBERED, row, strict=True)) for row in rows]
+    return {each["room_id"]: Room(chat=live.get(each["room_id"]), **each) for each in remembered}
 
 
 @frozen
@@ -188,8 +188,7 @@ def told_columns(changes: Sequence[Change]) -> Columns:
 
 def room_columns(rooms: Sequence[Room]) -> Columns:
     """What `save_rooms` writes."""
-    names = ("room_id", "closed_service_id", "closed_at", "closed_by_id", "last_assigned_at")
-    return _plain(names, rooms)
+    return _plain(_REMEMBERED, rooms)
 
 
 def as_json(named: Mapping[str, Any]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from attrs import frozen
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.pools import Connection
-from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.pools import Statement, Transaction
 from sebastian_adapters.postgres.rows import (
     added_columns,
     room_columns,
@@ -35,35 +34,34 @@ class Writing:
     def __bool__(self) -> bool:
         return bool(self.changes or self.rooms or self.watches)
 
-    async def write(self, connection: Connection, now: datetime) -> dict[RoomId, ChatId]:
-        """Send it, a chat's end before its room's next beginning; the ids of new chats by room."""
-        await self._save_chats(connection, now)
-        await self._save_rooms(connection)
-        await self._save_watches(connection)
-        return await self._add_chats(connection, now)
+    async def write(self, transaction: Transaction, now: datetime) -> dict[RoomId, ChatId]:
+        """Write it and commit; the ids of new chats by their room."""
+        *_, added = await transaction.send(*self.statements(now), commit=True)
+        return dict(added) if self._new else {}
 
-    async def _save_chats(self, connection: Connection, now: datetime) -> None:
+    def statements(self, now: datetime) -> list[Statement]:
+        """What writes it: a chat's end comes before its room's next beginning."""
+        return [*self._saved(now), *self._remembered(), *self._added(now)]
+
+    @property
+    def _new(self) -> list[Change]:
+        return [change for change in self.changes if change.chat.id == UNSAVED]
+
+    def _saved(self, now: datetime) -> Iterator[Statement]:
         known = [change for change in self.changes if change.chat.id != UNSAVED]
         if known:
-            await connection.execute(query("save_chats"), saved_columns(known))
+            yield Statement("save_chats", saved_columns(known))
         if told := [change for change in known if not change.silent]:
-            columns = told_columns(told) | {"now": now}
-            await connection.execute(query("tell_changes"), columns)
+            yield Statement("tell_changes", told_columns(told) | {"now": now})
 
-    async def _add_chats(self, connection: Connection, now: datetime) -> dict[RoomId, ChatId]:
-        new = [change for change in self.changes if change.chat.id == UNSAVED]
-        if not new:
-            return {}
-        added = await connection.execute(query("add_chats"), added_columns(new) | {"now": now})
-        return dict(await added.fetchall())
-
-    async def _save_rooms(self, connection: Connection) -> None:
+    def _remembered(self) -> Iterator[Statement]:
         if self.rooms:
-            await connection.execute(query("save_rooms"), room_columns(self.rooms))
+            yield Statement("save_rooms", room_columns(self.rooms))
+        if self.watches:
+            last = {watch.agent_id: watch.list_at for watch in self.watches}
+            wishes = {"agent_id": array(last), "list_at": array(last.values())}
+            yield Statement("save_watches", wishes)
 
-    async def _save_watches(self, connection: Connection) -> None:
-        if not self.watches:
-            return
-        last = {watch.agent_id: watch.list_at for watch in self.watches}
-        columns = {"agent_id": array(last), "list_at": array(last.values())}
-        await connection.execute(query("save_watches"), columns)
+    def _added(self, now: datetime) -> Iterator[Statement]:
+        if new := self._new:
+            yield Statement("add_chats", added_columns(new) | {"now": now})

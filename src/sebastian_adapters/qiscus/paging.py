@@ -25,10 +25,21 @@ class Position:
 
 
 AskPage = Callable[[Position], Awaitable[Page[T]]]
+IsEnough = Callable[[Page[T]], bool]
+"""Whether a page shows what was looked for, so that no further one is needed."""
 
 
-async def all_pages(ask: AskPage[T], page_size: int, *, numbered: bool) -> tuple[T, ...]:
+def never_enough(_: Page[T]) -> bool:
+    """Read all pages."""
+    return False
+
+
+async def all_pages(
+    ask: AskPage[T], page_size: int, *, numbered: bool, is_enough: IsEnough[T] = never_enough
+) -> tuple[T, ...]:
     """Everything that the list holds, each id once; raises as soon as one page cannot be had.
+
+    With `is_enough`, everything up to the first page that is.
 
     Follows a cursor where there is one, else asks for the next number where the list is `numbered`;
     ends where the platform says so, or with a page that holds nothing new.
@@ -38,7 +49,9 @@ async def all_pages(ask: AskPage[T], page_size: int, *, numbered: bool) -> tuple
     for _ in range(PAGES_LIMIT):
         if position is None:
             return listing.wanted
-        position = listing.take(await ask(position), position)
+        page = await ask(position)
+        following = listing.take(page, position)
+        position = None if is_enough(page) else following
     raise unreadable(f"the list does not end within {PAGES_LIMIT} pages")
 
 

@@ -16,7 +16,7 @@ from sebastian_adapters.qiscus.answers import Answer, Answered, parse_object, sh
 from sebastian_adapters.qiscus.calls import Calls, OnCall, Question
 from sebastian_adapters.qiscus.exchange import multipart
 from sebastian_adapters.qiscus.login import Login
-from sebastian_adapters.qiscus.paging import Position, all_pages
+from sebastian_adapters.qiscus.paging import IsEnough, Position, all_pages, never_enough
 from sebastian_adapters.qiscus.wire import (
     Page,
     account,
@@ -125,8 +125,8 @@ class HttpxQiscusClient(QiscusClient):
             numbered=True,
         )
 
-    async def eligible_agents(self, room_id: RoomId) -> Reading[Presences]:
-        """Whom `available_agents` lists for the room, online or not."""
+    async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
+        """Whom `available_agents` lists for the room, up to the page with the sought agent."""
         return await self._listed(
             _at_once,
             lambda position: self._get(
@@ -136,6 +136,7 @@ class HttpxQiscusClient(QiscusClient):
             ),
             agents_page,
             AGENTS_PER_PAGE,
+            is_enough=lambda page: page.items.get(str(sought)) is not None,
         )
 
     async def assign(self, room_id: RoomId, agent_id: AgentId) -> readings.Answer:
@@ -244,6 +245,7 @@ class HttpxQiscusClient(QiscusClient):
         page_size: int,
         *,
         numbered: bool = False,
+        is_enough: IsEnough[T] = never_enough,
     ) -> Reading[tuple[T, ...]]:
         moments: list[datetime] = []
 
@@ -254,7 +256,7 @@ class HttpxQiscusClient(QiscusClient):
             read = _of_object(lambda answer: page_of(answer, asked_at))
             return await self._calls.ask(question_at(position), read)
 
-        seen = await all_pages(ask, page_size, numbered=numbered)
+        seen = await all_pages(ask, page_size, numbered=numbered, is_enough=is_enough)
         return Reading(moments[0], seen)
 
     def _ask_rooms(

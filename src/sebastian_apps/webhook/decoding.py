@@ -109,7 +109,7 @@ def _check_app(sent: Mapping[str, Any], app_id: str | None) -> None:
 
 
 def _room_id(within: Mapping[str, Any], path: str) -> RoomId:
-    raw = within.get("room_id")
+    raw = _whole(within.get("room_id"))
     if raw is None:
         raise Problem(UNUSABLE, f"{path} is missing; it must be text or a whole number.")
     try:
@@ -147,9 +147,15 @@ def _base(latest_service: object) -> Service | None:
 def _id(raw: object) -> int | None:
     if isinstance(raw, str) and len(raw) <= _ID_DIGITS and raw.isascii() and raw.isdigit():
         raw = int(raw)
+    raw = _whole(raw)
     if isinstance(raw, bool) or not isinstance(raw, int):
         return None
     return raw if 0 < raw <= ID_LIMIT else None
+
+
+def _whole(raw: object) -> object:
+    """JSON knows one kind of number: 7.0 is 7."""
+    return int(raw) if isinstance(raw, float) and raw.is_integer() else raw
 
 
 def _text(raw: object, limit: int) -> str | None:

@@ -56,11 +56,12 @@ def bind(host: str, port: int, processes: int = 1) -> list[socket.socket]:
 
 def serve(build: Build, listener: socket.socket, lifeline: int | None = None) -> int:
     """Serve in this process; the end of the lifeline ends it as SIGTERM does."""
-    server = make_server(build(), lifeline)
     try:
+        server = make_server(build(), lifeline)
         server.run(sockets=[listener])
     except SebastianError as error:
-        log.error("cannot start", why=str(error))
+        log.error("cannot start", why=str(error))  # noqa: TRY400 - the sentence says it all
+        return 1
     return 0 if server.started else 1
 
 

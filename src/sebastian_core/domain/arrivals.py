@@ -99,9 +99,9 @@ def admit_found(
     """Admit a room that a complete listing shows as waiting, unless we know better or just closed.
 
     `began_at` is when the listing began: a room closed less than `settle` before it may still be
-    shown for that reason alone.
+    shown for that reason alone. One that a person took out of the line stays out.
     """
-    if room.chat is not None or room.closed_since(began_at - rules.settle):
+    if room.chat is not None or room.closed_since(began_at - rules.settle) or room.dropped:
         return Decided(Admission.REPEATED)
     change = admitted(_new_chat(arrival, now), reason="found waiting; its webhook was lost")
     return Decided(Admission.ADMITTED, with_chat(room, change), (change,))

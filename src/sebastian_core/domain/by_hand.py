@@ -69,18 +69,23 @@ class Wish:
 
 
 def drop(actor: str, room: Room, now: datetime) -> Decided[Handled]:
-    """Take the room's chat out of the line; one that an agent holds is left alone."""
+    """Take the room's chat out of the line; one that an agent holds is left alone.
+
+    The room stays out although the platform goes on showing it as waiting, until its customer asks
+    again.
+    """
     refusal = _not_waiting(room.chat)
     if refusal is not None:
         return Decided(Handled(outcome=refusal, chat=room.chat))
     closed, change = close(room, now, CloseReason.DROPPED, reason="taken out by hand", actor=actor)
-    return Decided(Handled(outcome=ByHand.DONE, chat=change.chat), closed, (change,))
+    handled = Handled(outcome=ByHand.DONE, chat=change.chat)
+    return Decided(handled, evolve(closed, dropped=True), (change,))
 
 
 def make_ready(actor: str, room: Room, now: datetime) -> Decided[Handled]:
-    """Make the room's chat ready at once: no delay, no doubt, nobody passed over; it keeps its place.
+    """Make the room's chat ready at once: no delay, no doubt, nobody passed over.
 
-    The count of its refusals stays.
+    It keeps its place, and the count of its refusals.
     """
     chat = room.chat
     refusal = _not_waiting(chat)

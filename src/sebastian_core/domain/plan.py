@@ -141,6 +141,12 @@ class Floor:
             self.plan.on_refused(error)
         return self._checked(LeastLoaded(), ordered)
 
+    def standing_of(self, agent_id: AgentId, needs: Needs) -> Standing:
+        """How one agent of the roster stands for these needs."""
+        agent = self.agents[agent_id]
+        allowed = needs.allow(agent_id)
+        return _for_needs(agent.standing, self._channels(agent), allowed, needs)
+
     def standings(self, needs: Needs) -> Counter[Standing]:
         """How many agents stand how for these needs."""
         groups = Counter(

@@ -22,7 +22,7 @@ class Room:
 
     `closed_service_id` is the highest service id known to be closed, `closed_at` the moment of the
     last close and `closed_by_id` whether that close carried an id. `last_assigned_at` is when the
-    room's previous chat was assigned.
+    room's previous chat was assigned. `dropped` means that a person took that chat out of the line.
     """
 
     room_id: RoomId
@@ -31,6 +31,7 @@ class Room:
     closed_at: datetime | None = None
     closed_by_id: bool = False
     last_assigned_at: datetime | None = None
+    dropped: bool = False
 
     def closed_since(self, moment: datetime) -> bool:
         """Whether the room's last close lies after the moment."""
@@ -148,4 +149,5 @@ def remember_close(room: Room, now: datetime, service_id: ServiceId | None) -> R
         closed_service_id=max(known, default=None),
         closed_at=now,
         closed_by_id=service_id is not None,
+        dropped=False,
     )

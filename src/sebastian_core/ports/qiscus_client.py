@@ -34,8 +34,11 @@ class QiscusClient(Protocol):
         """All agents (type agent only) of the account, with presence, channels and counts."""
 
     @abstractmethod
-    async def eligible_agents(self, room_id: RoomId) -> Reading[Presences]:
-        """The agents whom the platform holds eligible for the room, online or not."""
+    async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
+        """Agents whom the platform holds eligible for the room, online or not.
+
+        Stops at the page that shows the sought agent: a reading that lacks the agent is complete.
+        """
 
     @abstractmethod
     async def assign(self, room_id: RoomId, agent_id: AgentId) -> Answer:

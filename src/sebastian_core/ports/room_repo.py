@@ -10,31 +10,26 @@ from typing import Any, Protocol, TypeVar
 from attrs import field, frozen
 
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
-from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.chat import Chat
+from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Decided, Decision, Room
 
+__all__ = [
+    "REPORTS_KEPT",
+    "AgentChange",
+    "FloorDecision",
+    "HistoryRow",
+    "Minute",
+    "Report",
+    "RoomRepo",
+    "Steering",
+    "Summary",
+]
+
 T = TypeVar("T")
-
-
-@frozen(kw_only=True)
-class HistoryRow:
-    """One change of one chat: what, when, which agent, why, by whom."""
-
-    chat_id: ChatId
-    room_id: RoomId
-    version: int
-    at: datetime
-    move: Move
-    before: ChatState | None
-    after: ChatState
-    agent_id: AgentId | None = None
-    reservation_id: ReservationId | None = None
-    reason: str = ""
-    actor: str = ""
-    details: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -163,9 +158,7 @@ class RoomRepo(Protocol):
         """Agents whose rooms are to be listed by now (see Watch); the wishes are taken off."""
 
     @abstractmethod
-    async def decide_on_floor(
-        self, room_id: RoomId, decision: FloorDecision[T]
-    ) -> Decided[T]:
+    async def decide_on_floor(self, room_id: RoomId, decision: FloorDecision[T]) -> Decided[T]:
         """Decide about a room by what all agents hold; see `decide`, with `alters_line`.
 
         What the decision is shown and what it takes are one moment: no slot is given twice. An

@@ -110,7 +110,9 @@ class AssignChat:
 
     async def _verify(self, reservation: Reservation) -> Ended | None:
         try:
-            reading = await self._client.eligible_agents(reservation.chat.room_id)
+            reading = await self._client.eligible_agents(
+                reservation.chat.room_id, reservation.agent_id
+            )
         except (PlatformUnavailable, PlatformRefused) as error:
             return await self._not_verified(reservation, error)
         await self._roster.observe(reading.seen)

@@ -26,6 +26,9 @@ COMMIT_SECONDS = 0.95
 RETRY_AFTER_SECONDS = "1"
 FAILED_OUTCOME = "failed"
 
+_OK = ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")
+"""Made once: it keeps nothing of a request."""
+
 log = structlog.stdlib.get_logger("sebastian.webhook")
 Record = Callable[[WebhookParts, bytes], Awaitable[str]]
 
@@ -72,7 +75,7 @@ async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> A
         parts.counts.count(path, FAILED_OUTCOME)
         raise
     parts.counts.count(path, outcome)
-    return _ok()
+    return _OK
 
 
 async def _committed(recording: Awaitable[str]) -> str:
@@ -109,7 +112,3 @@ def _check_token(parts: WebhookParts, path_params: dict[str, Any]) -> None:
     matches = [compare_digest(given, token.reveal().encode()) for token in tokens]
     if not any(matches):
         raise no_route()
-
-
-def _ok() -> ASGIResponse:
-    return ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")

@@ -1,0 +1,196 @@
+"""What is wrong on the floor, worst first, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sebastian_apps.floor.look import FloorRules, Look
+from sebastian_apps.floor.view import Banner, Level, Numbers
+from sebastian_apps.telling import counted, duration
+from sebastian_core.domain.permits import Standing
+from sebastian_core.ports.room_repo import Report
+
+SILENT_AFTER = timedelta(seconds=15)
+"""A worker that has said nothing for so long counts as gone."""
+
+DRIFT_SHOWN = timedelta(minutes=10)
+"""For how long a difference that reconcile repaired is shown."""
+
+_WORST_FIRST = (Level.WRONG, Level.WARNING, Level.NOTICE)
+
+
+def signs(look: Look, numbers: Numbers, rules: FloorRules) -> tuple[Banner, ...]:
+    """All banners of this moment."""
+    alive = [report for report in look.reports if lives(report, look.now)]
+    found = [
+        *_of_workers(alive),
+        *_of_platform(alive, look.now),
+        *_of_agents(look, numbers, rules),
+        *_of_line(numbers, rules),
+        *_of_stores(look),
+        *_of_reconcile(look),
+    ]
+    return tuple(sorted(found, key=lambda banner: _WORST_FIRST.index(banner.level)))
+
+
+def lives(report: Report, now: datetime) -> bool:
+    """Whether a process spoke lately and did not say that it ends."""
+    return not report.state.get("stopped") and now - report.at <= SILENT_AFTER
+
+
+def database_away(since: datetime, why: str) -> Banner:
+    """The one banner that is left when nothing can be read."""
+    return Banner(
+        name="database",
+        level=Level.WRONG,
+        title="The database does not answer",
+        text=f"What you see is from {since:%H:%M:%S} UTC. Webhooks are answered 503, so Qiscus "
+        f"keeps nothing from us that it does not send again. ({why})",
+    )
+
+
+def _of_workers(alive: list[Report]) -> Iterator[Banner]:
+    if not alive:
+        yield Banner(
+            name="workers",
+            level=Level.WRONG,
+            title="No worker is running",
+            text="Chats come into the line, and nobody gives them away. Start sebastian-worker.",
+        )
+
+
+def _of_platform(alive: list[Report], now: datetime) -> Iterator[Banner]:
+    standings = [report.state.get("standing") for report in alive]
+    if Standing.CREDENTIALS_REFUSED in standings:
+        yield Banner(
+            name="credentials",
+            level=Level.WRONG,
+            title="Qiscus refuses our credentials",
+            text="Nothing is assigned until it takes them again. Check qiscus.app_id and "
+            "qiscus.secret_key, then restart; a probe goes out every minute.",
+        )
+    elif alive and all(standing == Standing.DOWN for standing in standings):
+        since = min(filter(None, (_moment(each.state.get("down_since")) for each in alive)), default=None)
+        how_long = f" for {duration(now - since)}" if since else ""
+        yield Banner(
+            name="platform",
+            level=Level.WRONG,
+            title=f"Qiscus has not answered{how_long}",
+            text="The line is kept; everybody keeps their place. All that waits becomes ready as "
+            "soon as Qiscus answers a probe.",
+        )
+    elif Standing.DOWN in standings:
+        yield Banner(
+            name="platform",
+            level=Level.WARNING,
+            title="A worker cannot reach Qiscus",
+            text="Others can. Look at the network of the machine that it runs on.",
+        )
+
+
+def _of_agents(look: Look, numbers: Numbers, rules: FloorRules) -> Iterator[Banner]:
+    roster = look.roster
+    if roster is None:
+        yield Banner(
+            name="presence",
+            level=Level.WARNING,
+            title="The agents have not been read yet",
+            text="A worker reads them when it starts. Until then nobody counts as online.",
+        )
+        return
+    age = look.now - roster.read_at
+    if age > 2 * rules.presence_max_age:
+        yield Banner(
+            name="presence",
+            level=Level.WARNING,
+            title=f"The agents were last read {duration(age)} ago",
+            text="Who is online may have changed since. Each assignment still asks first."
+            if rules.verify
+            else "With assign.verify off nobody counts as online any more.",
+        )
+    if not numbers.online:
+        yield Banner(
+            name="nobody",
+            level=Level.WRONG if numbers.waiting else Level.WARNING,
+            title="Nobody is online",
+            text=f"{counted(numbers.waiting, 'customer')} waiting. They keep their places."
+            if numbers.waiting
+            else "The next customer will wait.",
+        )
+
+
+def _of_line(numbers: Numbers, rules: FloorRules) -> Iterator[Banner]:
+    if numbers.stuck:
+        yield Banner(
+            name="stuck",
+            level=Level.WARNING,
+            title=f"{counted(numbers.stuck, 'chat')} stuck",
+            text=f"Qiscus refused each at least {rules.alert_refusals} times. They are tried "
+            "again, ever less often, and stop nobody behind them.",
+        )
+
+
+def _of_stores(look: Look) -> Iterator[Banner]:
+    if not look.agent_store_is_up:
+        yield Banner(
+            name="redis",
+            level=Level.WARNING,
+            title="Redis does not answer",
+            text="Nothing is lost: workers look at the line every two seconds, and read the "
+            "agents themselves.",
+        )
+
+
+def _of_reconcile(look: Look) -> Iterator[Banner]:
+    drift = _newest_drift(look)
+    if drift is not None:
+        at, found = drift
+        yield Banner(
+            name="drift",
+            level=Level.NOTICE,
+            title=f"Reconcile found {counted(_differences(found), 'difference')}",
+            text=f"At {at:%H:%M:%S} UTC {found.get('admitted', 0)} chats were admitted whose "
+            f"webhook was lost, and {found.get('settled', 0)} were settled.",
+        )
+    too_old = max((_reconcile(each).get("too_old", 0) for each in look.reports), default=0)
+    if too_old:
+        yield Banner(
+            name="too old",
+            level=Level.NOTICE,
+            title=f"{counted(too_old, 'room')} wait at Qiscus for longer than reconcile.max_age",
+            text="They are shown there, and not taken into the line here.",
+        )
+    if any(each.state.get("honours_user_ids") is False for each in look.reports):
+        yield Banner(
+            name="user_ids",
+            level=Level.NOTICE,
+            title="Qiscus ignores user_ids in this account",
+            text="Chats that others give count only once they are resolved here.",
+        )
+
+
+def _newest_drift(look: Look) -> tuple[datetime, Mapping[str, Any]] | None:
+    """The last time that a difference was found, if that was lately."""
+    found = [(_moment(drift.get("at")), drift) for drift in map(_drift, look.reports) if drift]
+    recent = [(at, drift) for at, drift in found if at and look.now - at <= DRIFT_SHOWN]
+    return max(recent, key=lambda each: each[0], default=None)
+
+
+def _drift(report: Report) -> Mapping[str, Any]:
+    drift: Mapping[str, Any] = report.state.get("drift") or {}
+    return drift
+
+
+def _reconcile(report: Report) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = report.state.get("reconcile") or {}
+    return found
+
+
+def _differences(found: Mapping[str, Any]) -> int:
+    return int(found.get("admitted", 0)) + int(found.get("settled", 0))
+
+
+def _moment(text: object) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None

@@ -1,0 +1,273 @@
+"""From one look to the page: pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from sebastian_apps.floor.look import FloorRules, Look
+from sebastian_apps.floor.signs import signs
+from sebastian_apps.floor.view import (
+    AgentView,
+    DecisionView,
+    FloorView,
+    LastAssignment,
+    MinuteView,
+    Numbers,
+    Place,
+    Waits,
+    WaitingView,
+)
+from sebastian_apps.telling import Teller, counted, standings_told
+from sebastian_core.domain.agent import AgentSetting, Presence
+from sebastian_core.domain.chat import Chat, Move, Needs
+from sebastian_core.domain.history import HistoryRow
+from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
+from sebastian_core.domain.plan import Floor, Standing
+from sebastian_core.domain.room import SYSTEM
+from sebastian_core.ports.room_repo import Minute
+
+AGENTS_SHOWN = 200
+PLACES_SHOWN = 24
+DECISIONS_SHOWN = 30
+
+
+def view_of(look: Look, rules: FloorRules) -> FloorView:
+    """What the page shows of this look."""
+    floor = rules.floor(look.roster, look.staffing) if look.roster else None
+    agents = _agents(look, floor, rules)
+    numbers = _numbers(look, agents)
+    line = tuple(_Line(look, floor, rules).views())
+    decisions = _Decisions(look)
+    return FloorView(
+        at=look.now,
+        numbers=numbers,
+        banners=signs(look, numbers, rules),
+        line=line,
+        more_waiting=max(0, look.summary.waiting - len(line)),
+        agents=agents[:AGENTS_SHOWN],
+        more_agents=max(0, len(agents) - AGENTS_SHOWN),
+        decisions=tuple(decisions.views())[:DECISIONS_SHOWN],
+        minutes=tuple(map(_minute, look.minutes)),
+        last=decisions.last(),
+        presence_at=look.roster.read_at if look.roster else None,
+    )
+
+
+def _agents(look: Look, floor: Floor | None, rules: FloorRules) -> tuple[AgentView, ...]:
+    """Agents of the roster, and those who hold chats without being in it."""
+    held: dict[AgentId, list[Place]] = defaultdict(list)
+    for chat in look.held:
+        if chat.agent_id is not None and len(held[chat.agent_id]) < PLACES_SHOWN:
+            held[chat.agent_id].append(_place(chat))
+    known = look.roster.agents if look.roster else {}
+    views = [
+        _agent(agent_id, known.get(agent_id), held.get(agent_id, []), look, floor, rules)
+        for agent_id in {*known, *look.staffing.loads}
+    ]
+    return tuple(sorted(views, key=lambda each: (not each.online, each.name.lower(), each.id)))
+
+
+def _agent(
+    agent_id: AgentId,
+    presence: Presence | None,
+    places: Iterable[Place],
+    look: Look,
+    floor: Floor | None,
+    rules: FloorRules,
+) -> AgentView:
+    setting = look.staffing.settings.get(agent_id, AgentSetting())
+    standing = floor.agents[agent_id].standing if floor and presence else Standing.OFFLINE
+    return AgentView(
+        id=agent_id,
+        name=(presence.name if presence else "") or f"agent {agent_id}",
+        standing=standing,
+        online=bool(presence and presence.online),
+        paused=setting.paused,
+        load=look.staffing.loads.get(agent_id, 0),
+        capacity=rules.capacities.of(agent_id, setting, look.staffing),
+        places=tuple(sorted(places, key=lambda place: place.since)),
+    )
+
+
+def _place(chat: Chat) -> Place:
+    return Place(
+        room=chat.room_id,
+        since=chat.assigned_at or chat.changed_at,
+        state=chat.state,
+        adopted=chat.adopted,
+        doubt=chat.doubt,
+    )
+
+
+def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
+    shown = list(agents)
+    serving = [agent for agent in shown if agent.online and not agent.paused]
+    summary = look.summary
+    return Numbers(
+        waiting=summary.waiting,
+        ready=summary.ready,
+        stuck=summary.stuck,
+        oldest_at=summary.oldest_arrived_at,
+        free=sum(max(0, agent.capacity - agent.load) for agent in serving),
+        taken=sum(agent.load for agent in serving),
+        online=sum(agent.online for agent in shown),
+        agents=len(shown),
+    )
+
+
+class _Line:
+    """Tells of each waiting chat why it is not given yet."""
+
+    def __init__(self, look: Look, floor: Floor | None, rules: FloorRules) -> None:
+        self._look = look
+        self._floor = floor
+        self._rules = rules
+        self._told: dict[Needs, tuple[Waits, str]] = {}
+
+    def views(self) -> Iterator[WaitingView]:
+        """The line from its head."""
+        for place, chat in enumerate(self._look.line, 1):
+            waits, why, until = self._why(chat)
+            yield WaitingView(
+                place=place,
+                room=chat.room_id,
+                since=chat.arrived_at,
+                waits=waits,
+                why=why,
+                until=until,
+                refusals=chat.refusals,
+                stuck=chat.refusals >= self._rules.alert_refusals,
+            )
+
+    def _why(self, chat: Chat) -> tuple[Waits, str, datetime | None]:
+        if chat.is_doubtful:
+            return Waits.DOUBT, f"in doubt: {chat.doubt}", chat.settle_at
+        if chat.ready_at > self._look.now:
+            times = counted(chat.refusals, "time")
+            return Waits.LATER, f"refused {times}", chat.ready_at
+        if chat.needs not in self._told:
+            self._told[chat.needs] = self._for_needs(chat.needs)
+        return (*self._told[chat.needs], None)
+
+    def _for_needs(self, needs: Needs) -> tuple[Waits, str]:
+        if self._floor is None:
+            return Waits.NOBODY, "the agents have not been read yet"
+        standings = self._floor.standings(needs)
+        if not standings:
+            return Waits.NOBODY, "Qiscus lists no agents"
+        if standings[Standing.FREE]:
+            return Waits.NEXT, "the next pass gives it away"
+        return Waits.NOBODY, standings_told(standings)
+
+
+class _Decisions:
+    """The newest history rows as sentences, a reservation and its end as one."""
+
+    def __init__(self, look: Look) -> None:
+        agents = look.roster.agents.values() if look.roster else ()
+        names = {each.agent_id: each.name for each in agents if each.name}
+        self._rows = look.rows
+        self._teller = Teller(look.now, names=names)
+        self._reserved = _reservations(look.rows)
+        self._arrived = _arrivals(look)
+
+    def views(self) -> Iterator[DecisionView]:
+        """Newest first; a reservation is shown on its own only while its call is under way."""
+        ended: set[ReservationId | None] = {None}
+        for row in self._rows:
+            if row.move is Move.RESERVE and row.reservation_id in ended:
+                continue
+            ended.add(row.reservation_id or row.details.get("reservation"))
+            yield self._view(row)
+
+    def last(self) -> LastAssignment | None:
+        """The newest assignment that is known."""
+        row = next((row for row in self._rows if row.move is Move.CONFIRM), None)
+        if row is None:
+            return None
+        waited = self._waited(row)
+        return LastAssignment(
+            agent=self._name(row.agent_id),
+            at=row.at,
+            waited_seconds=waited.total_seconds() if waited is not None else None,
+        )
+
+    def _view(self, row: HistoryRow) -> DecisionView:
+        return DecisionView(
+            key=f"{row.chat_id}.{row.version}",
+            at=row.at,
+            move=row.move,
+            room=row.room_id,
+            text=self._sentence(row),
+            why=self._why(row),
+            by_hand=row.actor not in (SYSTEM, ""),
+        )
+
+    def _sentence(self, row: HistoryRow) -> str:
+        if row.move is Move.CONFIRM:
+            waited = self._waited(row)
+            after = "" if waited is None else f" after {_seconds(waited)}"
+            return f"to {self._name(row.agent_id)}{after}"
+        if row.move is Move.RESERVE:
+            return f"is being given to {self._name(row.agent_id)}"
+        return self._teller.row(row)
+
+    def _why(self, row: HistoryRow) -> str:
+        if row.move not in (Move.CONFIRM, Move.RESERVE):
+            return ""
+        reserved = self._reserved.get(row.reservation_id)
+        if reserved is None:
+            return ""
+        if reserved.actor != SYSTEM:
+            return f"{reserved.actor} chose so"
+        standings: Mapping[str, int] = reserved.details.get("standings", {})
+        free = standings.get(Standing.FREE, 0)
+        others = [f"{number} {name}" for name, number in standings.items() if name != Standing.FREE]
+        return "; ".join(
+            [_held(reserved), *([f"one of {free} free"] if free > 1 else ["the only one free"] if free else []), *([", ".join(others)] if others else [])]
+        )
+
+    def _waited(self, row: HistoryRow) -> timedelta | None:
+        arrived_at = self._arrived.get(row.chat_id)
+        return None if arrived_at is None else row.at - arrived_at
+
+    def _name(self, agent_id: AgentId | None) -> str:
+        name = self._teller.names.get(agent_id) if agent_id is not None else None
+        return name or f"agent {agent_id}"
+
+
+def _reservations(rows: Iterable[HistoryRow]) -> dict[ReservationId | None, HistoryRow]:
+    return {row.reservation_id: row for row in rows if row.move is Move.RESERVE}
+
+
+def _arrivals(look: Look) -> dict[ChatId, datetime]:
+    """When chats came, as far as what was read tells it."""
+    admitted = {row.chat_id: row.at for row in look.rows if row.move is Move.ADMIT}
+    return admitted | {chat.id: chat.arrived_at for chat in look.held}
+
+
+def _held(row: HistoryRow) -> str:
+    load, capacity = row.details.get("load"), row.details.get("capacity")
+    return "" if load is None else f"had {load} of {capacity}"
+
+
+def _seconds(wait: timedelta) -> str:
+    seconds = wait.total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _minute(minute: Minute) -> MinuteView:
+    return MinuteView(
+        at=minute.began_at,
+        arrived=minute.arrived,
+        assigned=minute.assigned,
+        mean_seconds=round(minute.mean_wait.total_seconds(), 2),
+        longest_seconds=round(minute.longest_wait.total_seconds(), 2),
+    )
+
+

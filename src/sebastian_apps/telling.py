@@ -1,0 +1,284 @@
+"""What happened and why, in sentences: for the command line and the floor page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from attrs import field, frozen
+
+from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.explaining import Explanation, Given, Hold, Waiting, Way
+from sebastian_core.domain.history import HistoryRow
+from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.plan import Standing
+from sebastian_core.domain.room import SYSTEM
+
+_MOVES: Mapping[Move, str] = {
+    Move.ADMIT: "came into the line: {reason}",
+    Move.RESERVE: "a slot of {agent} was reserved",
+    Move.CONFIRM: "assigned to {agent}: {reason}",
+    Move.RELEASE: "not given to {past}, back at its place: {reason}",
+    Move.REFUSE: "refused for {past}, the {ordinal} time: {reason}",
+    Move.PASS_OVER: "not given to {past}, back at its place: {reason}",
+    Move.ADOPT: "with {agent}: {reason}",
+    Move.TRANSFER: "with {agent} instead of {past}: {reason}",
+    Move.ASK_AGAIN: "in doubt: {reason}",
+    Move.DOUBT: "in doubt: {reason}",
+    Move.CLEAR: "no longer in doubt: {reason}",
+    Move.HASTEN: "ready at once: {reason}",
+    Move.CLOSE: "over: {reason}",
+}
+_BY_HAND = "a slot of {agent} was taken by hand"
+
+_ARE: Mapping[Standing, tuple[str, str]] = {
+    Standing.FREE: ("is free", "are free"),
+    Standing.FULL: ("is full", "are full"),
+    Standing.OFFLINE: ("is offline", "are offline"),
+    Standing.PAUSED: ("is paused", "are paused"),
+    Standing.STALE: ("was not read lately", "were not read lately"),
+    Standing.OTHER_CHANNEL: ("serves other channels", "serve other channels"),
+    Standing.NOT_ELIGIBLE: ("is not eligible for the room", "are not eligible for the room"),
+}
+
+
+@frozen
+class Teller:
+    """Tells moments in one time zone, seen from `now`, and agents by their names."""
+
+    now: datetime
+    zone: tzinfo = UTC
+    names: Mapping[AgentId, str] = field(factory=dict)
+
+    def moment(self, at: datetime) -> str:
+        """The time of day, with the date if it is not today's."""
+        local, today = at.astimezone(self.zone), self.now.astimezone(self.zone)
+        return f"{local:%H:%M:%S}" if local.date() == today.date() else f"{local:%Y-%m-%d %H:%M:%S}"
+
+    def until(self, at: datetime) -> str:
+        """A moment to come, and in how long that is."""
+        return f"at {self.moment(at)} (in {duration(at - self.now)})"
+
+    def ago(self, at: datetime) -> str:
+        """A moment that was, and how long ago."""
+        return f"{self.moment(at)}, {duration(self.now - at)} ago"
+
+    def agent(self, agent_id: object) -> str:
+        """The agent's name with the id, or the id alone."""
+        name = self.names.get(AgentId(agent_id)) if isinstance(agent_id, int) else None
+        return f"{name} ({agent_id})" if name else f"agent {agent_id}"
+
+    def agents(self, agent_ids: Iterable[AgentId], of: int) -> str:
+        """Some agents by name, and how many more there are."""
+        named = [self.agent(each) for each in list(agent_ids)[:3]]
+        more = f" and {of - len(named)} more" if of > len(named) else ""
+        return ", ".join(named) + more
+
+    def row(self, row: HistoryRow) -> str:
+        """One history row as a sentence without its moment."""
+        by_hand = row.actor not in (SYSTEM, "")
+        words = _BY_HAND if row.move is Move.RESERVE and by_hand else _MOVES[row.move]
+        sentence = words.format(
+            reason=row.reason,
+            agent=self.agent(row.agent_id),
+            past=self.agent(row.details.get("agent", row.details.get("from"))),
+            ordinal=ordinal(int(row.details.get("refusals", 1))),
+        )
+        return f"{sentence} (by {row.actor})" if by_hand else sentence
+
+
+def explained(explanation: Explanation, zone: tzinfo = UTC) -> list[str]:
+    """The whole explanation, line by line; an empty line parts its paragraphs."""
+    if not explanation.is_known:
+        return [
+            f"Nothing is known of room {explanation.room_id}.",
+            "No request of it was recorded, or it is longer ago than history.keep.",
+        ]
+    teller = Teller(explanation.at, zone, explanation.names)
+    lines = [headline(explanation, teller)]
+    if explanation.chat and explanation.waiting:
+        lines += ["", *why_it_waits(explanation.chat, explanation.waiting, teller)]
+    elif explanation.given and _tells_the_end(explanation, explanation.given):
+        lines += ["", *why_this_agent(explanation.given, explanation.history, teller)]
+    return [*lines, "", *what_happened(explanation, teller)]
+
+
+def headline(explanation: Explanation, teller: Teller) -> str:
+    """How the room stands, in one sentence."""
+    chat, room_id = explanation.chat, explanation.room_id
+    if chat is None:
+        last = explanation.history[-1]
+        return f"Room {room_id} has no live chat. The last one ended {teller.ago(last.at)}."
+    if chat.state is ChatState.WAITING:
+        place = explanation.waiting.place if explanation.waiting else 1
+        wait = duration(teller.now - chat.arrived_at)
+        return f"Room {room_id} waits for an agent: {ordinal(place)} in the line, for {wait}."
+    agent = teller.agent(chat.agent_id)
+    if chat.state is ChatState.RESERVED:
+        return f"Room {room_id} is being given to {agent} right now."
+    return f"Room {room_id} is with {agent}{_since(chat, teller)}"
+
+
+def why_it_waits(chat: Chat, waiting: Waiting, teller: Teller) -> list[str]:
+    """What holds a waiting chat, and what would change that."""
+    ways = [f"  - {_way(way, chat, waiting, teller)}" for way in waiting.ways]
+    by_hand = f"  - a person gives it: sebastian assign {chat.room_id} AGENT"
+    return [_held(chat, waiting, teller), "", "What would change that:", *ways, by_hand]
+
+
+def why_this_agent(given: Given, history: Iterable[HistoryRow], teller: Teller) -> list[str]:
+    """Why the chosen agent was chosen, and how the others stood at that moment."""
+    lines = [f"Why {teller.agent(given.agent_id)}: {_reason(given, history, teller)}"]
+    if given.nearest:
+        near = (f"{teller.agent(n.agent_id)} {n.load} of {n.capacity}" for n in given.nearest)
+        lines.append(f"  nearest at that moment: {', '.join(near)}")
+    if given.standings:
+        number = sum(given.standings.values())
+        counted = ", ".join(f"{count} {name}" for name, count in given.standings.items())
+        lines.append(f"  all {number} agents: {counted}")
+    return lines
+
+
+def what_happened(explanation: Explanation, teller: Teller) -> list[str]:
+    """The chat's history, oldest first."""
+    rows = [f"  {teller.moment(row.at)}  {teller.row(row)}" for row in explanation.history]
+    earlier = explanation.chats - 1
+    if earlier > 0:
+        rows.append(f"  ({counted(earlier, 'earlier chat')} of this room not shown)")
+    return ["What happened:", *rows]
+
+
+def standings_told(standings: Mapping[Standing, int]) -> str:
+    """How many agents stand how: `of 8 agents 5 are full, 2 are offline`."""
+    number = sum(standings.values())
+    parts = [f"{standings[s]} {_ARE[s][standings[s] != 1]}" for s in Standing if standings.get(s)]
+    return f"of {counted(number, 'agent')} {', '.join(parts)}"
+
+
+def duration(length: timedelta) -> str:
+    """A length of time in its two largest units: `1 min 5 s`."""
+    seconds = max(0, round(length.total_seconds()))
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    first = next((i for i, (_, size) in enumerate(units) if seconds >= size), len(units) - 1)
+    parts: list[str] = []
+    for name, size in units[first : first + 2]:
+        count, seconds = divmod(seconds, size)
+        if count or not parts:
+            parts.append(f"{count} {name}")
+    return " ".join(parts)
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th …"""
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def counted(number: int, word: str) -> str:
+    """The number with its word, in the plural where it is one."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _since(chat: Chat, teller: Teller) -> str:
+    assigned_at = chat.assigned_at or chat.changed_at
+    if chat.adopted:
+        return f"; somebody else gave it. Known since {teller.ago(assigned_at)}."
+    wait = duration(assigned_at - chat.arrived_at)
+    return f" since {teller.ago(assigned_at)}. It had waited {wait}."
+
+
+def _tells_the_end(explanation: Explanation, given: Given) -> bool:
+    chat = explanation.chat
+    if chat is not None and chat.adopted:
+        return False
+    return given.is_confirmed or given.ended_by is None
+
+
+def _reason(given: Given, history: Iterable[HistoryRow], teller: Teller) -> str:
+    held = f"{given.load} of {given.capacity}"
+    if given.is_by_hand:
+        over = ", over the capacity" if given.load >= given.capacity else ""
+        return f"{given.actor} chose so; the agent held {held}{over}."
+    less = [near for near in given.nearest if near.load < given.load]
+    if not less:
+        return f"of those who were free nobody held less ({held})."
+    refused = {row.details.get("agent") for row in history if row.move is Move.REFUSE}
+    avoided = [near.agent_id for near in less if near.agent_id in refused]
+    if avoided:
+        return (
+            f"held {held}; {teller.agents(avoided, len(avoided))} held less, "
+            "but had been refused for this room."
+        )
+    return f"held {held} by then; {given.reason} chose for several chats at once."
+
+
+def _held(chat: Chat, waiting: Waiting, teller: Teller) -> str:
+    match waiting.hold:
+        case Hold.DOUBT:
+            return f"It is in doubt: {chat.doubt}."
+        case Hold.NEXT_TRY:
+            last = f" (last for {teller.agent(chat.refused_by)})" if chat.refused_by else ""
+            return f"Qiscus refused it {counted(chat.refusals, 'time')}{last}."
+        case Hold.NOT_READ:
+            return "The agents have not been read yet, so nobody counts as online."
+        case Hold.NO_AGENTS:
+            return "Qiscus lists no agents in this account."
+        case Hold.NOBODY_FREE:
+            return f"No agent is free for it: {standings_told(waiting.standings)}."
+        case Hold.TURN:
+            free, before = counted(waiting.free_slots, "slot"), waiting.place - 1
+            return f"{free} free for it, and {before} stand before it."
+        case Hold.DISPATCH:
+            free = counted(waiting.free_slots, "slot")
+            return f"{free} free for it: the next pass should give it away."
+
+
+def _way(way: Way, chat: Chat, waiting: Waiting, teller: Teller) -> str:
+    return _WAYS[way].format(
+        release=f"or at once: sebastian queue release {chat.room_id}",
+        until=_until(waiting.until, teller),
+        lifted=_until(chat.excluded_until, teller),
+        read=f" again (last at {teller.ago(waiting.read_at)})" if waiting.read_at else "",
+        full=_some(Standing.FULL, waiting, teller),
+        offline=_some(Standing.OFFLINE, waiting, teller),
+        paused=_some(Standing.PAUSED, waiting, teller),
+        first_full=_first(Standing.FULL, waiting),
+        first_paused=_first(Standing.PAUSED, waiting),
+        channel=chat.needs.channel_id,
+        before=waiting.place - 1,
+    )
+
+
+_WAYS: Mapping[Way, str] = {
+    Way.SETTLED: "its room is read {until}; {release}",
+    Way.TRIED: "it is tried again {until}; {release}",
+    Way.READ: "the agents are read{read}; a worker does that, if one runs: sebastian doctor",
+    Way.RESOLVED: "a chat of {full} is resolved",
+    Way.RAISED: "more capacity: sebastian agents capacity {first_full} N",
+    Way.ONLINE: "{offline} comes online",
+    Way.RESUMED: "{paused} takes part again: sebastian agents resume {first_paused}",
+    Way.CHANNEL: "another agent gets channel {channel} in Qiscus",
+    Way.ELIGIBLE: "the others are tried again {lifted}; {release}",
+    Way.SERVED: "those before it are given ({before})",
+    Way.PASS: "a worker looks at the line, within 2 s if one runs: sebastian doctor",
+}
+
+
+def _until(at: datetime | None, teller: Teller) -> str:
+    return teller.until(at) if at is not None and at > teller.now else "any moment now"
+
+
+def _some(standing: Standing, waiting: Waiting, teller: Teller) -> str:
+    number = waiting.standings.get(standing, 0)
+    named = waiting.named.get(standing, ())
+    if not number:
+        return "an agent"
+    if number == 1 and named:
+        return teller.agent(named[0])
+    return f"one of {number} ({teller.agents(named, number)})"
+
+
+def _first(standing: Standing, waiting: Waiting) -> str:
+    named = waiting.named.get(standing, ())
+    return str(named[0]) if named else "ID"

@@ -1,0 +1,242 @@
+"""Why a chat was given to whom, and why another one still waits: values, for whoever tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.history import HistoryRow
+from sebastian_core.domain.ids import AgentId, ChatId, RoomId
+from sebastian_core.domain.plan import Floor, Standing
+from sebastian_core.domain.room import SYSTEM
+
+NAMED = 10
+"""How many agents of one standing are named; all are counted."""
+
+
+class Hold(StrEnum):
+    """What keeps a waiting chat from being given, the first thing that does."""
+
+    DOUBT = "it is to be settled first"
+    NEXT_TRY = "its next try is due later"
+    NOT_READ = "the agents have not been read"
+    NO_AGENTS = "the account has no agents"
+    NOBODY_FREE = "no agent is free for it"
+    TURN = "others stand before it"
+    DISPATCH = "the next pass"
+
+
+class Way(StrEnum):
+    """What would let a waiting chat be given."""
+
+    SETTLED = "a reading of its room settles the doubt"
+    TRIED = "its next try comes"
+    READ = "the agents are read"
+    RESOLVED = "a chat of a full agent is resolved"
+    RAISED = "an agent's capacity is raised"
+    ONLINE = "an offline agent comes online"
+    RESUMED = "a paused agent is resumed"
+    CHANNEL = "an agent gets its channel"
+    ELIGIBLE = "the others are tried again"
+    SERVED = "those before it are given"
+    PASS = "a worker looks at the line"
+
+
+@frozen(kw_only=True)
+class Waiting:
+    """A chat in the line: its place (from 1), what holds it, and what would change that.
+
+    `until` is when the hold ends by itself, where that is known. `standings` counts all agents for
+    this chat's needs, `named` names some of each. `free_slots` are those it could be given to.
+    """
+
+    place: int
+    hold: Hold
+    ways: tuple[Way, ...]
+    until: datetime | None = None
+    standings: Mapping[Standing, int] = field(factory=dict)
+    named: Mapping[Standing, tuple[AgentId, ...]] = field(factory=dict)
+    free_slots: int = 0
+    read_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Near:
+    """One of the agents who could have been given the chat, and what they held."""
+
+    agent_id: AgentId
+    load: int
+    capacity: int
+
+
+@frozen(kw_only=True)
+class Given:
+    """One reservation of the chat, with the agents as they stood at that moment.
+
+    `load` and `capacity` are the chosen agent's, without this chat. `nearest` are the free agents
+    who held least, the chosen one perhaps among them; `standings` counts all by reason. What became
+    of it is in `ended_by`: the history row that ended it, or None while the call is under way.
+    """
+
+    at: datetime
+    agent_id: AgentId
+    actor: str
+    reason: str
+    load: int
+    capacity: int
+    nearest: tuple[Near, ...] = ()
+    standings: Mapping[str, int] = field(factory=dict)
+    ended_by: HistoryRow | None = None
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person chose the agent."""
+        return self.actor != SYSTEM
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the platform confirmed it."""
+        return self.ended_by is not None and self.ended_by.move is Move.CONFIRM
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """What is known of a room's chat: the live one, else the last one.
+
+    `history` holds that chat's rows, oldest first; `names` whatever agents are called. `chats` is
+    how many of the room's chats the history shows.
+    """
+
+    room_id: RoomId
+    at: datetime
+    chat: Chat | None = None
+    waiting: Waiting | None = None
+    given: Given | None = None
+    history: tuple[HistoryRow, ...] = ()
+    names: Mapping[AgentId, str] = field(factory=dict)
+    chats: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of the room."""
+        return self.chat is not None or bool(self.history)
+
+
+def explain_waiting(
+    chat: Chat, ahead: int, floor: Floor | None, read_at: datetime | None, now: datetime
+) -> Waiting:
+    """Why a waiting chat waits, by the floor as it stands now (None: nobody read it yet)."""
+    standings = floor.standings(chat.needs) if floor else {}
+    free_slots = _free_slots(chat, floor)
+    hold, until = _hold(chat, ahead, standings, free_slots, is_read=floor is not None, now=now)
+    return Waiting(
+        place=ahead + 1,
+        hold=hold,
+        ways=tuple(_ways(chat, hold, standings)),
+        until=until,
+        standings=dict(standings),
+        named=_named(chat, floor) if floor else {},
+        free_slots=free_slots,
+        read_at=read_at,
+    )
+
+
+def explain_given(history: Sequence[HistoryRow]) -> Given | None:
+    """The chat's last reservation, from its history, oldest first; None where it never had one."""
+    reserved = [index for index, row in enumerate(history) if row.move is Move.RESERVE]
+    if not reserved:
+        return None
+    row = history[reserved[-1]]
+    ending = (each for each in history[reserved[-1] + 1 :] if each.after is not ChatState.RESERVED)
+    details = row.details
+    return Given(
+        at=row.at,
+        agent_id=row.agent_id or AgentId(0),
+        actor=row.actor,
+        reason=row.reason,
+        load=int(details.get("load", 0)),
+        capacity=int(details.get("capacity", 0)),
+        nearest=tuple(_near(each) for each in details.get("nearest", ())),
+        standings=dict(details.get("standings", {})),
+        ended_by=next(ending, None),
+    )
+
+
+def chat_rows(rows: Sequence[HistoryRow], chat: Chat | None) -> tuple[HistoryRow, ...]:
+    """Of a room's rows, newest first, those of the chat (else of the last one), oldest first."""
+    chat_id: ChatId | None = chat.id if chat else (rows[0].chat_id if rows else None)
+    return tuple(row for row in reversed(rows) if row.chat_id == chat_id)
+
+
+def _near(listed: Sequence[Any]) -> Near:
+    agent_id, load, capacity = listed
+    return Near(agent_id=AgentId(agent_id), load=load, capacity=capacity)
+
+
+def _hold(
+    chat: Chat,
+    ahead: int,
+    standings: Mapping[Standing, int],
+    free_slots: int,
+    *,
+    is_read: bool,
+    now: datetime,
+) -> tuple[Hold, datetime | None]:
+    if chat.is_doubtful:
+        return Hold.DOUBT, chat.settle_at
+    if chat.ready_at > now:
+        return Hold.NEXT_TRY, chat.ready_at
+    if not is_read:
+        return Hold.NOT_READ, None
+    if not standings:
+        return Hold.NO_AGENTS, None
+    if not free_slots:
+        return Hold.NOBODY_FREE, None
+    return (Hold.TURN if ahead >= free_slots else Hold.DISPATCH), None
+
+
+def _ways(chat: Chat, hold: Hold, standings: Mapping[Standing, int]) -> list[Way]:
+    first = _FIRST_WAY.get(hold)
+    if first is not None:
+        return [first]
+    found = [way for standing, ways in _WAYS.items() if standings.get(standing) for way in ways]
+    if hold is Hold.TURN:
+        found.insert(0, Way.SERVED)
+    return found
+
+
+_FIRST_WAY: Mapping[Hold, Way] = {
+    Hold.DOUBT: Way.SETTLED,
+    Hold.NEXT_TRY: Way.TRIED,
+    Hold.NOT_READ: Way.READ,
+    Hold.NO_AGENTS: Way.ONLINE,
+    Hold.DISPATCH: Way.PASS,
+}
+
+_WAYS: Mapping[Standing, tuple[Way, ...]] = {
+    Standing.FULL: (Way.RESOLVED, Way.RAISED),
+    Standing.OFFLINE: (Way.ONLINE,),
+    Standing.PAUSED: (Way.RESUMED,),
+    Standing.STALE: (Way.READ,),
+    Standing.OTHER_CHANNEL: (Way.CHANNEL,),
+    Standing.NOT_ELIGIBLE: (Way.ELIGIBLE,),
+}
+
+
+def _free_slots(chat: Chat, floor: Floor | None) -> int:
+    candidates = floor.candidates.values() if floor else ()
+    return sum(each.free for each in candidates if each.meets(chat.needs))
+
+
+def _named(chat: Chat, floor: Floor) -> dict[Standing, tuple[AgentId, ...]]:
+    named: dict[Standing, tuple[AgentId, ...]] = {}
+    for agent_id in sorted(floor.agents):
+        standing = floor.standing_of(agent_id, chat.needs)
+        if len(named.get(standing, ())) < NAMED:
+            named[standing] = (*named.get(standing, ()), agent_id)
+    return named

@@ -1,0 +1,81 @@
+"""Why a room's chat was given to whom, or why it still waits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sebastian_core.domain.agent import Roster
+from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.explaining import (
+    Explanation,
+    Waiting,
+    chat_rows,
+    explain_given,
+    explain_waiting,
+)
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.plan import Plan
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.dispatch import DispatchRules
+from sebastian_core.usecases.known_roster import KnownRoster
+
+
+class ExplainRoom:
+    """Reads what is known of a room's chat and explains it. Changes nothing."""
+
+    def __init__(
+        self,
+        room_repo: RoomRepo,
+        roster: KnownRoster,
+        rules: DispatchRules,
+        *,
+        verify: bool = True,
+    ) -> None:
+        self._room_repo = room_repo
+        self._roster = roster
+        self._rules = rules
+        self._verify = verify
+
+    async def __call__(self, room_id: RoomId) -> Explanation:
+        """Explain the room's live chat, else its last one; raises StoreUnavailable."""
+        rooms = await self._room_repo.rooms([room_id])
+        rows = await self._room_repo.history(room_id)
+        roster = await self._roster.roster()
+        room = rooms.get(room_id)
+        chat = room.chat if room else None
+        waits = chat is not None and chat.state is ChatState.WAITING
+        waiting, now = await self._waiting(chat, roster) if chat and waits else (None, None)
+        history = chat_rows(rows, chat)
+        return Explanation(
+            room_id=room_id,
+            at=now or (await self._room_repo.staffing()).now,
+            chat=chat,
+            waiting=waiting,
+            given=explain_given(history),
+            history=history,
+            names=_names(roster),
+            chats=len({row.chat_id for row in rows}),
+        )
+
+    async def _waiting(self, chat: Chat, roster: Roster | None) -> tuple[Waiting, datetime]:
+        staffing = await self._room_repo.staffing()
+        ahead = await self._room_repo.ahead_of(chat)
+        floor = self._plan(roster).look(staffing) if roster else None
+        read_at = roster.read_at if roster else None
+        return explain_waiting(chat, ahead, floor, read_at, staffing.now), staffing.now
+
+    def _plan(self, roster: Roster) -> Plan:
+        rules = self._rules
+        return Plan(
+            roster=roster,
+            capacities=rules.capacities,
+            policy=rules.policy,
+            rules=rules.rules,
+            match_channels=rules.match_channels,
+            max_age=None if self._verify else rules.presence_max_age,
+        )
+
+
+def _names(roster: Roster | None) -> dict[AgentId, str]:
+    agents = roster.agents.values() if roster else ()
+    return {presence.agent_id: presence.name for presence in agents if presence.name}

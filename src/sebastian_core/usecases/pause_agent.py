@@ -1,0 +1,27 @@
+"""A person keeps an agent out of the dispatch for a while."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from sebastian_core.domain.agent import AgentSetting
+from sebastian_core.domain.ids import AgentId
+from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.room_repo import RoomRepo
+
+
+class PauseAgent:
+    """Pauses an agent, who keeps their chats and gets no new ones, or lets them take part again."""
+
+    def __init__(self, room_repo: RoomRepo, job_queue: JobQueue) -> None:
+        self._room_repo = room_repo
+        self._job_queue = job_queue
+
+    async def __call__(self, agent_id: AgentId, *, paused: bool, actor: str) -> AgentSetting:
+        """Pause or resume; doing it twice changes nothing. The agent's capacity stays."""
+        setting = await self._room_repo.set_agent(
+            agent_id, lambda held: evolve(held, paused=paused), actor=actor
+        )
+        if not paused:
+            self._job_queue.ring()
+        return setting

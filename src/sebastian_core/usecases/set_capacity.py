@@ -1,0 +1,47 @@
+"""A person decides how many chats agents may hold at once."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from sebastian_core.domain.agent import AgentSetting
+from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.ids import AgentId
+from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.room_repo import RoomRepo
+
+GREATEST_CAPACITY = 1000
+
+
+class SetCapacity:
+    """Sets the capacity of one agent or of all others; it beats the configuration, at once.
+
+    None takes it back: the agent then has the default, the default is then the configuration's.
+    Lowering it takes no chat away.
+    """
+
+    def __init__(self, room_repo: RoomRepo, job_queue: JobQueue) -> None:
+        self._room_repo = room_repo
+        self._job_queue = job_queue
+
+    async def of_agent(
+        self, agent_id: AgentId, capacity: int | None, *, actor: str
+    ) -> AgentSetting:
+        """Set one agent's; raises InvalidInput out of range."""
+        _check(capacity)
+        setting = await self._room_repo.set_agent(
+            agent_id, lambda held: evolve(held, capacity=capacity), actor=actor
+        )
+        self._job_queue.ring()
+        return setting
+
+    async def of_all_others(self, capacity: int | None, *, actor: str) -> None:
+        """Set the default; raises InvalidInput out of range."""
+        _check(capacity)
+        await self._room_repo.set_default_capacity(capacity, actor=actor)
+        self._job_queue.ring()
+
+
+def _check(capacity: int | None) -> None:
+    if capacity is not None and not 0 <= capacity <= GREATEST_CAPACITY:
+        raise InvalidInput("capacity", f"must be a whole number from 0 to {GREATEST_CAPACITY}")

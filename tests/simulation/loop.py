@@ -1,0 +1,62 @@
+"""An event loop whose time jumps to the next timer, so that an hour costs what happens in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+TaskFactory = Callable[
+    [asyncio.AbstractEventLoop, Coroutine[Any, Any, Any], contextvars.Context | None],
+    "asyncio.Task[Any]",
+]
+RESOLUTION_SECONDS = 1e-7
+
+
+class NothingLeft(RuntimeError):
+    """Everybody waits for something that no timer will bring."""
+
+
+class _Jumping(selectors.SelectSelector):
+    """Asks no operating system: where the loop would sleep, time jumps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None:
+            raise NothingLeft("nothing is planned any more")
+        self.now += timeout
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Starts at 0.0 s and never waits. For one thread and for timers only: no I/O is ever seen."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+        self._clock_resolution = RESOLUTION_SECONDS
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._jumping.now
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """There is one thread, so nobody has to be woken."""
+        return self.call_soon(callback, *args, context=context)
+
+
+def run_virtually(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end on a loop of its own; what is still under way then is cancelled."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())

@@ -1,0 +1,232 @@
+"""What all simulated processes share, and the parts of each that are its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from attrs import define, evolve, frozen
+
+from sebastian_adapters.memory.agent_store import InMemoryAgentStore
+from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.platform import Platform
+from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
+from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_apps.worker.parts import Intervals, WorkerParts
+from sebastian_core.domain.agent import AgentSetting, CapacityRules
+from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.errors import Fault as PlatformFault
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.policy import Policy
+from sebastian_core.domain.readings import Answer
+from sebastian_core.domain.rules import Rules
+from sebastian_core.ports.agent_store import AgentStore
+from sebastian_core.ports.clock import Clock
+from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.qiscus_client import QiscusClient
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.admit_chat import AdmitChat
+from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.platform_gate import PlatformGate
+from sebastian_core.usecases.reconcile import Reconcile
+from sebastian_core.usecases.refresh_agents import RefreshAgents
+from sebastian_core.usecases.resolve_chat import ResolveChat
+from sebastian_core.usecases.settle_chat import SettleChat
+from tests.simulation.plan import Scenario
+from tests.simulation.process import Process, ProcessClock
+from tests.simulation.schedule import Schedule
+from tests.simulation.tracing import Trace
+from tests.simulation.wire import Wire
+
+INTERVALS = Intervals(
+    linger=timedelta(milliseconds=300),
+    linger_pause=timedelta(milliseconds=100),
+    settle=timedelta(seconds=1),
+    probe=timedelta(seconds=1),
+    reconcile=timedelta(seconds=20),
+    prune=timedelta(seconds=20),
+)
+"""As shipped, but for what would only cost time here: pauses that are shorter than the platform's
+latency, and duties that would come too late to be seen in a run of two minutes."""
+
+
+class RecordingRepo(InMemoryRoomRepo):
+    """The repo in memory, which also remembers when people set what."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.settings: defaultdict[AgentId, list[tuple[float, AgentSetting]]] = defaultdict(list)
+
+    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
+        """Keep it and the moment."""
+        await super().set_agent(agent_id, setting, actor=actor)
+        self.settings[agent_id].append((asyncio.get_running_loop().time(), setting))
+
+
+@define(eq=False)
+class Stores:
+    """One deployment: the platform, the database, Redis, and what goes wrong with them."""
+
+    scenario: Scenario
+    trace: Trace
+    schedule: Schedule
+    rng: random.Random
+    platform: Platform
+    clock: InMemoryClock
+    room_repo: RecordingRepo
+    agent_store: InMemoryAgentStore
+    job_queue: InMemoryJobQueue
+    poisoned: dict[RoomId, str]
+    policy: Policy | None = None
+
+    @classmethod
+    def open(cls, scenario: Scenario, trace: Trace) -> Stores:
+        """Build everything that outlives a process."""
+        loop = asyncio.get_running_loop()
+        platform = Platform(
+            clock=loop.time,
+            rng=random.Random(f"{scenario.seed} platform"),
+            switches=scenario.switches,
+        )
+        clock = InMemoryClock(platform.epoch, seconds=loop.time)
+        return cls(
+            scenario=scenario,
+            trace=trace,
+            schedule=Schedule(scenario, trace),
+            rng=random.Random(f"{scenario.seed} stores"),
+            platform=platform,
+            clock=clock,
+            room_repo=RecordingRepo(clock),
+            agent_store=InMemoryAgentStore(),
+            job_queue=InMemoryJobQueue(),
+            poisoned={},
+        )
+
+    def ports_of(self, process: Process) -> Ports:
+        """The ports as one process reaches them."""
+        rng = random.Random(f"{self.scenario.seed} {process.name}")
+        clock = ProcessClock(self.clock, off_seconds=rng.uniform(-0.02, 0.02))
+        client = PoisonedClient(self.platform, clock, self.poisoned, self.trace)
+        client.before = client.after = _latency(rng)
+
+        def wire(port: str, target: object) -> Any:
+            return Wire(port, target, process, self.schedule, rng)
+
+        return Ports(
+            clock=clock,
+            room_repo=cast(RoomRepo, wire("room_repo", self.room_repo)),
+            agent_store=cast(AgentStore, wire("agent_store", self.agent_store)),
+            job_queue=cast(JobQueue, wire("job_queue", self.job_queue)),
+            client=cast(QiscusClient, wire("qiscus_client", client)),
+        )
+
+
+@frozen(kw_only=True)
+class Ports:
+    """What one process sees of the world."""
+
+    clock: Clock
+    room_repo: RoomRepo
+    agent_store: AgentStore
+    job_queue: JobQueue
+    client: QiscusClient
+
+
+class PoisonedClient(InMemoryQiscusClient):
+    """The client in memory for a platform that has something against a few rooms."""
+
+    def __init__(
+        self, platform: Platform, clock: Clock, poisoned: dict[RoomId, str], trace: Trace
+    ) -> None:
+        super().__init__(platform, clock)
+        self._poisoned = poisoned
+        self._trace = trace
+
+    async def assign(self, room_id: RoomId, agent_id: AgentId) -> Answer:
+        """Refuse or fail for a poisoned room; assign for any other."""
+        poison = self._poisoned.get(room_id)
+        if poison is None:
+            return await super().assign(room_id, agent_id)
+        self._trace.others[f"assign always {poison}"] += 1
+        await asyncio.sleep(0.05)
+        if poison == "failing":
+            raise PlatformUnavailable(PlatformFault.SERVER_ERROR, "poisoned", status=500)
+        raise PlatformRefused(403 if poison == "forbidden" else 400, "poisoned")
+
+
+def _latency(rng: random.Random) -> Callable[[str], Any]:
+    async def wait(operation: str) -> None:
+        await asyncio.sleep(rng.choice((0.0, rng.uniform(0.0, 0.06))))
+
+    return wait
+
+
+def build_worker(stores: Stores, process: Process) -> WorkerParts:
+    """A worker's parts as the container builds them, on this process's ports."""
+    scenario, ports, rules = stores.scenario, stores.ports_of(process), Rules()
+    roster = KnownRoster(ports.agent_store)
+    gate = PlatformGate(ports.client, ports.clock, Limits(rate=scenario.rate))
+    assign_chat = AssignChat(
+        ports.room_repo, roster, ports.client, gate, ports.clock, rules, verify=scenario.verify
+    )
+    chosen = DispatchRules(
+        capacities=CapacityRules(default=scenario.capacity),
+        rules=rules,
+        match_channels=scenario.match_channels,
+    )
+    listeners: list[Callable[[Ended], None]] = []
+    settle_chat = SettleChat(ports.room_repo, ports.client, gate, ports.job_queue, rules)
+    return WorkerParts(
+        room_repo=ports.room_repo,
+        job_queue=ports.job_queue,
+        clock=ports.clock,
+        roster=roster,
+        gate=gate,
+        dispatch=Dispatch(
+            ports.room_repo,
+            roster,
+            assign_chat,
+            gate,
+            ports.clock,
+            evolve(chosen, policy=stores.policy) if stores.policy else chosen,
+            on_ended=lambda ended: [tell(ended) for tell in listeners] and None,
+        ),
+        settle_chat=settle_chat,
+        refresh_agents=RefreshAgents(
+            ports.room_repo, roster, ports.client, gate, ports.job_queue, ports.clock, rules
+        ),
+        reconcile=Reconcile(
+            ports.room_repo, ports.client, gate, ports.job_queue, settle_chat, rules
+        ),
+        open=process.ready,
+        close=_nothing,
+        sync_clock=_nothing,
+        ended=listeners,
+        intervals=INTERVALS,
+    )
+
+
+def build_webhook(stores: Stores, process: Process) -> tuple[AdmitChat, ResolveChat]:
+    """A webhook service's use cases, on this process's ports."""
+    ports, rules = stores.ports_of(process), Rules()
+    return (
+        AdmitChat(ports.room_repo, ports.job_queue, rules),
+        ResolveChat(ports.room_repo, ports.job_queue, rules),
+    )
+
+
+async def _nothing() -> None:
+    """There is nothing to open or close in memory."""
+
+
+def seconds(moment: datetime, stores: Stores) -> float:
+    """A moment of the database on the loop's clock."""
+    return (moment - stores.platform.epoch).total_seconds()
