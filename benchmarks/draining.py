@@ -82,10 +82,10 @@ def _watch(
     stage: Stage, worker: Program, platform: FakePlatform, database_url: str, chats: int
 ) -> Drained:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_until("the first is assigned", lambda: _assigned(connection) > 0, 90)
+        wait_until("the first is assigned", lambda: _assigned(connection) > 0, worker)
         before = _cpu(stage, worker, platform)
         began_with = _assigned(connection)
-        wait_until("all are assigned", lambda: _assigned(connection) >= chats, 300)
+        wait_until("all are assigned", lambda: _assigned(connection) >= chats, worker, seconds=300)
         after = _cpu(stage, worker, platform)
         seconds, assigned = _span(connection)
     counted = max(assigned - began_with, 1)

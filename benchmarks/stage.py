@@ -33,8 +33,18 @@ class Program:
     """One process of ours while it runs."""
 
     name: str
-    pid: int
+    process: OwnedProcess
     log: Path
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self.process.pid
+
+    def check(self) -> None:
+        """Raise RuntimeError, with the end of its log, when it has ended."""
+        if not self.process.running:
+            raise RuntimeError(f"{self.name} ended:\n{self.log.read_text()[-3000:]}")
 
     @property
     def cpu(self) -> float:
@@ -86,7 +96,7 @@ class Stage:
             [sys.executable, "-m", module, *arguments], log=log, stop_signal=SIGTERM
         )
         try:
-            yield Program(name, process.pid, log)
+            yield Program(name, process, log)
         finally:
             process.stop()
 
@@ -154,7 +164,7 @@ def fake_platform(
         *(["--webhook-base", webhook_base] if webhook_base else []),
     ]  # fmt: skip
     with stage.program("platform", "sebastian_apps.fake_qiscus", *arguments) as program:
-        wait_until("the platform listens", lambda: "http://" in program.log.read_text())
+        wait_until("the platform listens", lambda: "http://" in program.log.read_text(), program)
         url = program.log.read_text().split()[-1]
         platform = FakePlatform(program, url)
         try:
@@ -194,10 +204,14 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def wait_until(what: str, holds: Callable[[], bool], seconds: float = STARTUP_SECONDS) -> None:
-    """Wait for something; raises TimeoutError when it does not hold in time."""
+def wait_until(
+    what: str, holds: Callable[[], bool], *programs: Program, seconds: float = STARTUP_SECONDS
+) -> None:
+    """Wait for something that these programs do; raises when it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not holds():
+        for program in programs:
+            program.check()
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
         time.sleep(0.02)

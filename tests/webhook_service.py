@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,7 @@ from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.known_roster import KnownRoster
 from sebastian_core.usecases.resolve_chat import ResolveChat
+from tests.waiting import until
 
 APP_ID = "demoapp-x1y2z3a4b5c6d7e"
 ARRIVAL = "/webhook-incoming-message"
@@ -72,9 +74,8 @@ class WebhookService:
 
     async def post(self, path: str, body: object) -> httpx.Response:
         """Send a body as JSON, or as it is where it is bytes."""
-        if isinstance(body, bytes):
-            return await self.http.post(path, content=body)
-        return await self.http.post(path, json=body)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.http.post(path, content=content)
 
     async def history(self, room_id: str) -> list[HistoryRow]:
         """What the record says of a room, newest first."""
@@ -101,17 +102,18 @@ class WebhookService:
 @asynccontextmanager
 async def webhook_service(parts: WebhookParts) -> AsyncIterator[WebhookService]:
     """The service on a free port, for as long as the block lasts."""
+    server = make_server(parts)
     (listener,) = bind("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
-    listener.listen()
-    server = make_server(parts)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
+        await until(lambda: server.started or serving.done())
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             yield WebhookService(parts, port, client)
     finally:
         server.should_exit = True
-        await serving
+        with listener:
+            await serving
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:

@@ -20,12 +20,16 @@ from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.postgres.clock import PostgresClock
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
-from sebastian_adapters.postgres.migrate import check_schema
+from sebastian_adapters.postgres.migrate import check_tables
 from sebastian_adapters.postgres.pools import Pool, webhook_pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.qiscus.calls import OnCall
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
+from sebastian_apps.cli.parts import CliParts
+from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.tracing import TracedAssignChat
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
@@ -36,13 +40,19 @@ from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.usecases.assign_by_hand import AssignByHand
+from sebastian_core.usecases.assign_chat import Ended
 from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
+from sebastian_core.usecases.drop_chat import DropChat
+from sebastian_core.usecases.explain_room import ExplainRoom
 from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.reconcile import Reconcile
 from sebastian_core.usecases.refresh_agents import RefreshAgents
+from sebastian_core.usecases.release_chat import ReleaseChat
 from sebastian_core.usecases.resolve_chat import ResolveChat
+from sebastian_core.usecases.set_capacity import SetCapacity
 from sebastian_core.usecases.settle_chat import SettleChat
 
 Step = Callable[[], Awaitable[None]]
@@ -64,18 +74,22 @@ def _limits(settings: Settings) -> Limits:
     return Limits(rate=qiscus.rate_limit, burst=qiscus.burst, in_flight=qiscus.in_flight)
 
 
+def _capacities(settings: Settings) -> CapacityRules:
+    return CapacityRules(
+        default=settings.webhook.max_current_customer, per_agent=settings.agents.capacity
+    )
+
+
 def _dispatch_rules(settings: Settings, rules: Rules) -> DispatchRules:
     return DispatchRules(
-        capacities=CapacityRules(
-            default=settings.webhook.max_current_customer, per_agent=settings.agents.capacity
-        ),
+        capacities=_capacities(settings),
         rules=rules,
         match_channels=settings.assign.match_channels,
         presence_max_age=settings.presence.max_age,
     )
 
 
-def _client(settings: Settings, clock: Clock) -> HttpxQiscusClient:
+def _client(settings: Settings, clock: Clock, on_call: OnCall | None = None) -> HttpxQiscusClient:
     qiscus = settings.qiscus
     return HttpxQiscusClient(
         base_url=qiscus.base_url,
@@ -86,6 +100,7 @@ def _client(settings: Settings, clock: Clock) -> HttpxQiscusClient:
         password=_text(qiscus.password) or None,
         timeout=min(qiscus.timeout, settings.assign.timeout),
         in_flight=qiscus.in_flight,
+        on_call=on_call,
     )
 
 
@@ -128,6 +143,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     make_pool = providers.Object(worker_pool)
+    on_call = providers.Object(None)
 
     rules = providers.Singleton(_rules, settings)
     pool = providers.Singleton(_pool, settings, make_pool)
@@ -136,14 +152,14 @@ class Container(containers.DeclarativeContainer):
     agent_store = providers.Singleton(_agent_store, settings)
     job_queue = providers.Singleton(_job_queue, settings)
 
-    client = providers.Singleton(_client, settings, clock)
+    client = providers.Singleton(_client, settings, clock, on_call)
     roster = providers.Singleton(KnownRoster, agent_store)
     gate = providers.Singleton(PlatformGate, client, clock, providers.Callable(_limits, settings))
 
     admit_chat = providers.Singleton(AdmitChat, room_repo, job_queue, rules)
     resolve_chat = providers.Singleton(ResolveChat, room_repo, job_queue, rules)
     assign_chat = providers.Singleton(
-        AssignChat,
+        TracedAssignChat,
         room_repo,
         roster,
         client,
@@ -163,6 +179,24 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(_dispatch_rules, settings, rules),
         on_ended=providers.Callable(_tell, ended),
         on_plan_refused=providers.Object(_plan_refused),
+    )
+    explain_room = providers.Singleton(
+        ExplainRoom,
+        room_repo,
+        roster,
+        providers.Callable(_dispatch_rules, settings, rules),
+        verify=settings.provided.assign.verify,
+    )
+    assign_by_hand = providers.Singleton(
+        AssignByHand,
+        room_repo,
+        roster,
+        providers.Singleton(
+            TracedAssignChat, room_repo, roster, client, gate, clock, rules, verify=False
+        ),
+        clock,
+        providers.Callable(_capacities, settings),
+        rules,
     )
     settle_chat = providers.Singleton(SettleChat, room_repo, client, gate, job_queue, rules)
     refresh_agents = providers.Singleton(
@@ -194,8 +228,15 @@ def in_memory() -> MemoryStores:
     return MemoryStores()
 
 
-def build_webhook(settings: Settings, stores: MemoryStores | None = None) -> WebhookParts:
-    """The webhook service's parts; nothing is opened yet."""
+def build_webhook(
+    settings: Settings, stores: MemoryStores | None = None, *, floor_is_open: bool = False
+) -> WebhookParts:
+    """The webhook service's parts; nothing is opened yet.
+
+    `floor_is_open` shows the floor page to this machine without a token.
+    """
+    from sebastian_apps.metrics import WebhookMetrics
+
     container = _container(settings, webhook_pool, stores)
     client = container.client()
     is_real = stores is None
@@ -204,7 +245,8 @@ def build_webhook(settings: Settings, stores: MemoryStores | None = None) -> Web
         if is_real:
             await container.pool().open()
             with suppress(StoreUnavailable):  # 503 until it is back; /readyz tells
-                await container.pool().run(check_schema)
+                await check_tables(container.pool())
+                await container.clock().sync()
             await container.job_queue().open()
         await client.open()
 
@@ -215,9 +257,25 @@ def build_webhook(settings: Settings, stores: MemoryStores | None = None) -> Web
         room_repo=container.room_repo(),
         roster=container.roster(),
         register_webhooks=client.register_webhooks if settings.qiscus.app_id else None,
-        checks={"database": lambda: container.pool().run(check_schema)} if is_real else {},
+        floor=_floor(container, settings),
+        floor_is_open=floor_is_open,
+        counts=WebhookMetrics(),
+        checks={"database": lambda: check_tables(container.pool())} if is_real else {},
         open=open_all,
         close=_closing(container, is_real=is_real),
+    )
+
+
+def _floor(container: Container, settings: Settings) -> FloorUseCases:
+    """What people may do from the floor page."""
+    repo, queue = container.room_repo(), container.job_queue()
+    return FloorUseCases(
+        explain=container.explain_room(),
+        drop=DropChat(repo),
+        release=ReleaseChat(repo, queue),
+        pause=PauseAgent(repo, queue),
+        capacity=SetCapacity(repo, queue),
+        assign=container.assign_by_hand() if settings.qiscus.app_id else None,
     )
 
 
@@ -225,7 +283,10 @@ def build_worker(
     settings: Settings, *, threads: int = 1, stores: MemoryStores | None = None
 ) -> WorkerParts:
     """A worker's parts; nothing is opened yet."""
-    container = _container(settings, worker_pool, stores)
+    from sebastian_apps.metrics import WorkerMetrics, metered
+
+    metrics = WorkerMetrics()
+    container = _container(settings, worker_pool, stores, metrics.called)
     client = container.client()
     is_real = stores is None
 
@@ -234,7 +295,7 @@ def build_worker(
             pool = container.pool()
             await pool.open()
             await pool.check()
-            await pool.run(check_schema)
+            await check_tables(pool)
             await container.clock().sync()
             await container.job_queue().open()
             await container.job_queue().listen()
@@ -244,7 +305,7 @@ def build_worker(
         if is_real:
             await container.clock().sync()
 
-    return WorkerParts(
+    parts = WorkerParts(
         room_repo=container.room_repo(),
         job_queue=container.job_queue(),
         clock=container.clock(),
@@ -265,6 +326,45 @@ def build_worker(
         ),
         history_keep=settings.history.keep,
         roster_max_age=settings.presence.max_age,
+    )
+    return metered(parts, metrics, settings.metrics)
+
+
+def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliParts:
+    """What the command line works with; nothing is opened yet."""
+    container = _container(settings, worker_pool, stores)
+    is_real = stores is None
+    knows_platform = settings.qiscus.app_id is not None and settings.qiscus.secret_key is not None
+
+    async def open_all() -> None:
+        if is_real:
+            await container.pool().open()
+            await container.job_queue().open()
+        if knows_platform:
+            await container.client().open()
+
+    async def close_all() -> None:
+        if knows_platform:
+            await container.client().aclose()
+        if is_real:
+            await container.job_queue().aclose()
+            await container.agent_store().aclose()
+            await container.pool().close()
+
+    room_repo, job_queue = container.room_repo(), container.job_queue()
+    return CliParts(
+        settings=settings,
+        room_repo=room_repo,
+        roster=container.roster(),
+        capacities=_capacities(settings),
+        drop=DropChat(room_repo),
+        release=ReleaseChat(room_repo, job_queue),
+        pause=PauseAgent(room_repo, job_queue),
+        capacity=SetCapacity(room_repo, job_queue),
+        explain=container.explain_room(),
+        assign=container.assign_by_hand() if knows_platform else None,
+        open=open_all,
+        close=close_all,
     )
 
 
@@ -290,10 +390,15 @@ async def register_webhooks(settings: Settings) -> list[Registration]:
 
 
 def _container(
-    settings: Settings, make_pool: Callable[[str], Pool], stores: MemoryStores | None
+    settings: Settings,
+    make_pool: Callable[[str], Pool],
+    stores: MemoryStores | None,
+    on_call: OnCall | None = None,
 ) -> Container:
     container = Container(
-        settings=providers.Object(settings), make_pool=providers.Object(make_pool)
+        settings=providers.Object(settings),
+        make_pool=providers.Object(make_pool),
+        on_call=providers.Object(on_call),
     )
     if stores is not None:
         container.override_providers(

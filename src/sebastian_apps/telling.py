@@ -29,6 +29,7 @@ _MOVES: Mapping[Move, str] = {
     Move.HASTEN: "ready at once: {reason}",
     Move.CLOSE: "over: {reason}",
 }
+NAMED_AT_MOST = 3
 _BY_HAND = "a slot of {agent} was taken by hand"
 
 _ARE: Mapping[Standing, tuple[str, str]] = {
@@ -68,11 +69,14 @@ class Teller:
         name = self.names.get(AgentId(agent_id)) if isinstance(agent_id, int) else None
         return f"{name} ({agent_id})" if name else f"agent {agent_id}"
 
-    def agents(self, agent_ids: Iterable[AgentId], of: int) -> str:
-        """Some agents by name, and how many more there are."""
-        named = [self.agent(each) for each in list(agent_ids)[:3]]
-        more = f" and {of - len(named)} more" if of > len(named) else ""
-        return ", ".join(named) + more
+    def any_of(self, agent_ids: Iterable[AgentId], number: int) -> str:
+        """One of so many agents, some of whom are named: `Anne (7), Ben (8) or 3 others`."""
+        named = [self.agent(each) for each in list(agent_ids)[:NAMED_AT_MOST]]
+        others = number - len(named)
+        if others > 0:
+            named.append(counted(others, "other"))
+        *first, last = named or ["an agent"]
+        return f"{', '.join(first)} or {last}" if first else last
 
     def row(self, row: HistoryRow) -> str:
         """One history row as a sentence without its moment."""
@@ -126,6 +130,22 @@ def why_it_waits(chat: Chat, waiting: Waiting, teller: Teller) -> list[str]:
     return [_held(chat, waiting, teller), "", "What would change that:", *ways, by_hand]
 
 
+def held_shortly(chat: Chat, waiting: Waiting, teller: Teller) -> str:
+    """What holds a waiting chat, in a few words."""
+    soon = teller.moment(waiting.until) if waiting.until else "soon"
+    match waiting.hold:
+        case Hold.DOUBT:
+            return f"in doubt, read at {soon}: {chat.doubt}"
+        case Hold.NEXT_TRY:
+            return f"refused {counted(chat.refusals, 'time')}, next try at {soon}"
+        case Hold.NOBODY_FREE:
+            return f"nobody free: {standings_told(waiting.standings)}"
+        case Hold.TURN:
+            return f"{waiting.place - 1} before it"
+        case _:
+            return str(waiting.hold)
+
+
 def why_this_agent(given: Given, history: Iterable[HistoryRow], teller: Teller) -> list[str]:
     """Why the chosen agent was chosen, and how the others stood at that moment."""
     lines = [f"Why {teller.agent(given.agent_id)}: {_reason(given, history, teller)}"]
@@ -133,9 +153,9 @@ def why_this_agent(given: Given, history: Iterable[HistoryRow], teller: Teller) 
         near = (f"{teller.agent(n.agent_id)} {n.load} of {n.capacity}" for n in given.nearest)
         lines.append(f"  nearest at that moment: {', '.join(near)}")
     if given.standings:
-        number = sum(given.standings.values())
-        counted = ", ".join(f"{count} {name}" for name, count in given.standings.items())
-        lines.append(f"  all {number} agents: {counted}")
+        number = counted(sum(given.standings.values()), "agent")
+        stood = ", ".join(f"{count} {name}" for name, count in given.standings.items())
+        lines.append(f"  of {number}: {stood}")
     return lines
 
 
@@ -206,10 +226,8 @@ def _reason(given: Given, history: Iterable[HistoryRow], teller: Teller) -> str:
     refused = {row.details.get("agent") for row in history if row.move is Move.REFUSE}
     avoided = [near.agent_id for near in less if near.agent_id in refused]
     if avoided:
-        return (
-            f"held {held}; {teller.agents(avoided, len(avoided))} held less, "
-            "but had been refused for this room."
-        )
+        who = teller.any_of(avoided, len(avoided))
+        return f"held {held}; {who} held less, but had been refused for this room."
     return f"held {held} by then; {given.reason} chose for several chats at once."
 
 
@@ -227,11 +245,11 @@ def _held(chat: Chat, waiting: Waiting, teller: Teller) -> str:
         case Hold.NOBODY_FREE:
             return f"No agent is free for it: {standings_told(waiting.standings)}."
         case Hold.TURN:
-            free, before = counted(waiting.free_slots, "slot"), waiting.place - 1
-            return f"{free} free for it, and {before} stand before it."
+            before = waiting.place - 1
+            stand = "stands" if before == 1 else "stand"
+            return f"{_slots(waiting)} free for it, and {before} {stand} before it."
         case Hold.DISPATCH:
-            free = counted(waiting.free_slots, "slot")
-            return f"{free} free for it: the next pass should give it away."
+            return f"{_slots(waiting)} free for it: the next pass should give it away."
 
 
 def _way(way: Way, chat: Chat, waiting: Waiting, teller: Teller) -> str:
@@ -265,6 +283,10 @@ _WAYS: Mapping[Way, str] = {
 }
 
 
+def _slots(waiting: Waiting) -> str:
+    return f"{counted(waiting.free_slots, 'slot')} {'is' if waiting.free_slots == 1 else 'are'}"
+
+
 def _until(at: datetime | None, teller: Teller) -> str:
     return teller.until(at) if at is not None and at > teller.now else "any moment now"
 
@@ -272,11 +294,7 @@ def _until(at: datetime | None, teller: Teller) -> str:
 def _some(standing: Standing, waiting: Waiting, teller: Teller) -> str:
     number = waiting.standings.get(standing, 0)
     named = waiting.named.get(standing, ())
-    if not number:
-        return "an agent"
-    if number == 1 and named:
-        return teller.agent(named[0])
-    return f"one of {number} ({teller.agents(named, number)})"
+    return teller.any_of(named, number)
 
 
 def _first(standing: Standing, waiting: Waiting) -> str:

@@ -73,5 +73,7 @@ async def test_no_database_is_told_as_unavailable() -> None:
         await migrate("postgresql:///nowhere?host=/nonexistent")
 
 
-def test_files_are_numbered_without_a_gap() -> None:
-    assert [each.number for each in migrations()] == list(range(1, len(NAMES) + 1))
+def test_every_file_has_a_number_of_its_own() -> None:
+    numbers = [each.number for each in migrations()]
+
+    assert numbers == sorted(set(numbers))

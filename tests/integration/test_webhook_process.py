@@ -10,7 +10,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -34,18 +34,17 @@ class WebhookProcess:
     url: str = ""
     output: list[str] = field(factory=list)
 
-    async def listening(self) -> None:
-        """Come back when it said where it listens, and answers there."""
-        while not self.url:
+    async def listening(self, processes: int) -> None:
+        """Come back when each process said where it listens."""
+        for _ in range(processes):
+            self.url = (await self.told("listening"))["url"]
+
+    async def told(self, name: str) -> dict[str, str]:
+        """The next event with this name."""
+        while True:
             event = await self._line()
-            if event.get("event") == "listening":
-                self.url = event["url"]
-        async with httpx.AsyncClient() as client:
-            while True:
-                with suppress(httpx.TransportError):
-                    await client.get(f"{self.url}/healthz")
-                    return
-                await asyncio.sleep(0.02)
+            if event["event"] == name:
+                return event
 
     async def ended(self) -> int:
         """The exit status, once it has ended by itself."""
@@ -90,10 +89,13 @@ async def webhook_process(
 
 
 @asynccontextmanager
-async def running(environ: Mapping[str, str], *arguments: str) -> AsyncIterator[WebhookProcess]:
+async def running(
+    environ: Mapping[str, str], *, processes: int = 1
+) -> AsyncIterator[WebhookProcess]:
+    arguments = ("--port", "0", "--processes", str(processes))
     async with webhook_process(environ, *arguments) as webhook:
         async with asyncio.timeout(20):
-            await webhook.listening()
+            await webhook.listening(processes)
         yield webhook
 
 
@@ -153,10 +155,23 @@ async def test_a_request_under_way_is_finished_before_the_end(environ: dict[str,
         assert await webhook.ended() == 0
 
 
+async def test_a_body_that_never_comes_does_not_delay_the_end(environ: dict[str, str]) -> None:
+    async with running(environ) as webhook:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", int(webhook.url.rpartition(":")[2])
+        )
+        writer.write(raw_post(ARRIVAL, b"{}", "Expect: 100-continue")[:-1])
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+
+        async with asyncio.timeout(10):
+            assert await webhook.told_to_end() == 0
+        writer.close()
+
+
 async def test_several_processes_share_the_address_and_end_together(
     environ: dict[str, str], postgres_url: str
 ) -> None:
-    async with running(environ, "--port", "0", "--processes", "2") as webhook:
+    async with running(environ, processes=2) as webhook:
         assert len(webhook.children) == 2
 
         async with httpx.AsyncClient(base_url=webhook.url) as client:
@@ -170,13 +185,12 @@ async def test_several_processes_share_the_address_and_end_together(
 
 
 async def test_when_one_of_several_dies_the_others_serve_on(environ: dict[str, str]) -> None:
-    async with running(environ, "--port", "0", "--processes", "2") as webhook:
+    async with running(environ, processes=2) as webhook:
         killed, other = webhook.children
         killed.kill()
 
         async with asyncio.timeout(10):
-            while (await webhook._line()).get("event") != "a process ended":
-                pass
+            await webhook.told("a process ended")
         async with httpx.AsyncClient(base_url=webhook.url) as client:
             for number in range(20):
                 headers = {"connection": "close"}
@@ -190,7 +204,7 @@ async def test_when_one_of_several_dies_the_others_serve_on(environ: dict[str, s
 async def test_when_the_parent_is_killed_the_others_end_by_themselves(
     environ: dict[str, str],
 ) -> None:
-    async with running(environ, "--port", "0", "--processes", "2") as webhook:
+    async with running(environ, processes=2) as webhook:
         children = webhook.children
         webhook.process.kill()
 

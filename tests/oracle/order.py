@@ -12,7 +12,7 @@ from sebastian_adapters.memory.platform import ServiceTruth, Truth
 from sebastian_core.domain.chat import ChatState, Doubt, Move
 from tests.oracle.record import ChatNow, Judging, Record, Row
 from tests.oracle.replay import Pass, Standing, seen_by_passes
-from tests.oracle.verdict import Promise, Teller, Violation
+from tests.oracle.verdict import Overtaking, Promise, Teller, Violation
 
 _DOUBTS = frozenset(str(each) for each in Doubt)
 _PROMPT_SECONDS = 0.001
@@ -82,7 +82,7 @@ def _left_waiting(chat: ChatNow, given: ChatNow, each: Pass, teller: Teller) -> 
     )
 
 
-@frozen
+@frozen(kw_only=True)
 class _Served:
     """One service that we gave, as its customer saw it."""
 
@@ -90,18 +90,19 @@ class _Served:
     chat: ChatNow
     came_at: float
     acknowledged_at: float
+    reserved_at: float
     assigned_at: float
     is_plain: bool
     """Given at the first try and never doubtful: nothing excuses a later place."""
 
 
-def judge_order_at_platform(record: Record, judging: Judging, truth: Truth) -> Iterator[Violation]:
-    """Nobody is served noticeably later than somebody who came noticeably after them.
+def overtakings(record: Record, judging: Judging, truth: Truth) -> Iterator[Overtaking]:
+    """Who was served noticeably later than somebody who came noticeably after them.
 
-    Both were given by us, in one channel. One acknowledged `overtaken_ack_seconds` before the other
-    came, and assigned `overtaken_assigned_seconds` after it, was overtaken; unless it was doubtful,
-    refused or released meanwhile, or the other stood in the line since before (a remembered
-    arrival).
+    Both were given by us, in one channel; one was acknowledged `overtaken_ack_seconds` before the
+    other came, and assigned `overtaken_assigned_seconds` after it. Not where the first was
+    doubtful, refused or released meanwhile, or where the other stood in the line since before (a
+    remembered arrival).
     """
     teller = Teller(record)
     lines: defaultdict[int | None, list[_Served]] = defaultdict(list)
@@ -109,7 +110,8 @@ def judge_order_at_platform(record: Record, judging: Judging, truth: Truth) -> I
         lines[served.chat.channel_id].append(served)
     for line in lines.values():
         for late, early in _overtaken(line, judging):
-            yield _inverted(late, early, teller)
+            inverted = late.reserved_at > early.reserved_at
+            yield Overtaking(is_inversion=inverted, violation=_told(late, early, teller))
 
 
 def _served(record: Record, truth: Truth) -> Iterator[_Served]:
@@ -130,7 +132,15 @@ def _served(record: Record, truth: Truth) -> Iterator[_Served]:
         chat = chats.get(ours[-1].chat_id) if ours else None
         if chat is not None:
             plain = _is_plain(chat, rows_of[chat.id])
-            yield _Served(service, chat, came_at, acknowledged_at, first.from_at, plain)
+            yield _Served(
+                service=service,
+                chat=chat,
+                came_at=came_at,
+                acknowledged_at=acknowledged_at,
+                reserved_at=ours[-1].at,
+                assigned_at=first.from_at,
+                is_plain=plain,
+            )
 
 
 def _moments(record: Record) -> dict[int, tuple[float, float]]:
@@ -178,7 +188,7 @@ def _first_after(moments: Sequence[float], at: float) -> int:
     return bisect_right(moments, at)
 
 
-def _inverted(late: _Served, early: _Served, teller: Teller) -> Violation:
+def _told(late: _Served, early: _Served, teller: Teller) -> Violation:
     return Violation(
         promise=Promise.P5,
         sentence=(

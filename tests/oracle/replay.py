@@ -41,9 +41,7 @@ def standing_after(before: Standing | None, row: Row, rules: Rules) -> Standing:
         doubtful = row.reason in _DOUBTS or row.move is Move.DOUBT
     elif row.move in _BELIEVED_AGAIN or row.move in (Move.REFUSE, Move.PASS_OVER):
         doubtful = False
-    passed_over = row.move is Move.PASS_OVER or (
-        before.is_passed_over and row.move is not Move.RESERVE
-    )
+    passed_over = row.move is Move.PASS_OVER or before.is_passed_over
     return Standing(row, _ready_at(before, row, rules), doubtful, passed_over)
 
 

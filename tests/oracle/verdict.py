@@ -53,10 +53,27 @@ class OfflineGift:
 
 
 @frozen(kw_only=True)
+class Overtaking:
+    """Somebody was served noticeably later than somebody who came noticeably after them.
+
+    `is_inversion` tells that the slots were given in the wrong order too, which P5 forbids. Where
+    they were given in the right order, two calls that were under way at once crossed.
+    """
+
+    is_inversion: bool
+    violation: Violation
+
+
+@frozen(kw_only=True)
 class Verdict:
-    """All violations, and the gifts to people who left during the last call (allowed by P6)."""
+    """All violations, and what no promise forbids but is worth telling.
+
+    `left_during_call` are the gifts to people who left during the last call (P6 allows them);
+    `crossed` are calls that reached the platform in another order than their slots were given.
+    """
 
     violations: Sequence[Violation]
+    crossed: Sequence[Violation] = ()
     left_during_call: Sequence[OfflineGift] = ()
     offline_gifts: Sequence[OfflineGift] = ()
     counts: Counter[Promise] = field(init=False)

@@ -36,10 +36,17 @@ class Outcome:
         return mean(self.waits) - mean(self.perfect)
 
     @property
-    def is_quick_enough(self) -> bool:
-        """Whether the wait is within what the scenario demands."""
-        limit = self.scenario.wait_within_seconds
-        return limit is None or self.behind_perfect_seconds <= limit
+    def too_slow(self) -> list[str]:
+        """Which of the figures that depend on the machine's speed are not what is demanded."""
+        wanted = self.scenario
+        checks = {
+            "the mean wait is too long": wanted.wait_within_seconds is not None
+            and self.behind_perfect_seconds > wanted.wait_within_seconds,
+            "calls crossed": wanted.calls_may_not_cross and bool(self.verdict.crossed),
+            "too many chats were given to somebody who left": wanted.left_at_most is not None
+            and len(self.verdict.left_during_call) > wanted.left_at_most,
+        }
+        return [what for what, is_so in checks.items() if is_so]
 
     def table(self) -> str:
         """The figures, a line each."""
@@ -54,6 +61,7 @@ class Outcome:
                 f"{_ms(percentile(self.waits, 0.5))} / {_ms(percentile(self.waits, 0.99))}",
             ),
             ("violations", self._violations()),
+            ("calls that crossed", f"{len(self.verdict.crossed)}"),
             ("given to somebody offline", self._offline()),
             ("CPU seconds", self._cpu()),
             ("took", f"{self.elapsed_seconds:.1f} s"),

@@ -30,6 +30,10 @@ class Scenario:
     doorbell: Literal["dramatiq", "postgres"] = "dramatiq"
     wait_within_seconds: float | None = None
     """How far the mean wait may lie above the perfect allocator's; None: only told."""
+    calls_may_not_cross: bool = False
+    """Whether nobody may reach the platform noticeably after somebody who came after them."""
+    left_at_most: int | None = None
+    """How many chats may be given to somebody who left during the last call; None: only told."""
     quiet_seconds: float = 60.0
     """How long after its last arrival the floor may take to come to rest."""
     call_seconds: float = 0.5
@@ -92,6 +96,7 @@ def _under_faults(name: str, what: str, *, verify: bool) -> Scenario:
         lost_share=0.05,
         failed_after_applied_share=0.02,
         verify=verify,
+        left_at_most=2 if verify else None,
         presence_interval_seconds=2.0,
         reconcile_interval_seconds=5.0,
     )
@@ -105,6 +110,7 @@ SCENARIOS = {
             what="a busy floor, webhooks doubled, rooms that come back, chats taken by hand",
             floor=FLOOR,
             wait_within_seconds=0.1,
+            calls_may_not_cross=True,
         ),
         Scenario(
             name="A2",
@@ -112,6 +118,7 @@ SCENARIOS = {
             floor=FLOOR,
             latest_service="always_null",
             wait_within_seconds=0.3,
+            calls_may_not_cross=True,
         ),
         _under_faults(
             "B",

@@ -40,9 +40,7 @@ def judge_run(stores: Stores, world: World) -> Verdict:
     verdict = judge(record, judging)
     late = judge(evolve(record, events=_late_as_foreign(record.events, record.history)), judging)
     found = [each for each in verdict.violations if each.promise is not Promise.P4]
-    return evolve(
-        verdict, violations=sorted_violations([*found, *late.of(Promise.P4)])
-    )
+    return evolve(verdict, violations=sorted_violations([*found, *late.of(Promise.P4)]))
 
 
 def agreement(stores: Stores) -> tuple[str, ...]:
@@ -63,7 +61,9 @@ def agreement(stores: Stores) -> tuple[str, ...]:
         return tuple(found)
     for room_id in platform.unresolved_rooms():
         if platform.agents_in(room_id) and room_id not in held:
-            found.append(f"{platform.agents_in(room_id)} serve room {room_id}, which we do not hold")
+            found.append(
+                f"{platform.agents_in(room_id)} serve room {room_id}, which we do not hold"
+            )
     return tuple(found)
 
 
@@ -86,10 +86,11 @@ def _record(stores: Stores, world: World) -> Record:
 def _judging(stores: Stores) -> Judging:
     scenario = stores.scenario
     return FaultyJudging(
-        capacities=Capacities(scenario.capacity, _changes(stores)),
+        capacities=Capacities(default=scenario.capacity, changes=_changes(stores)),
         verify=scenario.verify,
         call_seconds=CALL_SECONDS,
         idle_seconds=3.0,
+        overtaken_assigned_seconds=CALL_SECONDS,
         outages=((0.0, CHAOS_SECONDS + REST_BEFORE_IDLE_SECONDS),),
     )
 

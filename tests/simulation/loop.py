@@ -13,7 +13,9 @@ TaskFactory = Callable[
     [asyncio.AbstractEventLoop, Coroutine[Any, Any, Any], contextvars.Context | None],
     "asyncio.Task[Any]",
 ]
-RESOLUTION_SECONDS = 1e-7
+PASS_SECONDS = 1e-6
+"""What one pass of the loop takes: a task that sleeps for almost nothing still gets on."""
+PASSES_AT_MOST = 3_000_000
 
 
 class NothingLeft(RuntimeError):
@@ -26,11 +28,15 @@ class _Jumping(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._passes = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise NothingLeft("nothing is planned any more")
-        self.now += timeout
+        self._passes += 1
+        if self._passes > PASSES_AT_MOST:
+            raise NothingLeft("the loop turns and turns")
+        self.now += max(timeout, PASS_SECONDS)
         return []
 
 
@@ -40,7 +46,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _Jumping()
         super().__init__(self._jumping)
-        self._clock_resolution = RESOLUTION_SECONDS
+        self._clock_resolution = PASS_SECONDS
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""

@@ -35,7 +35,9 @@ class Office:
         """Everybody works again, with the capacity of the file."""
         for agent_id in self._world.agents:
             OUTSIDE.spawn(
-                self._stores.room_repo.set_agent(AgentId(agent_id), AgentSetting(), actor="test")
+                self._stores.room_repo.set_agent(
+                    AgentId(agent_id), lambda _: AgentSetting(), actor="test"
+                )
             )
 
     async def _work(self) -> None:
@@ -54,8 +56,8 @@ class Office:
         capacity = rng.choice((None, 0, 1, 2, 3))
         setting = AgentSetting(paused=rng.random() < 0.3, capacity=capacity)
         return [
-            lambda: repo.set_agent(agent_id, setting, actor="cli:test"),
-            lambda: repo.set_agent(agent_id, setting, actor="cli:test"),
+            lambda: repo.set_agent(agent_id, lambda _: setting, actor="cli:test"),
+            lambda: repo.set_agent(agent_id, lambda _: setting, actor="cli:test"),
             lambda: repo.set_default_capacity(None, actor="cli:test"),
             lambda: repo.summary(5),
             lambda: repo.staffing(),

@@ -137,7 +137,11 @@ class Scenario:
         return sum(len(each.visits) for each in self.customers)
 
     def without(
-        self, *, faults: Sequence[int] = (), customers: Sequence[int] = (), spells: Sequence[int] = ()
+        self,
+        *,
+        faults: Sequence[int] = (),
+        customers: Sequence[int] = (),
+        spells: Sequence[int] = (),
     ) -> Scenario:
         """The same, with some of it left out."""
         return evolve(
@@ -217,9 +221,7 @@ def _customer(rng: random.Random, number: int) -> Customer:
     poison = rng.choice(("refused", "failing", "forbidden")) if rng.random() < 0.03 else None
     first = _visit(rng, rng.uniform(0.0, CHAOS_SECONDS * 0.75))
     later = [_visit(rng, _return_gap(rng)) for _ in range(returns)]
-    return Customer(
-        number=number, channel=rng.randrange(2), visits=(first, *later), poison=poison
-    )
+    return Customer(number=number, channel=rng.randrange(2), visits=(first, *later), poison=poison)
 
 
 def _return_gap(rng: random.Random) -> float:

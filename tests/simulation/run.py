@@ -54,7 +54,13 @@ def run(scenario: Scenario, *, policy: Policy | None = None) -> Run:
 
 
 async def _play(scenario: Scenario, trace: Trace, policy: Policy | None) -> Run:
-    asyncio.get_running_loop().set_task_factory(own_tasks)  # type: ignore[arg-type]
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(own_tasks)  # type: ignore[arg-type]
+    loop.set_exception_handler(
+        lambda _, context: trace.surprises.append(
+            f"unhandled: {context['message']} {context.get('exception')!r}"
+        )
+    )
     stores = Stores.open(scenario, trace)
     stores.policy = policy
     workers = [WorkerService(stores, f"worker{number}") for number in range(WORKERS)]
@@ -112,9 +118,7 @@ def _is_at_rest(stores: Stores, world: World, services: list[Service]) -> bool:
     if not world.is_done or not all(each.process.is_awake for each in services):
         return False
     live = stores.room_repo._live.values()
-    settled = all(
-        chat.state is ChatState.ASSIGNED and chat.settle_at is None for chat in live
-    )
+    settled = all(chat.state is ChatState.ASSIGNED and chat.settle_at is None for chat in live)
     return settled and not stores.room_repo._watches and not agreement(stores)
 
 

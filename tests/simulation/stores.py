@@ -17,6 +17,7 @@ from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.platform import Platform
 from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import AgentSetting, CapacityRules
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
@@ -30,7 +31,7 @@ from sebastian_core.ports.agent_store import AgentStore
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient
-from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.ports.room_repo import AgentChange, RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.assign_chat import AssignChat, Ended
 from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
@@ -65,10 +66,13 @@ class RecordingRepo(InMemoryRoomRepo):
         super().__init__(clock)
         self.settings: defaultdict[AgentId, list[tuple[float, AgentSetting]]] = defaultdict(list)
 
-    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
+    async def set_agent(
+        self, agent_id: AgentId, change: AgentChange, *, actor: str
+    ) -> AgentSetting:
         """Keep it and the moment."""
-        await super().set_agent(agent_id, setting, actor=actor)
+        setting = await super().set_agent(agent_id, change, actor=actor)
         self.settings[agent_id].append((asyncio.get_running_loop().time(), setting))
+        return setting
 
 
 @define(eq=False)
@@ -210,6 +214,7 @@ def build_worker(stores: Stores, process: Process) -> WorkerParts:
         close=_nothing,
         sync_clock=_nothing,
         ended=listeners,
+        notes=WorkerNotes(gate, ports.clock.now),
         intervals=INTERVALS,
     )
 

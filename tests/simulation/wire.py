@@ -80,9 +80,7 @@ class Wire:
             await verb(*args, **kwargs)
         raise error
 
-    async def _faulty(
-        self, fault: Fault, method: str, verb: Verb, args: Any, kwargs: Any
-    ) -> Any:
+    async def _faulty(self, fault: Fault, method: str, verb: Verb, args: Any, kwargs: Any) -> Any:
         self._process.tell(f"fault {fault.number}: {self._port}.{method} {fault.kind}")
         match fault.kind:
             case Kind.FAIL_BEFORE:

@@ -20,7 +20,7 @@ class InMemoryJobQueue(JobQueue):
     def __init__(self) -> None:
         self._lock = Lock()
         self._rung = False
-        self._ears: set[_Ear] = set()
+        self._ears: dict[_Ear, None] = {}  # in the order in which they began to wait
 
     def ring(self) -> None:
         """Keep the ring for whoever looks first, and wake those who wait."""
@@ -56,8 +56,8 @@ class InMemoryJobQueue(JobQueue):
 
     def _add(self, ear: _Ear) -> None:
         with self._lock:
-            self._ears.add(ear)
+            self._ears[ear] = None
 
     def _remove(self, ear: _Ear) -> None:
         with self._lock:
-            self._ears.discard(ear)
+            self._ears.pop(ear, None)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.group_commit import Call
 from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
+from sebastian_adapters.postgres.reserving import FLOOR, floor_from
 from sebastian_adapters.postgres.rows import rooms_from
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.room import Change, Decided, Room
+from sebastian_core.ports.room_repo import FloorDecision
 
+T = TypeVar("T")
 Outcome: TypeAlias = Decided[Any] | Exception
 
 
@@ -36,6 +39,23 @@ async def carry_out(pool: Pool, calls: Sequence[Call], *, alters_line: bool) -> 
             call.settle(outcome)
 
 
+async def decide_on_floor(
+    transaction: Transaction, room_id: RoomId, decision: FloorDecision[T]
+) -> Decided[T]:
+    """Decide about one room by what all agents hold, both read under the lock."""
+    rooms, _ = await _lock_rooms(transaction, [room_id], alters_line=True)
+    token = Statement("reservation_ids", {"number": 1})
+    (((reservation_ids,),), *floor) = await transaction.send(token, *FLOOR)
+    staffing, _ = floor_from(floor)
+    decided = decision(rooms[room_id], staffing, reservation_ids[0])
+    writing = _writing(rooms, [decided])
+    if not writing:
+        await transaction.rollback()
+        return decided
+    ids = await writing.write(transaction, staffing.now)
+    return _identified(decided, ids)
+
+
 async def _carry_out_singly(
     pool: Pool, calls: Sequence[Call], error: InvalidInput, *, alters_line: bool
 ) -> None:
@@ -49,21 +69,25 @@ async def _carry_out_singly(
 async def _decide(
     transaction: Transaction, calls: Sequence[Call], *, alters_line: bool
 ) -> list[Outcome]:
-    rooms, now = await _lock_rooms(transaction, calls, alters_line=alters_line)
+    room_ids = [call.room_id for call in calls]
+    rooms, now = await _lock_rooms(transaction, room_ids, alters_line=alters_line)
     outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
     writing = _writing(rooms, outcomes)
     if not writing:
         await transaction.rollback()
         return outcomes
     ids = await writing.write(transaction, now)
-    return [_identified(outcome, ids) for outcome in outcomes]
+    return [
+        outcome if isinstance(outcome, Exception) else _identified(outcome, ids)
+        for outcome in outcomes
+    ]
 
 
 async def _lock_rooms(
-    transaction: Transaction, calls: Sequence[Call], *, alters_line: bool
+    transaction: Transaction, room_ids: Sequence[RoomId], *, alters_line: bool
 ) -> tuple[dict[RoomId, Room], datetime]:
     """The rooms as nobody can change them any more, and the moment from which that holds."""
-    asked = {"room_ids": array(call.room_id for call in calls)}
+    asked = {"room_ids": array(room_ids)}
     first = [Statement("lock_line")] if alters_line else []
     *_, rooms, chats, ((now,),) = await transaction.send(
         *first,
@@ -88,15 +112,15 @@ def _remembers_more(room: Room, rooms: Mapping[RoomId, Room]) -> bool:
     return evolve(room, chat=None) != evolve(rooms[room.room_id], chat=None)
 
 
-def _identified(outcome: Outcome, ids: Mapping[RoomId, ChatId]) -> Outcome:
-    """What was decided, with the ids that its new chat got."""
-    if isinstance(outcome, Exception) or not any(_is_new(each) for each in outcome.changes):
-        return outcome
-    changes = tuple(_with_id(each, ids) if _is_new(each) else each for each in outcome.changes)
-    room = outcome.room
+def _identified(decided: Decided[T], ids: Mapping[RoomId, ChatId]) -> Decided[T]:
+    """What was decided, with the id that its new chat got."""
+    if not any(_is_new(each) for each in decided.changes):
+        return decided
+    changes = tuple(_with_id(each, ids) if _is_new(each) else each for each in decided.changes)
+    room = decided.room
     if room and room.chat and room.chat.id == UNSAVED:
         room = evolve(room, chat=evolve(room.chat, id=ids[room.room_id]))
-    return evolve(outcome, room=room, changes=changes)
+    return evolve(decided, room=room, changes=changes)
 
 
 def _is_new(change: Change) -> bool:

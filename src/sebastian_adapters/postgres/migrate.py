@@ -9,7 +9,7 @@ import psycopg
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import translated
-from sebastian_adapters.postgres.pools import OLDEST_SERVER, Connection
+from sebastian_adapters.postgres.pools import OLDEST_SERVER, Connection, Pool
 from sebastian_core.domain.errors import SchemaMismatch
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -56,6 +56,13 @@ async def migrate(conninfo: str) -> list[str]:
         connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=10)
         async with connection, connection.transaction():
             return await _apply(connection)
+
+
+async def check_tables(pool: Pool) -> None:
+    """Raise SchemaMismatch, or StoreUnavailable, unless the pool's database has our tables."""
+    with translated():
+        async with pool.connections.connection() as connection:
+            await check_schema(connection)
 
 
 async def check_schema(connection: Connection) -> None:

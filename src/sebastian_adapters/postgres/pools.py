@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
-from psycopg import AsyncConnection, IsolationLevel
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg_pool import AsyncConnectionPool
 
 from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
@@ -71,37 +71,48 @@ class Statement:
 class Transaction:
     """One READ COMMITTED transaction on one connection.
 
-    Between two calls the server knows it to be idle, so that the limit on that protects the others
-    from a process that was stopped in between.
+    Between two calls the server knows it to be idle, so that its limit on that protects the others
+    from a process that was stopped in between. (The pipeline is synced explicitly and left only
+    when the transaction has ended: psycopg 3.3 sends a Flush behind the Sync when it leaves one,
+    and PostgreSQL then takes the connection for busy.)
     """
 
     _connection: Connection
+    _pipeline: AsyncPipeline
     _limits: Limits
-    _has_begun: bool = field(default=False, init=False)
+    _is_open: bool = field(default=False, init=False)
 
     async def send(self, *statements: Statement, commit: bool = False) -> list[list[Row]]:
         """The rows of each statement: all are sent in one go, each sees what came before it.
 
         With `commit` they are the last ones; should one of them fail, nothing is committed.
         """
-        async with self._connection.pipeline():
+        if not self._is_open:
             await self._begin()
-            cursors = [
-                await self._connection.execute(query(each.name), each.asked, binary=True)
-                for each in statements
-            ]
-            if commit:
-                await self._connection.commit()
+        cursors = [await self._execute(each) for each in statements]
+        if commit:
+            await self._execute(Statement("commit"))
+        await self._pipeline.sync()
+        self._is_open = not commit
         return [await each.fetchall() if each.description else [] for each in cursors]
 
     async def rollback(self) -> None:
         """End it, with nothing to make durable."""
-        await self._connection.rollback()
+        await self._execute(Statement("rollback"))
+        await self._pipeline.sync()
+        self._is_open = False
+
+    async def end(self) -> None:
+        """Commit, unless it has ended."""
+        if self._is_open:
+            await self.send(commit=True)
 
     async def _begin(self) -> None:
-        if not self._has_begun:
-            await self._connection.execute(query("limits"), self._limits.settings)
-            self._has_begun = True
+        await self._execute(Statement("begin"))
+        await self._execute(Statement("limits", self._limits.settings))
+
+    async def _execute(self, statement: Statement) -> AsyncCursor[Row]:
+        return await self._connection.execute(query(statement.name), statement.asked, binary=True)
 
 
 @define
@@ -128,7 +139,7 @@ class Pool:
         wanted = self.limits.in_force
         asked = {"names": ["server_version_num", *wanted]}
         (rows,) = await self.run(lambda transaction: transaction.send(Statement("settings", asked)))
-        found = dict(rows)
+        found: dict[str, str] = dict(rows)
         if int(found["server_version_num"]) < OLDEST_SERVER:
             raise SchemaMismatch("PostgreSQL 13 or newer is needed")
         wrong = {name: found[name] for name in wanted if found[name] != wanted[name]}
@@ -188,7 +199,11 @@ class _Attempt(Generic[T]):
     async def carry_out(self) -> T:
         async with self._pool.connections.connection() as connection:
             self._connection = connection
-            return await self._work(Transaction(connection, self._pool.limits))
+            async with connection.pipeline() as pipeline:
+                transaction = Transaction(connection, pipeline, self._pool.limits)
+                answer = await self._work(transaction)
+                await transaction.end()
+                return answer
 
     @property
     def lost(self) -> bool:
@@ -209,7 +224,11 @@ def webhook_pool(conninfo: str, *, max_size: int = 4) -> Pool:
 def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
     connections: AsyncConnectionPool[Connection] = AsyncConnectionPool(
         conninfo,
-        kwargs={"connect_timeout": 3, "application_name": f"sebastian-{name}"},
+        kwargs={
+            "autocommit": True,
+            "connect_timeout": 3,
+            "application_name": f"sebastian-{name}",
+        },
         min_size=1,
         max_size=max_size,
         open=False,
@@ -222,9 +241,7 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
 
 
 async def _configure(connection: Connection) -> None:
-    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
     await connection.execute("set time zone 'UTC'")
-    await connection.commit()
 
 
 def _milliseconds(duration: timedelta) -> str:

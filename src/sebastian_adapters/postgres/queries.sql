@@ -1,6 +1,19 @@
 -- Every statement that Sebastian sends, each with a name and why it is as it is.
 -- `{chat}` stands for the columns of a chat in the order in which rows.py reads them.
 
+-- name: begin
+-- Lock and read are two statements, and the second must see what the lock's last holder committed:
+-- this isolation gives each statement a snapshot of its own.
+begin isolation level read committed
+
+-- name: commit
+-- What was written is durable when this is answered.
+commit
+
+-- name: rollback
+-- The end of whatever wrote nothing: there is no need to wait for the disk.
+rollback
+
 -- name: limits
 -- Each transaction brings its own limits: a proxy that pools by transaction cannot lose them. The
 -- line is empty at one moment and holds a million chats at the next, so a plan that scans whole

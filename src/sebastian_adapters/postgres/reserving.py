@@ -20,6 +20,15 @@ from sebastian_core.domain.policy import Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change
 
+FLOOR = (
+    Statement("loads"),
+    Statement("agent_settings"),
+    Statement("default_capacity"),
+    Statement("lines"),
+    Statement("clock"),
+)
+"""What is read of all agents, in statements after the one that takes the lock."""
+
 
 async def carry_out(transaction: Transaction, plan: Plan, limit: int) -> tuple[Reservation, ...]:
     """Give at most `limit` ready chats a slot each, under the lock."""
@@ -40,23 +49,23 @@ async def carry_out(transaction: Transaction, plan: Plan, limit: int) -> tuple[R
 
 async def read_floor(transaction: Transaction, *first: Statement) -> tuple[Staffing, list[Needs]]:
     """Loads and settings of all agents, and the needs that chats wait with."""
-    *_, loads, settings, default, lines, ((now,),) = await transaction.send(
-        *first,
-        Statement("loads"),
-        Statement("agent_settings"),
-        Statement("default_capacity"),
-        Statement("lines"),
-        Statement("clock"),
-    )
+    read = await transaction.send(*first, *FLOOR)
+    return floor_from(read[len(first) :])
+
+
+def floor_from(read: Sequence[Sequence[Row]]) -> tuple[Staffing, list[Needs]]:
+    """What the rows of the statements of `FLOOR` say."""
+    loads, settings, default, lines, ((now,),) = read
     ((agent_ids, held),) = loads
     ((set_ids, *decided),) = settings
+    ((keys,),) = lines
     staffing = Staffing(
         now=now,
         loads=dict(zip(agent_ids, held, strict=True)),
         settings=dict(zip(set_ids, map(AgentSetting, *decided), strict=True)),
         default_capacity=default[0][0] if default else None,
     )
-    return staffing, [Needs.from_key(key) for ((keys,),) in [lines] for key in keys]
+    return staffing, [Needs.from_key(key) for key in keys]
 
 
 async def _nothing(transaction: Transaction) -> tuple[()]:
@@ -134,7 +143,7 @@ class _Pass:
             return await _nothing(transaction)
         changes = self._changes(taken, chats, reservation_ids, pass_id)
         written = Writing(changes=changes).statements(self._line.now)
-        await transaction.send(*written, *self._told(changes, pass_id), commit=True)
+        await transaction.send(*written, self._told(changes, pass_id), commit=True)
         return tuple(Reservation.of(change.chat) for change in changes)
 
     def _still_offered(self, chat: Chat | None) -> bool:
@@ -176,8 +185,7 @@ class _Pass:
             "needs": needs.key,
         }
 
-    def _told(self, changes: Sequence[Change], pass_id: int) -> tuple[Statement, Statement]:
-        agent_ids = {change.chat.agent_id for change in changes}
+    def _told(self, changes: Sequence[Change], pass_id: int) -> Statement:
         needs = {change.chat.needs for change in changes}
         told = {
             "id": pass_id,
@@ -189,5 +197,4 @@ class _Pass:
             "policy": type(self._plan.policy).__name__,
             "explained": as_json({each.key: self._floor.explain(each) for each in needs}),
         }
-        given = {"agent_ids": array(agent_ids), "now": self._line.now}
-        return Statement("mark_given", given), Statement("tell_pass", told)
+        return Statement("tell_pass", told)

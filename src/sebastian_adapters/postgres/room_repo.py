@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sebastian_adapters.postgres import deciding, reserving
+from sebastian_adapters.postgres import deciding, reserving, steering
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.errors import STORE
 from sebastian_adapters.postgres.group_commit import Call, Lane
@@ -23,10 +23,13 @@ from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import SYSTEM, Decided, Decision, Room
 from sebastian_core.ports.room_repo import (
     REPORTS_KEPT,
+    AgentChange,
+    FloorDecision,
     HistoryRow,
     Minute,
     Report,
     RoomRepo,
+    Steering,
     Summary,
 )
 
@@ -101,22 +104,43 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.watched."""
         return [agent_id for (agent_id,) in await self._rows("take_watches", limit=limit)]
 
-    async def set_agent(self, agent_id: AgentId, setting: AgentSetting, *, actor: str) -> None:
+    async def decide_on_floor(self, room_id: RoomId, decision: FloorDecision[T]) -> Decided[T]:
+        """See RoomRepo.decide_on_floor."""
+
+        async def work(transaction: Transaction) -> Decided[T]:
+            return await deciding.decide_on_floor(transaction, room_id, decision)
+
+        return await self._pool.run(work)
+
+    async def ahead_of(self, chat: Chat) -> int:
+        """See RoomRepo.ahead_of."""
+        ((ahead,),) = await self._rows("ahead_of", arrived_at=chat.arrived_at, id=chat.id)
+        return int(ahead)
+
+    async def set_agent(
+        self, agent_id: AgentId, change: AgentChange, *, actor: str
+    ) -> AgentSetting:
         """See RoomRepo.set_agent."""
-        await self._alter(
-            "set_agent",
-            agent_id=agent_id,
-            paused=setting.paused,
-            capacity=setting.capacity,
-            actor=actor,
-        )
+
+        async def work(transaction: Transaction) -> AgentSetting:
+            return await steering.set_agent(transaction, agent_id, change, actor)
+
+        return await self._pool.run(work)
 
     async def set_default_capacity(self, capacity: int | None, *, actor: str) -> None:
         """See RoomRepo.set_default_capacity."""
-        if capacity is None:
-            await self._alter("drop_default_capacity")
-        else:
-            await self._alter("set_default_capacity", capacity=capacity, actor=actor)
+
+        async def work(transaction: Transaction) -> None:
+            await steering.set_default_capacity(transaction, capacity, actor)
+
+        await self._pool.run(work)
+
+    async def steerings(self, limit: int) -> Sequence[Steering]:
+        """See RoomRepo.steerings."""
+        return [
+            Steering(at=at, actor=actor, agent_id=agent_id, change=change)
+            for at, actor, agent_id, change in await self._rows("steerings", limit=limit)
+        ]
 
     async def hasten(self, since: datetime) -> int:
         """See RoomRepo.hasten."""
@@ -157,7 +181,7 @@ class PostgresRoomRepo(RoomRepo):
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
         """See RoomRepo.prune."""
         asked = {"keep": keep, "batch": batch}
-        names = ("prune_chats", "prune_rooms", "prune_passes")
+        names = ("prune_chats", "prune_rooms", "prune_passes", "prune_steerings")
         forgotten, *_ = await self._send(*(Statement(name, asked) for name in names))
         return len(forgotten)
 
@@ -180,12 +204,10 @@ class PostgresRoomRepo(RoomRepo):
 
     async def report(self, name: str, state: Mapping[str, Any]) -> None:
         """See RoomRepo.report."""
-
-        async def work(connection: Connection) -> None:
-            await connection.execute(query("report"), {"name": name, "state": as_json(state)})
-            await connection.execute(query("forget_reports"), {"keep": REPORTS_KEPT})
-
-        await self._pool.run(work)
+        word = {"name": name, "state": as_json(state)}
+        await self._send(
+            Statement("report", word), Statement("forget_reports", {"keep": REPORTS_KEPT})
+        )
 
     async def reports(self) -> Sequence[Report]:
         """See RoomRepo.reports."""

@@ -15,7 +15,7 @@ from sebastian_adapters.postgres.rows import (
     saved_columns,
     told_columns,
 )
-from sebastian_core.domain.chat import UNSAVED
+from sebastian_core.domain.chat import UNSAVED, Move
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.room import Change, Room, Watch
 
@@ -41,7 +41,7 @@ class Writing:
 
     def statements(self, now: datetime) -> list[Statement]:
         """What writes it: a chat's end comes before its room's next beginning."""
-        return [*self._saved(now), *self._remembered(), *self._added(now)]
+        return [*self._saved(now), *self._given(now), *self._remembered(), *self._added(now)]
 
     @property
     def _new(self) -> list[Change]:
@@ -53,6 +53,11 @@ class Writing:
             yield Statement("save_chats", saved_columns(known))
         if told := [change for change in known if not change.silent]:
             yield Statement("tell_changes", told_columns(told) | {"now": now})
+
+    def _given(self, now: datetime) -> Iterator[Statement]:
+        reserved = {each.chat.agent_id for each in self.changes if each.move is Move.RESERVE}
+        if reserved:
+            yield Statement("mark_given", {"agent_ids": array(reserved), "now": now})
 
     def _remembered(self) -> Iterator[Statement]:
         if self.rooms:

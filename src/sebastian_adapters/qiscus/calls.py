@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 
 from sebastian_adapters.qiscus.answers import Answered, check_status
 from sebastian_adapters.qiscus.exchange import exchanged
+from sebastian_adapters.qiscus.http11 import Http11Transport
 from sebastian_adapters.qiscus.lanes import LaneTransport
 from sebastian_adapters.qiscus.login import Login
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
@@ -158,14 +159,11 @@ class Calls:
 
     def _new_client(self) -> httpx.AsyncClient:
         context = self.ssl_context or httpx.create_ssl_context()
-        limits = httpx.Limits(
-            max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS
-        )
         connect_seconds = self.connect_timeout.total_seconds()
         return httpx.AsyncClient(
             transport=LaneTransport(
                 self.in_flight,
-                lambda: httpx.AsyncHTTPTransport(verify=context, limits=limits),
+                lambda: Http11Transport(context, KEEP_ALIVE_SECONDS),
                 KEEP_ALIVE_SECONDS,
             ),
             timeout=httpx.Timeout(

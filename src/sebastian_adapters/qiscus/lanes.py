@@ -52,15 +52,11 @@ class LaneTransport(httpx.AsyncBaseTransport):
         except BaseException:
             self._replace(lane)
             raise
-        return httpx.Response(
-            status_code=response.status_code,
-            headers=response.headers,
-            stream=_Body(
-                cast("httpx.AsyncByteStream", response.stream),
-                lambda whole: self._give_back(lane, whole=whole),
-            ),
-            extensions=response.extensions,
+        response.stream = _Body(
+            cast("httpx.AsyncByteStream", response.stream),
+            lambda whole: self._give_back(lane, whole=whole),
         )
+        return response
 
     async def aclose(self) -> None:
         """Close every lane: the free ones now, those in use when their answers have ended."""

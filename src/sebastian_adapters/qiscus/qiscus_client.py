@@ -15,12 +15,12 @@ import httpx
 from sebastian_adapters.qiscus.answers import Answer, Answered, parse_object, shortened
 from sebastian_adapters.qiscus.calls import Calls, OnCall, Question
 from sebastian_adapters.qiscus.exchange import multipart
+from sebastian_adapters.qiscus.known_rows import KnownRows
 from sebastian_adapters.qiscus.login import Login
 from sebastian_adapters.qiscus.paging import IsEnough, Position, all_pages, never_enough
 from sebastian_adapters.qiscus.wire import (
     Page,
     account,
-    agents_page,
     assign_answer,
     rooms_page,
     single_room,
@@ -90,6 +90,7 @@ class HttpxQiscusClient(QiscusClient):
             ssl_context=ssl_context,
             on_call=on_call,
         )
+        self._agent_rows = KnownRows()
         self._assign_url = self._url("/api/v1/admin/service/assign_agent")
         self._rooms_url = self._url("/api/v2/customer_rooms")
 
@@ -120,7 +121,7 @@ class HttpxQiscusClient(QiscusClient):
             lambda position: self._get(
                 "agents", "/api/v2/admin/agents", _page_query(position, AGENTS_PER_PAGE)
             ),
-            agents_page,
+            self._agent_rows.page,
             AGENTS_PER_PAGE,
             numbered=True,
         )
@@ -134,7 +135,7 @@ class HttpxQiscusClient(QiscusClient):
                 "/api/v2/admin/service/available_agents",
                 {"room_id": room_id, **_page_query(position, AGENTS_PER_PAGE)},
             ),
-            agents_page,
+            self._agent_rows.page,
             AGENTS_PER_PAGE,
             is_enough=lambda page: page.items.get(str(sought)) is not None,
         )
@@ -233,7 +234,7 @@ class HttpxQiscusClient(QiscusClient):
         return await self._listed(
             pace,
             lambda position: self._ask_rooms(operation, wanted, position),
-            lambda answer, _: rooms_page(answer),
+            lambda answered, _: rooms_page(parse_object(answered)),
             ROOMS_PER_PAGE,
         )
 
@@ -241,7 +242,7 @@ class HttpxQiscusClient(QiscusClient):
         self,
         pace: Pace,
         question_at: Callable[[Position], Question],
-        page_of: Callable[[Answer, datetime], Page[T]],
+        page_of: Callable[[Answered, datetime], Page[T]],
         page_size: int,
         *,
         numbered: bool = False,
@@ -253,8 +254,9 @@ class HttpxQiscusClient(QiscusClient):
             await pace()
             asked_at = self._clock.now()
             moments.append(asked_at)
-            read = _of_object(lambda answer: page_of(answer, asked_at))
-            return await self._calls.ask(question_at(position), read)
+            return await self._calls.ask(
+                question_at(position), lambda answered: page_of(answered, asked_at)
+            )
 
         seen = await all_pages(ask, page_size, numbered=numbered, is_enough=is_enough)
         return Reading(moments[0], seen)

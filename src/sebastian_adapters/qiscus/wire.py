@@ -48,10 +48,7 @@ class Page(Generic[T]):
 
 
 def agents_page(answer: Answer, read_at: datetime) -> Page[Presence]:
-    """A page of any list of agents: `data.agents[]` or `data[]`, admins and supervisors left out.
-
-    A page of 100 agents is decoded in well under a millisecond.
-    """
+    """A page of any list of agents: `data.agents[]` or `data[]`; only of those who serve."""
     return _page(answer, "agents", _id_text, lambda row: _presence(row, read_at))
 
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("sebastian_apps.dev.command:dev", "Run everything here, with nothing to install."),
+    "config": ("sebastian_apps.cli.config:config", "Write, check and describe the configuration."),
     "migrate": ("sebastian_apps.cli.migrate:migrate", "Create or update the database tables."),
     "set-webhook": (
         "sebastian_apps.cli.set_webhook:set_webhook",
         "Register both webhooks at Qiscus.",
     ),
+    "doctor": ("sebastian_apps.cli.doctor:doctor", "Find what is wrong, and what helps."),
+    "queue": ("sebastian_apps.cli.queue:queue", "Show the waiting line; release or drop a chat."),
+    "agents": ("sebastian_apps.cli.agents:agents", "Show the agents; pause, resume, capacity."),
+    "assign": ("sebastian_apps.cli.assign:assign", "Give a waiting chat to an agent by hand."),
+    "why": ("sebastian_apps.cli.why:why", "Tell why a chat was given, or why it waits."),
     "fake-qiscus": (
         "sebastian_apps.fake_qiscus.main:command",
         "Run a stand-in for the platform.",
@@ -22,9 +29,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """The commands by name: where each lives and what it promises, so that help loads none of them."""
 
+DEBUG = "--debug"
+
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is used."""
+    """A group that imports a command only when it is used, and tells failures in one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands by name."""
@@ -43,6 +52,31 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, promise) for name, (_, promise) in COMMANDS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `--debug` out wherever it stands: people add it at the end."""
+        options = args[: args.index("--")] if "--" in args else args
+        ctx.meta[DEBUG] = DEBUG in options
+        return super().parse_args(ctx, [arg for arg in args if arg != DEBUG])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; without `--debug` a failure is a sentence, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.meta[DEBUG]:
+                raise
+            raise click.ClickException(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    from sebastian_core.domain.errors import SebastianError
+
+    if isinstance(error, SebastianError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\nThis should not happen; {DEBUG} shows where it did."
+
 
 @click.group(cls=LazyGroup, invoke_without_command=True)
 @click.option(
@@ -55,14 +89,17 @@ class LazyGroup(click.Group):
     "-c",
     "--config",
     type=click.Path(path_type=Path),
-    help="The configuration file for -e (default: config.yml where it exists).",
+    help="The configuration file (default: config.yml where it exists).",
 )
+@click.option(DEBUG, is_flag=True, expose_value=False, help="Show tracebacks.")
 @click.version_option(package_name="sebastian-allocator", prog_name="sebastian")
 @click.pass_context
 def main(ctx: click.Context, service: str | None, config: Path | None) -> None:
     """Give each waiting customer chat of Qiscus Omnichannel to an agent who is online and free.
 
     Try it with nothing to install or configure: sebastian dev
+
+    Set it up: sebastian config init, then sebastian doctor
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -51,7 +51,7 @@ async def run(options: DevOptions) -> None:
         await restore(fake, worker.room_repo, options)
         fake.send_webhooks_to(f"http://127.0.0.1:{port}")
         fake.start_floor(options.floor)
-        screen.say(f"webhooks and /agents: http://127.0.0.1:{port}   stand-in Qiscus: {fake.url}")
+        screen.say(f"the floor: http://127.0.0.1:{port}/floor   stand-in Qiscus: {fake.url}")
         screen.say("stop with Ctrl-C\n")
         with screen.shown:
             await _watch(screen, worker, settings, stopping, options.run_seconds)
@@ -121,7 +121,8 @@ class _QuietServer(uvicorn.Server):
 async def _webhook(
     settings: Settings, stores: MemoryStores | None, port: int
 ) -> AsyncIterator[int]:
-    app = create_app(build_webhook(settings, stores))
+    parts = build_webhook(settings, stores, floor_is_open=True)
+    app = create_app(parts)
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
@@ -140,6 +141,7 @@ async def _webhook(
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
+        parts.ending.set()
         server.should_exit = True
         await serving
 

@@ -18,7 +18,7 @@ from sebastian_core.domain.errors import StoreUnavailable
 
 PAUSE_SECONDS = 1.0
 REST_FACTOR = 9
-"""A look that takes long is followed by a rest so many times as long: a tenth of the time at most."""
+"""A look that takes long is followed by a rest so many times as long."""
 
 log = structlog.stdlib.get_logger("sebastian.floor")
 View = Callable[[], Awaitable[FloorView]]
@@ -74,6 +74,16 @@ class Feed:
         self._reading: asyncio.Task[None] | None = None
         self._last: Event | None = None
         self._seen: FloorView | None = None
+        self._is_read = False
+
+    async def now(self) -> FloorView | None:
+        """The newest view: what is read for the watchers anyway, else one look of its own.
+
+        None while nothing can be read.
+        """
+        if self._reading is None:
+            await self._look()
+        return self._seen if self._is_read else None
 
     @property
     def watchers(self) -> int:
@@ -119,6 +129,7 @@ class Feed:
 
     async def _look(self) -> FloorView:
         """The newest view; the last one under a banner while nothing can be read."""
+        self._is_read = False
         try:
             self._seen = await self._view()
         except StoreUnavailable as error:
@@ -126,6 +137,7 @@ class Feed:
         except Exception:
             log.exception("the floor cannot be read")
             return self._without_database("see the log")
+        self._is_read = True
         return self._seen
 
     def _without_database(self, why: str) -> FloorView:

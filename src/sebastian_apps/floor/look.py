@@ -102,7 +102,7 @@ class FloorReader:
         )
 
     async def _last_hour(self, now: datetime) -> list[Minute]:
-        """Whole minutes are read once, and once more while late commits may still fall into them."""
+        """The minutes that are over are read once more, for commits that came late."""
         this_minute = now.replace(second=0, microsecond=0)
         first = this_minute - (MINUTES_SHOWN - 1) * _MINUTE
         known = {at: minute for at, minute in self._minutes.items() if at >= first}

@@ -72,7 +72,9 @@ def _of_platform(alive: list[Report], now: datetime) -> Iterator[Banner]:
             "qiscus.secret_key, then restart; a probe goes out every minute.",
         )
     elif alive and all(standing == Standing.DOWN for standing in standings):
-        since = min(filter(None, (_moment(each.state.get("down_since")) for each in alive)), default=None)
+        since = min(
+            filter(None, (_moment(each.state.get("down_since")) for each in alive)), default=None
+        )
         how_long = f" for {duration(now - since)}" if since else ""
         yield Banner(
             name="platform",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from sebastian_core.domain.ids import AgentId, RoomId
 
@@ -49,6 +50,11 @@ class Numbers:
     taken: int = 0
     online: int = 0
     agents: int = 0
+    reserved: int = 0
+    assigned: int = 0
+    workers: int = 0
+    agent_store_is_up: bool = True
+    standings: Mapping[str, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)

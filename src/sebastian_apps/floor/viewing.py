@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from sebastian_apps.floor.look import FloorRules, Look
-from sebastian_apps.floor.signs import signs
+from sebastian_apps.floor.signs import lives, signs
 from sebastian_apps.floor.view import (
     AgentView,
     DecisionView,
@@ -16,8 +16,8 @@ from sebastian_apps.floor.view import (
     MinuteView,
     Numbers,
     Place,
-    Waits,
     WaitingView,
+    Waits,
 )
 from sebastian_apps.telling import Teller, counted, standings_told
 from sebastian_core.domain.agent import AgentSetting, Presence
@@ -114,6 +114,11 @@ def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
         taken=sum(agent.load for agent in serving),
         online=sum(agent.online for agent in shown),
         agents=len(shown),
+        reserved=summary.reserved,
+        assigned=summary.assigned,
+        workers=sum(lives(report, look.now) for report in look.reports),
+        agent_store_is_up=look.agent_store_is_up,
+        standings=Counter(agent.standing for agent in shown),
     )
 
 
@@ -222,12 +227,7 @@ class _Decisions:
             return ""
         if reserved.actor != SYSTEM:
             return f"{reserved.actor} chose so"
-        standings: Mapping[str, int] = reserved.details.get("standings", {})
-        free = standings.get(Standing.FREE, 0)
-        others = [f"{number} {name}" for name, number in standings.items() if name != Standing.FREE]
-        return "; ".join(
-            [_held(reserved), *([f"one of {free} free"] if free > 1 else ["the only one free"] if free else []), *([", ".join(others)] if others else [])]
-        )
+        return "; ".join(filter(None, (_held(reserved), *_rivals(reserved))))
 
     def _waited(self, row: HistoryRow) -> timedelta | None:
         arrived_at = self._arrived.get(row.chat_id)
@@ -253,8 +253,19 @@ def _held(row: HistoryRow) -> str:
     return "" if load is None else f"had {load} of {capacity}"
 
 
+def _rivals(row: HistoryRow) -> Iterator[str]:
+    """How many else could have had the chat, and why the others could not."""
+    standings: Mapping[str, int] = row.details.get("standings", {})
+    free = standings.get(Standing.FREE, 0)
+    if free:
+        yield "the only one free" if free == 1 else f"one of {free} free"
+    yield ", ".join(f"{n} {name}" for name, n in standings.items() if name != Standing.FREE)
+
+
 def _seconds(wait: timedelta) -> str:
     seconds = wait.total_seconds()
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -266,8 +277,6 @@ def _minute(minute: Minute) -> MinuteView:
         at=minute.began_at,
         arrived=minute.arrived,
         assigned=minute.assigned,
-        mean_seconds=round(minute.mean_wait.total_seconds(), 2),
-        longest_seconds=round(minute.longest_wait.total_seconds(), 2),
+        mean_seconds=round(minute.mean_wait.total_seconds(), 3),
+        longest_seconds=round(minute.longest_wait.total_seconds(), 3),
     )
-
-

@@ -290,6 +290,24 @@ class Log:
 
 
 @frozen(kw_only=True)
+class Metrics:
+    """Where a worker shows its metrics; the webhook service has `/metrics` beside its webhooks."""
+
+    host: str = option(
+        Text("a host name or an IP address", r"[A-Za-z0-9_.:-]+"),
+        "The address on which workers show them; there is no token before it.",
+        default="127.0.0.1",
+        example="0.0.0.0",  # noqa: S104 - an example, not a bind
+    )
+    port: int = option(
+        Whole(0, 65535),
+        "The port of the first worker, 0 for none; further workers of a machine take the next.",
+        default=0,
+        example="9464",
+    )
+
+
+@frozen(kw_only=True)
 class Settings:
     """Everything that a deployment can set, read and checked.
 
@@ -310,6 +328,7 @@ class Settings:
     queue: Queue = section(Queue)
     history: History = section(History)
     log: Log = section(Log)
+    metrics: Metrics = section(Metrics)
     places: Mapping[str, Place] = field(factory=dict, eq=False, repr=False)
 
     def value_of(self, path: str) -> object:

@@ -12,6 +12,7 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
+from sebastian_apps.floor.routes import floor_routes
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
     BAD_REQUEST,
@@ -40,6 +41,7 @@ log = structlog.stdlib.get_logger("sebastian.webhook")
 def create_app(parts: WebhookParts) -> Litestar:
     """The webhook service as an ASGI application; it opens and closes the parts itself."""
     settings = parts.settings
+    floor = floor_routes(parts)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -47,6 +49,8 @@ def create_app(parts: WebhookParts) -> Litestar:
         try:
             yield
         finally:
+            parts.ending.set()
+            await floor.feed.aclose()
             await _close(parts)
 
     return Litestar(
@@ -55,6 +59,7 @@ def create_app(parts: WebhookParts) -> Litestar:
             *health_routes(),
             *admin_routes(settings),
             *openapi_routes(settings),
+            *floor.handlers,
         ],
         state=State({"parts": parts}),
         lifespan=[lifespan],

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
+from sebastian_apps.floor.view import FloorView
+
 
 @define
 class WebhookCounts:
@@ -17,6 +19,13 @@ class WebhookCounts:
     def count(self, webhook: str, outcome: str) -> None:
         """One more webhook with this outcome."""
         self._counts[webhook, outcome] += 1
+
+    def took(self, webhook: str, seconds: float) -> None:
+        """A webhook waited so long for its answer; of no interest here."""
+
+    def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
+        """All numbers in Prometheus's text format; these counts have none of their own."""
+        return b""
 
     def of(self, webhook: str, outcome: str) -> int:
         """How many there were so far."""

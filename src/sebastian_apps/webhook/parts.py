@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import field, frozen
 from litestar.connection import ASGIConnection
 
+from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_core.domain.readings import Registration
@@ -32,7 +34,9 @@ class WebhookParts:
 
     `checks` are what `/readyz` asks, by name. `open` is awaited before the first request and
     `close` after the last. `register_webhooks` is None where no credentials are configured. Of a
-    customer's properties only the `kept_properties` are read.
+    customer's properties only the `kept_properties` are read. `floor` is what people may do from
+    the floor page; `floor_is_open` shows the page to this machine without a token. `ending` is set
+    as soon as the service is told to stop, so that what streams can end.
     """
 
     settings: Settings
@@ -46,6 +50,9 @@ class WebhookParts:
     close: Callable[[], Awaitable[None]] = nothing
     counts: WebhookCounts = field(factory=WebhookCounts)
     kept_properties: frozenset[str] = frozenset()
+    floor: FloorUseCases | None = None
+    floor_is_open: bool = False
+    ending: asyncio.Event = field(factory=asyncio.Event)
 
 
 def parts_of(connection: ASGIConnection) -> WebhookParts:  # type: ignore[type-arg]

@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -41,7 +42,6 @@ class CannotListen(Exception):
 def run(build: Build, host: str, port: int, *, processes: int = 1) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Port 0 takes a free port."""
     sockets = bind(host, port, processes)
-    log.info("listening", url=_url(sockets[0]), processes=processes)
     if processes == 1:
         return serve(build, sockets[0])
     return _Family(build).run(sockets)
@@ -102,8 +102,14 @@ class _Server(uvicorn.Server):
             await self._parts.close()
             raise
         await super().startup(sockets)
+        for listener in sockets or ():
+            log.info("listening", url=_url(listener), pid=os.getpid())
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._let_go)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._parts.ending.set()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -134,8 +140,9 @@ class _Family:
         self._children: list[ForkProcess] = []
         self._is_ending = False
 
-    def run(self, sockets: Sequence[socket.socket]) -> int:
+    def run(self, sockets: list[socket.socket]) -> int:
         """Start one process for each socket and wait for all of them; 1 if one failed."""
+        self._share_counts()
         lifeline, held = os.pipe()
         context = multiprocessing.get_context("fork")
         self._children = [
@@ -150,6 +157,12 @@ class _Family:
         for each_socket in sockets:
             each_socket.close()
         return self._outlive()
+
+    def _share_counts(self) -> None:
+        """Let `/metrics` of each process tell the counts of all; read when a child first counts."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            self._counts = tempfile.TemporaryDirectory(prefix="sebastian-metrics-")
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._counts.name
 
     def _outlive(self) -> int:
         living = list(self._children)
@@ -167,10 +180,10 @@ class _Family:
             child.terminate()
 
     def _child(
-        self, number: int, sockets: Sequence[socket.socket], lifeline: int, held: int
+        self, number: int, sockets: list[socket.socket], lifeline: int, held: int
     ) -> NoReturn:
         os.close(held)
-        for other in sockets[:number] + sockets[number + 1 :]:  # type: ignore[operator]
+        for other in sockets[:number] + sockets[number + 1 :]:
             other.close()
         sys.exit(serve(self._build, sockets[number], lifeline))
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
+from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.room_repo import RoomRepo
@@ -35,6 +36,7 @@ class Intervals:
     exclusions: timedelta = timedelta(seconds=10)
     prune: timedelta = timedelta(minutes=10)
     clock: timedelta = timedelta(seconds=30)
+    report: timedelta = timedelta(seconds=2)
     lease: timedelta = timedelta(seconds=6)
     lease_renewal: timedelta = timedelta(seconds=2)
 
@@ -44,7 +46,8 @@ class WorkerParts:
     """The use cases and ports of one worker process.
 
     `open` and `close` bracket its life, `sync_clock` refreshes the estimate of the database's time.
-    `ended` collects who is to be told of every assignment that ended.
+    `ended` collects who is to be told of every assignment that ended. `notes` are what the worker
+    reports of itself; `bell_answered` is told how long the bell waited for a look at the line.
     """
 
     room_repo: RoomRepo
@@ -60,6 +63,13 @@ class WorkerParts:
     close: Step
     sync_clock: Step
     ended: list[Callable[[Ended], None]]
+    notes: WorkerNotes
+    bell_answered: Callable[[float], None] = field(default=lambda seconds: None)
     intervals: Intervals = field(factory=Intervals)
     history_keep: timedelta = timedelta(days=90)
     roster_max_age: timedelta = timedelta(seconds=30)
+    notes: WorkerNotes = field()
+
+    @notes.default
+    def _notes(self) -> WorkerNotes:
+        return WorkerNotes(self.gate, self.clock.now)

@@ -21,6 +21,7 @@ from sebastian_core.usecases.assign_chat import Ended
 FIRST_RECONCILE_SECONDS = 30.0
 FINISH_SECONDS = 8.0
 PERMIT_PAUSE_SECONDS = 0.01
+GOODBYE_SECONDS = 0.5
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -39,6 +40,7 @@ class Worker:
         self._look = asyncio.Event()
         self._has_duties = False
         self._reconciled = asyncio.Event()
+        self._bell_heard_at: float | None = None
         parts.ended.append(self._on_ended)
 
     def stop(self) -> None:
@@ -54,6 +56,7 @@ class Worker:
             await self._work()
             left = await self.parts.dispatch.finish(FINISH_SECONDS)
             log.info("worker stopped", worker=self.name, calls_left=left)
+            await self._say_goodbye()
         finally:
             await self.parts.close()
 
@@ -66,7 +69,7 @@ class Worker:
         roster = await self.parts.roster.roster()
         now = self.parts.clock.now()
         if roster is None or now - roster.read_at > self.parts.roster_max_age or self._has_duties:
-            await self.parts.refresh_agents()
+            self.parts.notes.refreshed(await self.parts.refresh_agents())
 
     async def _work(self) -> None:
         dispatching = asyncio.create_task(self._dispatch())
@@ -91,6 +94,7 @@ class Worker:
             self._each(every.lease_renewal, "lease", self._take_duties),
             self._each(every.probe, "probe", self._probe),
             self._each(every.clock, "clock", parts.sync_clock),
+            self._each(every.report, "report", self._report),
             self._duty(every.settle, "settle", parts.settle_chat.due),
             self._duty(every.refresh, "refresh", self._refresh),
             self._reconcile_first_then_each(),
@@ -102,6 +106,7 @@ class Worker:
         tick = self.parts.intervals.tick.total_seconds()
         while True:
             if await self.parts.job_queue.wait(tick):
+                self._bell_heard_at = self._bell_heard_at or self.parts.clock.monotonic()
                 self._look.set()
 
     async def _dispatch(self) -> None:
@@ -111,11 +116,17 @@ class Worker:
         lingers_until = 0.0
         while not self._stopping.is_set():
             self._look.clear()
+            self._answer_bell()
             if await self._dispatch_once():
                 linger = self.parts.intervals.linger.total_seconds()
                 lingers_until = self.parts.clock.monotonic() + linger
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), self._pause(lingers_until))
+
+    def _answer_bell(self) -> None:
+        heard_at, self._bell_heard_at = self._bell_heard_at, None
+        if heard_at is not None:
+            self.parts.bell_answered(self.parts.clock.monotonic() - heard_at)
 
     async def _dispatch_once(self) -> int:
         try:
@@ -142,6 +153,7 @@ class Worker:
             self._has_duties = await self.parts.room_repo.hold_duty(self.name, lease)
         except StoreUnavailable:
             self._has_duties = False
+        self.parts.notes.has_duties = self._has_duties
 
     async def _probe(self) -> None:
         began = await self.parts.gate.probe_if_due()
@@ -153,6 +165,7 @@ class Worker:
 
     async def _refresh(self) -> None:
         found = await self.parts.refresh_agents()
+        self.parts.notes.refreshed(found)
         if found.findings:
             log.info("refresh found differences", **dict(found.findings))
 
@@ -164,6 +177,7 @@ class Worker:
 
     async def _reconcile(self) -> None:
         found = await self.parts.reconcile()
+        self.parts.notes.reconciled(found)
         if found.admitted or found.settled or found.too_old:
             log.info(
                 "reconcile found differences",
@@ -171,6 +185,16 @@ class Worker:
                 settled=found.settled,
                 too_old=found.too_old,
             )
+
+    async def _report(self) -> None:
+        honours = {"honours_user_ids": self.parts.refresh_agents.honours_user_ids}
+        await self.parts.room_repo.report(self.name, self.parts.notes.state() | honours)
+
+    async def _say_goodbye(self) -> None:
+        """Let nobody miss this worker; a database that is away must not hold it up."""
+        with suppress(SebastianError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self.parts.room_repo.report(self.name, {"stopped": True})
 
     async def _prune(self) -> None:
         while await self.parts.room_repo.prune(self.parts.history_keep):
@@ -197,11 +221,16 @@ class Worker:
         try:
             await step()
         except (PlatformUnavailable, PlatformRefused) as error:
+            self.parts.notes.failed(name, str(error))
             await self._blame(name, error)
         except SebastianError as error:
+            self.parts.notes.failed(name, str(error))
             log.warning("a duty failed and is tried again", duty=name, error=str(error))
         except Exception:
+            self.parts.notes.failed(name, "see the log")
             log.exception("a duty failed unexpectedly and is tried again", duty=name)
+        else:
+            self.parts.notes.went_well(name)
 
     async def _blame(self, name: str, error: PlatformUnavailable | PlatformRefused) -> None:
         is_account = await self.parts.gate.blames_account(error)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+
+from attrs import frozen
 
 from sebastian_core.domain.agent import Roster
 from sebastian_core.domain.chat import Chat, ChatState
@@ -18,6 +21,15 @@ from sebastian_core.domain.plan import Plan
 from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.dispatch import DispatchRules
 from sebastian_core.usecases.known_roster import KnownRoster
+
+
+@frozen(kw_only=True)
+class ExplainedLine:
+    """The head of the waiting line at one moment, each chat with why it waits."""
+
+    at: datetime
+    entries: tuple[tuple[Chat, Waiting], ...]
+    names: Mapping[AgentId, str]
 
 
 class ExplainRoom:
@@ -55,6 +67,22 @@ class ExplainRoom:
             history=history,
             names=_names(roster),
             chats=len({row.chat_id for row in rows}),
+        )
+
+    async def line(self, limit: int) -> ExplainedLine:
+        """The head of the waiting line, and why each chat in it waits."""
+        chats = await self._room_repo.waiting(limit)
+        staffing = await self._room_repo.staffing()
+        roster = await self._roster.roster()
+        floor = self._plan(roster).look(staffing) if roster else None
+        read_at = roster.read_at if roster else None
+        return ExplainedLine(
+            at=staffing.now,
+            entries=tuple(
+                (chat, explain_waiting(chat, ahead, floor, read_at, staffing.now))
+                for ahead, chat in enumerate(chats)
+            ),
+            names=_names(roster),
         )
 
     async def _waiting(self, chat: Chat, roster: Roster | None) -> tuple[Waiting, datetime]:

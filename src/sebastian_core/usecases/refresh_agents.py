@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -10,6 +11,7 @@ from attrs import field, frozen
 
 from sebastian_core.domain.agent import Holding, Presence
 from sebastian_core.domain.chat import Chat, ChatState, Doubt
+from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Presences, Reading
 from sebastian_core.domain.rules import Rules, doubled
@@ -25,6 +27,12 @@ NOBODY = AgentId(2**31 - 1)
 """An agent id that no account has: a platform that lists rooms for it ignores `user_ids`."""
 
 UNCOUNTED_AT_ONCE = 5
+"""How many agents are listed in turn where the platform tells no counts."""
+
+COUNTED_AT_ONCE = 1
+"""How many are listed in turn although their count fits: a lost resolve and an assignment by hand
+leave it as it was."""
+
 WATCHED_AT_ONCE = 20
 NOTHING_HELD = Holding(0, 0)
 FIRST_PAUSE = timedelta(seconds=20)
@@ -77,7 +85,8 @@ class RefreshAgents:
         self._clock = clock
         self._rules = rules
         self._explained: dict[AgentId, _Explained] = {}
-        self._uncounted_after = AgentId(0)
+        self._owed: dict[AgentId, None] = {}
+        self._last_turn: dict[str, AgentId] = {}
         self.honours_user_ids: bool | None = None
 
     async def __call__(self) -> Refreshed:
@@ -88,29 +97,43 @@ class RefreshAgents:
         after = await self._roster.roster()
         if after is not None and after.gained_over(before):
             self._job_queue.ring()
-        suspicious = await self._suspicious(reading)
-        found: dict[str, int] = {}
-        for agent_id in suspicious:
-            for finding in await self.compare(agent_id):
-                found[finding] = found.get(finding, 0) + 1
+        self._owed |= await self._suspicious(reading)
+        listed, found = await self._look_closer()
         return Refreshed(
             agents=len(reading.seen),
             online=sum(presence.online for presence in reading.seen),
             taken_in=taken_in,
-            listed=len(suspicious),
+            listed=listed,
             findings=found,
         )
 
     async def compare(self, agent_id: AgentId) -> list[str]:
-        """List one agent's rooms and repair our record by it; what was found."""
+        """List one agent's rooms and repair our record by it; what was found.
+
+        A platform that ignores `user_ids` lists everybody's rooms: whose they are is then unknown,
+        but a chat of ours that is not among them is over all the same.
+        """
         listing = await self._client.rooms_of(agent_id, self._gate.pace)
-        if not await self._filter_is_honoured(listing):
-            return []
+        is_theirs = await self._filter_is_honoured(listing)
         held = {chat.room_id: chat for chat in await self._room_repo.held_by(agent_id)}
-        found = await self._adopt(agent_id, listing, held)
+        found = await self._adopt(agent_id, listing, held) if is_theirs else []
         return found + await self._suspect_missing(listing, held.values())
 
-    async def _suspicious(self, reading: Reading[Presences]) -> list[AgentId]:
+    async def _look_closer(self) -> tuple[int, Mapping[str, int]]:
+        """Compare all who are owed a look; one who cannot be listed holds up nobody."""
+        found: Counter[str] = Counter()
+        owed = list(self._owed)
+        for agent_id in owed:
+            try:
+                found.update(await self.compare(agent_id))
+            except (PlatformUnavailable, PlatformRefused) as error:
+                if await self._gate.blames_account(error):
+                    raise
+                found["not listed"] += 1
+            del self._owed[agent_id]
+        return len(owed), found
+
+    async def _suspicious(self, reading: Reading[Presences]) -> dict[AgentId, None]:
         holdings = await self._room_repo.holdings(reading.began_at, self._rules.settle)
         counted = [each for each in reading.seen if each.count is not None]
         uncounted = [each.agent_id for each in reading.seen if each.count is None]
@@ -118,7 +141,9 @@ class RefreshAgents:
         for presence in counted:
             if self._raises_suspicion(presence, holdings.get(presence.agent_id, NOTHING_HELD)):
                 picked[presence.agent_id] = None
-        return list(picked | dict.fromkeys(self._rotation(uncounted)))
+        held = [each.agent_id for each in counted if each.count or each.agent_id in holdings]
+        picked |= dict.fromkeys(self._in_turn("counted", held, COUNTED_AT_ONCE))
+        return picked | dict.fromkeys(self._in_turn("uncounted", uncounted, UNCOUNTED_AT_ONCE))
 
     def _raises_suspicion(self, presence: Presence, holding: Holding) -> bool:
         agent_id, count = presence.agent_id, presence.count or 0
@@ -135,13 +160,13 @@ class RefreshAgents:
         self._explained[agent_id] = _Explained(count, holding, looks + 1, now + pause)
         return True
 
-    def _rotation(self, uncounted: Iterable[AgentId]) -> list[AgentId]:
-        """A few agents in turn where the platform tells no counts."""
-        ordered = sorted(uncounted)
-        rest = [each for each in ordered if each > self._uncounted_after]
-        turn = (rest + ordered)[: min(UNCOUNTED_AT_ONCE, len(ordered))]
+    def _in_turn(self, kind: str, agents: Iterable[AgentId], at_once: int) -> list[AgentId]:
+        """The next few agents behind those who had their turn last time."""
+        ordered = sorted(agents)
+        rest = [each for each in ordered if each > self._last_turn.get(kind, -1)]
+        turn = (rest + ordered)[: min(at_once, len(ordered))]
         if turn:
-            self._uncounted_after = turn[-1]
+            self._last_turn[kind] = turn[-1]
         return turn
 
     async def _filter_is_honoured(self, listing: Reading[PlatformRooms]) -> bool:

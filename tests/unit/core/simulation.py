@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -26,6 +27,7 @@ from sebastian_core.domain.errors import (
     Fault,
     PlatformRefused,
     PlatformUnavailable,
+    SebastianError,
     StoreUnavailable,
 )
 from sebastian_core.domain.ids import AgentId, RoomId
@@ -168,10 +170,10 @@ class Client(FaultyQiscusClient):
         self.violations: list[str] = []
         self._online: dict[RoomId, set[AgentId]] = {}
 
-    async def eligible_agents(self, room_id: RoomId) -> Reading[Presences]:
+    async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
         """Read, and remember who was online."""
         self._online.pop(room_id, None)
-        reading = await super().eligible_agents(room_id)
+        reading = await super().eligible_agents(room_id, sought)
         self._online[room_id] = {each.agent_id for each in reading.seen if each.online}
         return reading
 
@@ -293,6 +295,8 @@ class Simulation:
         self.start_worker()
 
     def _on_crash(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), SebastianError):
+            return  # a request whose worker died before it failed
         self.crashes.append(f"{context['message']}: {context.get('exception')!r}")
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -373,7 +377,7 @@ class Simulation:
             found += process.violations + process.worker.client.violations
         found += _unexplained_changes(self.repo)
         found += _served_twice(self.stage)
-        assert found == []
+        assert not found, found
 
     def calm_down(self) -> None:
         """All faults stop; poisoned rooms stay poisoned."""
@@ -419,10 +423,10 @@ class Simulation:
             return None if holds else f"{room_id} is served by {served_by}, we hold {_short(chat)}"
         if chat.state is not ChatState.WAITING:
             return f"{room_id} waits, we hold {_short(chat)}"
-        if room_id in self._poisoned:
-            return None if chat.refusals else f"{room_id} is poisoned but was not refused"
         free = [agent_id for agent_id in AGENTS if self._is_free(agent_id)]
-        return f"{room_id} waits beside {free}: {_short(chat)}" if free else None
+        if not free or (room_id in self._poisoned and chat.refusals):
+            return None
+        return f"{room_id} waits beside {free}: {_short(chat)}"
 
     def _is_free(self, agent_id: AgentId) -> bool:
         staffing = self.repo._staffing(self.stage.clock.now())
@@ -455,10 +459,9 @@ def _poison(process: Process, room_id: RoomId) -> None:
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
-    mine = asyncio.current_task()
-    for task in tasks - {mine}:  # type: ignore[arg-type]
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks - {mine}, return_exceptions=True)  # type: ignore[arg-type]
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _short(chat: Chat) -> str:
@@ -490,7 +493,7 @@ def _served_twice(stage: Stage) -> list[str]:
     found = []
     for service in Truth.of(stage.platform.log).services.values():
         ours = [each for each in service.servings if each.by == "api"]
-        for each, following in zip(ours, ours[1:], strict=False):
+        for each, following in pairwise(ours):
             if each.until_at is None or each.until_at > following.from_at:
                 found.append(f"P3: {service.room_id} is served by {each} and {following}")
         found += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from typing import Any
@@ -13,12 +14,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from sebastian_apps.settings import Settings
+from sebastian_apps.tracing import trace_of
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
 from sebastian_apps.webhook.body import read_body
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
 from sebastian_apps.webhook.parts import WebhookParts, parts_of
 from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, UNUSABLE, Problem
 from sebastian_core.domain.errors import InvalidInput, SchemaMismatch, StoreUnavailable
+from sebastian_core.domain.room import Decided
 
 COMMIT_SECONDS = 0.95
 """How long a commit may take; what is not sure by then is answered with 503."""
@@ -61,7 +64,7 @@ def store_unavailable() -> Problem:
 
 async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> ASGIResponse:
     """Answer 200 after the commit, and tell and count what became of the webhook."""
-    parts = parts_of(request)
+    parts, began = parts_of(request), time.perf_counter()
     try:
         _check_token(parts, request.path_params)
         body = await read_body(request.receive, request.scope["headers"])
@@ -74,6 +77,8 @@ async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> A
     except Exception:
         parts.counts.count(path, FAILED_OUTCOME)
         raise
+    finally:
+        parts.counts.took(path, time.perf_counter() - began)
     parts.counts.count(path, outcome)
     return _OK
 
@@ -94,13 +99,23 @@ async def _record_arrival(parts: WebhookParts, body: bytes) -> str:
         body, app_id=parts.settings.qiscus.app_id, kept_properties=parts.kept_properties
     )
     decided = await parts.admit_chat(arrival)
+    _tell(decided)
     return decided.answer.name.lower()
 
 
 async def _record_resolve(parts: WebhookParts, body: bytes) -> str:
     resolution = decode_resolution(body, app_id=parts.settings.qiscus.app_id)
     decided = await parts.resolve_chat(resolution)
+    _tell(decided)
     return decided.answer.name.lower()
+
+
+def _tell(decided: Decided[Any]) -> None:
+    """Log each change under the chat's trace id, which its assign call will carry too."""
+    for change in decided.changes:
+        chat = change.chat
+        ids = {"chat": chat.id, "room": chat.room_id, "trace": trace_of(chat)}
+        log.info(str(change.move), why=change.reason, **ids)
 
 
 def _check_token(parts: WebhookParts, path_params: dict[str, Any]) -> None:

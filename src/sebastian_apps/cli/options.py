@@ -1,0 +1,55 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_option(command: Command) -> Command:
+    """`-c`: the configuration file, also when it was named before the subcommand."""
+    return click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path),
+        callback=_nearest,
+        help="The configuration file (default: config.yml where it exists).",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`: the answer for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def _nearest(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    parent = ctx.parent
+    while value is None and parent is not None:
+        value = parent.params.get(param.name or "")
+        parent = parent.parent
+    return value
+
+
+class Room(click.ParamType):  # type: ignore[type-arg]
+    """A room id as Qiscus writes it."""
+
+    name = "room"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The room id; fails with what would be right."""
+        from sebastian_core.domain.errors import InvalidInput
+        from sebastian_core.domain.ids import parse_room_id
+
+        try:
+            return parse_room_id(value)
+        except InvalidInput as error:
+            self.fail(str(error), param, ctx)
+
+
+ROOM = Room()
+AGENT = click.IntRange(1, 2**63 - 1)

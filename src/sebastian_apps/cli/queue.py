@@ -1,0 +1,144 @@
+"""`sebastian queue`: the waiting line, and a hand on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sebastian_apps.cli.options import ROOM, config_option, json_option
+from sebastian_apps.cli.running import actor, print_json, run, tell
+
+if TYPE_CHECKING:
+    from sebastian_apps.cli.parts import CliParts
+    from sebastian_core.domain.by_hand import Handled
+    from sebastian_core.domain.ids import RoomId
+    from sebastian_core.ports.room_repo import Summary
+    from sebastian_core.usecases.explain_room import ExplainedLine
+
+
+@click.group(invoke_without_command=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+@config_option
+@click.pass_context
+def queue(ctx: click.Context, limit: int, as_json: bool, config: Path | None) -> None:
+    """Show the waiting line, oldest first, and why each chat is not given yet.
+
+    Example: sebastian queue --limit 10
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+
+    async def look(parts: CliParts) -> tuple[ExplainedLine, Summary]:
+        alert = parts.settings.assign.alert_refusals
+        return await parts.explain.line(limit), await parts.room_repo.summary(alert)
+
+    line, summary = run(config, look)
+    if as_json:
+        print_json(_document(line, summary))
+    else:
+        _print(line, summary)
+
+
+@queue.command()
+@click.argument("room", type=ROOM)
+@config_option
+def release(room: RoomId, config: Path | None) -> None:
+    """Make a chat ready at once: it is tried again without delay, at its place in the line.
+
+    Example: sebastian queue release 68303333
+    """
+
+    async def work(parts: CliParts) -> Handled:
+        return await parts.release(room, actor=actor())
+
+    handled = run(config, work)
+    done = f"Room {room} is ready; it keeps its place."
+    tell(handled.is_done, done if handled.is_done else _not_done(room, handled))
+
+
+@queue.command()
+@click.argument("room", type=ROOM)
+@config_option
+def drop(room: RoomId, config: Path | None) -> None:
+    """Take a chat out of the line. It comes back when its customer writes again.
+
+    Example: sebastian queue drop 68303333
+    """
+
+    async def work(parts: CliParts) -> Handled:
+        return await parts.drop(room, actor=actor())
+
+    handled = run(config, work)
+    done = f"Room {room} is out of the line, until its customer writes again."
+    tell(handled.is_done, done if handled.is_done else _not_done(room, handled))
+
+
+def _not_done(room: RoomId, handled: Handled) -> str:
+    from sebastian_core.domain.by_hand import ByHand
+
+    agent = handled.chat.agent_id if handled.chat else None
+    match handled.outcome:
+        case ByHand.NO_CHAT:
+            return f"Room {room} does not wait: it has no live chat. See: sebastian why {room}"
+        case ByHand.BEING_GIVEN:
+            return f"Room {room} is being given to agent {agent} right now; look again in 10 s."
+        case _:
+            return f"Room {room} is with agent {agent}: resolve or move it in Qiscus."
+
+
+def _print(line: ExplainedLine, summary: Summary) -> None:
+    from sebastian_apps.cli.tables import print_table
+    from sebastian_apps.telling import Teller, duration, held_shortly
+
+    if not line.entries:
+        click.echo("Nothing waits.")
+        return
+    teller = Teller(line.at, names=line.names)
+    rows = [
+        [
+            waiting.place,
+            chat.room_id,
+            duration(line.at - chat.arrived_at),
+            "" if chat.needs.channel_id is None else chat.needs.channel_id,
+            chat.source or "",
+            held_shortly(chat, waiting, teller),
+        ]
+        for chat, waiting in line.entries
+    ]
+    print_table(["place", "room", "waits", "channel", "source", "why not yet"], rows)
+    more = f", {len(line.entries)} shown" if summary.waiting > len(line.entries) else ""
+    click.echo(
+        f"{summary.waiting} waiting{more}: {summary.ready} ready, {summary.doubtful} in doubt, "
+        f"{summary.stuck} stuck"
+    )
+
+
+def _document(line: ExplainedLine, summary: Summary) -> dict[str, Any]:
+    from sebastian_apps.telling import Teller, held_shortly
+
+    teller = Teller(line.at, names=line.names)
+    return {
+        "at": line.at.isoformat(),
+        "waiting": summary.waiting,
+        "ready": summary.ready,
+        "doubtful": summary.doubtful,
+        "stuck": summary.stuck,
+        "line": [
+            {
+                "place": waiting.place,
+                "room_id": chat.room_id,
+                "arrived_at": chat.arrived_at.isoformat(),
+                "waits_seconds": round((line.at - chat.arrived_at).total_seconds(), 3),
+                "channel_id": chat.needs.channel_id,
+                "source": chat.source,
+                "refusals": chat.refusals,
+                "hold": waiting.hold.name.lower(),
+                "until": waiting.until.isoformat() if waiting.until else None,
+                "why": held_shortly(chat, waiting, teller),
+            }
+            for chat, waiting in line.entries
+        ],
+    }

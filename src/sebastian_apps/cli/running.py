@@ -1,0 +1,59 @@
+"""Running a command's work on the real stores, and telling what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from sebastian_apps.cli.parts import CliParts
+
+T = TypeVar("T")
+Work = Callable[["CliParts"], Awaitable[T]]
+
+REFUSED = 1
+
+
+def run(config: Path | None, work: Work[T], needs: Collection[str] = ("db", "redis")) -> T:
+    """What the work answers, given the parts that the configuration describes."""
+    from sebastian_apps.cli.starting import read_settings
+    from sebastian_apps.container import build_cli
+
+    logging.disable(logging.WARNING)  # what matters is raised, and told in one sentence
+    settings = read_settings(config, needs)
+    return asyncio.run(_carried_out(build_cli(settings), work))
+
+
+async def _carried_out(parts: CliParts, work: Work[T]) -> T:
+    await parts.open()
+    try:
+        return await work(parts)
+    finally:
+        await parts.close()
+
+
+def actor() -> str:
+    """Who is at the keyboard, as the history names them."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli"
+
+
+def tell(done: bool, sentence: str) -> None:
+    """Say what became of a wish; end with 1 if it was not granted."""
+    click.echo(sentence, err=not done)
+    if not done:
+        raise SystemExit(REFUSED)
+
+
+def print_json(document: Any) -> None:
+    """Print a document for programs."""
+    click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))

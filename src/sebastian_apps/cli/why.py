@@ -1,0 +1,73 @@
+"""`sebastian why`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sebastian_apps.cli.options import ROOM, config_option, json_option
+from sebastian_apps.cli.running import print_json, run
+
+if TYPE_CHECKING:
+    from sebastian_apps.cli.parts import CliParts
+    from sebastian_core.domain.explaining import Explanation
+    from sebastian_core.domain.ids import RoomId
+
+
+@click.command()
+@click.argument("room", type=ROOM)
+@json_option
+@config_option
+def why(room: RoomId, as_json: bool, config: Path | None) -> None:
+    """Tell why a room's chat was given to its agent, or why it still waits.
+
+    Example: sebastian why 68303333
+    """
+    from sebastian_apps.telling import explained
+
+    async def explain(parts: CliParts) -> Explanation:
+        return await parts.explain(room)
+
+    explanation = run(config, explain)
+    if as_json:
+        print_json(document(explanation))
+    else:
+        click.echo("\n".join(explained(explanation, _here())))
+    if not explanation.is_known:
+        raise SystemExit(1)
+
+
+def document(explanation: Explanation) -> dict[str, Any]:
+    """The explanation for programs, with the sentences that people are told."""
+    from attrs import asdict
+
+    from sebastian_apps.telling import Teller, explained
+
+    teller = Teller(explanation.at, names=explanation.names)
+    return {
+        "room_id": explanation.room_id,
+        "at": explanation.at.isoformat(),
+        "text": explained(explanation),
+        "chat": asdict(explanation.chat, value_serializer=_plain) if explanation.chat else None,
+        "waiting": asdict(explanation.waiting, value_serializer=_plain)
+        if explanation.waiting
+        else None,
+        "given": asdict(explanation.given, value_serializer=_plain) if explanation.given else None,
+        "history": [
+            asdict(row, value_serializer=_plain) | {"text": teller.row(row)}
+            for row in explanation.history
+        ],
+    }
+
+
+def _plain(_: object, __: object, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+def _here() -> Any:
+    return datetime.now().astimezone().tzinfo

@@ -1,0 +1,147 @@
+"""What a person may do from the page; each is recorded with the page as its actor."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from sebastian_apps.telling import explained
+from sebastian_core.domain.by_hand import ByHand, HandedOver, Handled, Wish
+from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.explaining import Explanation
+from sebastian_core.domain.ids import AgentId, RoomId, parse_room_id
+from sebastian_core.usecases.assign_by_hand import AssignByHand
+from sebastian_core.usecases.drop_chat import DropChat
+from sebastian_core.usecases.explain_room import ExplainRoom
+from sebastian_core.usecases.pause_agent import PauseAgent
+from sebastian_core.usecases.release_chat import ReleaseChat
+from sebastian_core.usecases.set_capacity import SetCapacity
+
+ACTOR = "page"
+Wanted = Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class FloorUseCases:
+    """What the page can do beyond looking. `assign` is None where no credentials are configured."""
+
+    explain: ExplainRoom
+    drop: DropChat
+    release: ReleaseChat
+    pause: PauseAgent
+    capacity: SetCapacity
+    assign: AssignByHand | None = None
+
+
+@frozen(kw_only=True)
+class Done:
+    """What became of it, in a sentence."""
+
+    done: bool
+    text: str
+
+
+class FloorActions:
+    """Carries out what the page asks for, by name."""
+
+    def __init__(self, use_cases: FloorUseCases) -> None:
+        self._use_cases = use_cases
+        self._by_name: Mapping[str, Callable[[Wanted], Awaitable[Done]]] = {
+            "release": self._release,
+            "drop": self._drop,
+            "assign": self._assign,
+            "pause": self._pause,
+            "resume": self._resume,
+            "capacity": self._capacity,
+        }
+
+    async def __call__(self, name: str, wanted: Wanted) -> Done:
+        """Do it; raises InvalidInput for what cannot be meant, StoreUnavailable as all do."""
+        action = self._by_name.get(name)
+        if action is None:
+            raise InvalidInput("action", f"must be one of {', '.join(self._by_name)}")
+        return await action(wanted)
+
+    async def _release(self, wanted: Wanted) -> Done:
+        room_id = parse_room_id(wanted.get("room"))
+        return _handled(await self._use_cases.release(room_id, actor=ACTOR), room_id, "is ready")
+
+    async def _drop(self, wanted: Wanted) -> Done:
+        room_id = parse_room_id(wanted.get("room"))
+        handled = await self._use_cases.drop(room_id, actor=ACTOR)
+        return _handled(handled, room_id, "was taken out of the line")
+
+    async def _assign(self, wanted: Wanted) -> Done:
+        if self._use_cases.assign is None:
+            raise InvalidInput("action", "needs qiscus.app_id and qiscus.secret_key")
+        room_id = parse_room_id(wanted.get("room"))
+        wish = Wish(
+            agent_id=_agent_id(wanted),
+            actor=ACTOR,
+            over=wanted.get("over") is True,
+            offline=wanted.get("offline") is True,
+        )
+        given = await self._use_cases.assign(room_id, wish)
+        if given.ended is None:
+            return Done(done=False, text=_not_handed(given.handed, room_id))
+        reason = f": {given.ended.reason}" if given.ended.reason else ""
+        is_done = given.ended.ending == "assigned"
+        return Done(done=is_done, text=f"Room {room_id} was {given.ended.ending}{reason}.")
+
+    async def _pause(self, wanted: Wanted) -> Done:
+        agent_id = _agent_id(wanted)
+        await self._use_cases.pause(agent_id, paused=True, actor=ACTOR)
+        return Done(done=True, text="Paused: no new chats until you resume.")
+
+    async def _resume(self, wanted: Wanted) -> Done:
+        agent_id = _agent_id(wanted)
+        await self._use_cases.pause(agent_id, paused=False, actor=ACTOR)
+        return Done(done=True, text="Takes part again.")
+
+    async def _capacity(self, wanted: Wanted) -> Done:
+        agent_id, capacity = _agent_id(wanted), wanted.get("capacity")
+        if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int)):
+            raise InvalidInput("capacity", "must be a whole number, or null for the default")
+        await self._use_cases.capacity.of_agent(agent_id, capacity, actor=ACTOR)
+        told = "the default again" if capacity is None else str(capacity)
+        return Done(done=True, text=f"The capacity is {told}.")
+
+
+@frozen(kw_only=True)
+class Told:
+    """Why a room is where it is: the same lines as `sebastian why` prints."""
+
+    room: RoomId
+    lines: tuple[str, ...]
+    waits: bool = False
+
+
+def told(explanation: Explanation) -> Told:
+    """The explanation as the page shows it."""
+    return Told(
+        room=explanation.room_id,
+        lines=tuple(explained(explanation)),
+        waits=explanation.waiting is not None,
+    )
+
+
+def _agent_id(wanted: Wanted) -> AgentId:
+    agent_id = wanted.get("agent")
+    if isinstance(agent_id, bool) or not isinstance(agent_id, int):
+        raise InvalidInput("agent", "must be an agent's id")
+    return AgentId(agent_id)
+
+
+def _handled(handled: Handled, room_id: RoomId, done: str) -> Done:
+    if handled.is_done:
+        return Done(done=True, text=f"Room {room_id} {done}.")
+    return Done(done=False, text=f"Room {room_id}: {handled.outcome}.")
+
+
+def _not_handed(handed: HandedOver, room_id: RoomId) -> str:
+    if handed.outcome is ByHand.FULL:
+        held = f"{handed.load} of {handed.capacity}"
+        return f"Room {room_id}: {handed.outcome} (holds {held})."
+    return f"Room {room_id}: {handed.outcome}."

@@ -1,0 +1,281 @@
+"""What Prometheus gets to see. No room, agent or chat is ever a label."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+
+from attrs import define, evolve
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from sebastian_apps.floor.view import FloorView
+from sebastian_apps.settings.model import Metrics as MetricsSettings
+from sebastian_apps.webhook.counts import WebhookCounts
+from sebastian_apps.worker.parts import WorkerParts
+from sebastian_core.domain.permits import Standing
+from sebastian_core.domain.plan import Standing as AgentStanding
+from sebastian_core.usecases.assign_chat import Ended, Ending
+from sebastian_core.usecases.platform_gate import PlatformGate
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where several processes at one address put their counts, so that each can tell the sum."""
+
+_WAIT = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_CALL = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_PORTS_TRIED = 64
+
+
+class WebhookMetrics(WebhookCounts):
+    """Counts webhooks for Prometheus, and times how long they waited for their answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = CollectorRegistry()
+        self._outcomes = Counter(
+            "sebastian_webhooks",
+            "Webhooks by what became of them.",
+            ("webhook", "outcome"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "sebastian_webhook_seconds",
+            "From the head of a webhook to its answer.",
+            ("webhook",),
+            buckets=_FAST,
+            registry=self.registry,
+        )
+
+    def count(self, webhook: str, outcome: str) -> None:
+        """See WebhookCounts.count."""
+        super().count(webhook, outcome)
+        self._outcomes.labels(webhook.strip("/"), outcome).inc()
+
+    def took(self, webhook: str, seconds: float) -> None:
+        """See WebhookCounts.took."""
+        self._seconds.labels(webhook.strip("/")).observe(seconds)
+
+    def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
+        """Everything in Prometheus's text format; `floor` is None while it cannot be read."""
+        shown = CollectorRegistry()
+        if os.environ.get(MULTIPROCESS):
+            MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
+        told = generate_latest(shown if os.environ.get(MULTIPROCESS) else self.registry)
+        gauges = CollectorRegistry()
+        gauges.register(_FloorGauges(floor, watchers))
+        return told + generate_latest(gauges)
+
+
+@define(eq=False)
+class _FloorGauges(Collector):
+    """The floor of this moment."""
+
+    _floor: FloorView | None
+    _watchers: int
+
+    def collect(self) -> Iterable[Metric]:
+        """One family each."""
+        yield _gauge("database_up", "Whether the floor can be read.", self._floor is not None)
+        yield _gauge("floor_watchers", "Browsers that watch the floor page.", self._watchers)
+        if self._floor is not None:
+            yield from _line(self._floor)
+            yield from _slots(self._floor)
+
+
+def _line(floor: FloorView) -> Iterator[Metric]:
+    numbers = floor.numbers
+    oldest = floor.at - numbers.oldest_at if numbers.oldest_at else timedelta()
+    yield _gauge("chats_waiting", "Chats in the waiting line.", numbers.waiting)
+    yield _gauge("chats_ready", "Of those, chats that may be given at once.", numbers.ready)
+    yield _gauge("chats_stuck", "Of those, chats refused too often.", numbers.stuck)
+    yield _gauge("oldest_wait_seconds", "How long the first in the line waits.", oldest)
+    held = GaugeMetricFamily(
+        "sebastian_chats_held", "Chats that hold a slot, by state.", labels=["state"]
+    )
+    held.add_metric(["reserved"], numbers.reserved)
+    held.add_metric(["assigned"], numbers.assigned)
+    yield held
+
+
+def _slots(floor: FloorView) -> Iterator[Metric]:
+    numbers = floor.numbers
+    slots = GaugeMetricFamily(
+        "sebastian_slots", "Slots of the agents who are online and not paused.", labels=["state"]
+    )
+    slots.add_metric(["free"], numbers.free)
+    slots.add_metric(["taken"], numbers.taken)
+    agents = GaugeMetricFamily("sebastian_agents", "Agents by standing.", labels=["standing"])
+    for standing in AgentStanding:
+        if standing in numbers.standings or standing in _ALWAYS_TOLD:
+            agents.add_metric([str(standing)], numbers.standings.get(standing, 0))
+    yield slots
+    yield agents
+    yield _gauge("workers", "Workers that reported lately.", numbers.workers)
+    yield _gauge("redis_up", "Whether Redis answers here.", numbers.agent_store_is_up)
+    if floor.presence_at is not None:
+        age = floor.at - floor.presence_at
+        yield _gauge("presence_age_seconds", "Since the last complete reading.", age)
+
+
+_ALWAYS_TOLD = (AgentStanding.FREE, AgentStanding.FULL, AgentStanding.OFFLINE, AgentStanding.PAUSED)
+
+
+class WorkerMetrics:
+    """What one worker counts."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._endings = Counter(
+            "sebastian_assignments",
+            "Reservations by how they ended.",
+            ("ending",),
+            registry=registry,
+        )
+        self._wait = Histogram(
+            "sebastian_wait_seconds",
+            "From a customer's request to the confirmed assignment.",
+            buckets=_WAIT,
+            registry=registry,
+        )
+        self._calls = Counter(
+            "sebastian_platform_calls",
+            "Calls to Qiscus by operation and HTTP status, or what went wrong.",
+            ("operation", "code"),
+            registry=registry,
+        )
+        self._call_seconds = Histogram(
+            "sebastian_platform_call_seconds",
+            "How long calls to Qiscus took.",
+            ("operation",),
+            buckets=_CALL,
+            registry=registry,
+        )
+        self._findings = Counter(
+            "sebastian_findings",
+            "Differences that refresh and reconcile found.",
+            ("duty", "finding"),
+            registry=registry,
+        )
+        self._failures = Counter(
+            "sebastian_duty_failures",
+            "Runs of duties that failed and are tried again.",
+            ("duty",),
+            registry=registry,
+        )
+        self._bell = Histogram(
+            "sebastian_bell_to_dispatch_seconds",
+            "From hearing the doorbell to looking at the line.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        for ending in Ending:
+            self._endings.labels(str(ending))
+
+    def watch_gate(self, gate: PlatformGate) -> None:
+        """Tell also how the account stands and what is under way."""
+        self.registry.register(_WorkerGauges(gate))
+
+    def ended(self, ended: Ended, now: datetime) -> None:
+        """A reservation came to its end."""
+        self._endings.labels(str(ended.ending)).inc()
+        if ended.ending is Ending.ASSIGNED:
+            waited = now - ended.reservation.chat.arrived_at
+            self._wait.observe(max(0.0, waited.total_seconds()))
+
+    def called(self, operation: str, code: str, seconds: float) -> None:
+        """A call to the platform ended."""
+        self._calls.labels(operation, code).inc()
+        self._call_seconds.labels(operation).observe(seconds)
+
+    def found(self, duty: str, findings: Mapping[str, int]) -> None:
+        """A duty found differences."""
+        for finding, number in findings.items():
+            self._findings.labels(duty, finding).inc(number)
+
+    def failed(self, duty: str) -> None:
+        """A duty failed."""
+        self._failures.labels(duty).inc()
+
+    def bell_answered(self, seconds: float) -> None:
+        """The line was looked at because the bell rang."""
+        self._bell.observe(seconds)
+
+
+@define(eq=False)
+class _WorkerGauges(Collector):
+    """How the gate before the platform stands."""
+
+    _gate: PlatformGate
+    _seen: dict[str, float] = field(factory=dict)
+
+    def collect(self) -> Iterable[Metric]:
+        """One family each."""
+        standing = GaugeMetricFamily(
+            "sebastian_platform_standing",
+            "How the account stands with Qiscus: 1 for what holds now.",
+            labels=["standing"],
+        )
+        for each in Standing:
+            standing.add_metric([str(each)], self._gate.standing is each)
+        yield standing
+        yield _gauge("calls_in_flight", "Assignments under way.", self._gate.permits.in_flight)
+
+
+def metered(parts: WorkerParts, metrics: WorkerMetrics, settings: MetricsSettings) -> WorkerParts:
+    """The same worker, counted; its numbers are served where the settings name a port."""
+    metrics.watch_gate(parts.gate)
+    parts.ended.append(lambda ended: metrics.ended(ended, parts.clock.now()))
+    parts.notes.told.append(metrics.found)
+    parts.notes.failed_listeners.append(metrics.failed)
+    if not settings.port:
+        return evolve(parts, bell_answered=metrics.bell_answered)
+    ends = ExitStack()
+
+    async def open_all() -> None:
+        await parts.open()
+        ends.callback(serve_metrics(metrics, settings.host, settings.port))
+
+    async def close_all() -> None:
+        await asyncio.to_thread(ends.close)
+        await parts.close()
+
+    return evolve(parts, open=open_all, close=close_all, bell_answered=metrics.bell_answered)
+
+
+def serve_metrics(metrics: WorkerMetrics, host: str, port: int) -> Callable[[], None]:
+    """Serve them on this port, or the next that is free; returns what ends it.
+
+    Several workers of one machine share a configuration, so each takes a port of its own.
+    """
+    from prometheus_client import start_http_server
+
+    for candidate in range(port, port + _PORTS_TRIED):
+        try:
+            server, thread = start_http_server(candidate, host, metrics.registry)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            break
+    else:
+        raise OSError(errno.EADDRINUSE, f"no free port from {port} on")
+
+    def end() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return end
+
+
+def _gauge(name: str, documentation: str, value: float | timedelta) -> GaugeMetricFamily:
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    return GaugeMetricFamily(f"sebastian_{name}", documentation, value=float(number))

@@ -1,0 +1,56 @@
+"""Databases with our tables, and room repos on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+
+from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from tests.servers import PostgresServer, fresh_database
+
+_TABLES = """
+    select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables
+    where schemaname = 'sebastian' and tablename <> 'migration'
+"""
+
+
+@contextmanager
+def migrated_database(server: PostgresServer) -> Iterator[str]:
+    """The URL of a database of its own with this version's tables."""
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
+def emptied(url: str) -> str:
+    """The same database with nothing in it: quicker than a new one."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(_TABLES).fetchone()
+        assert row is not None
+        connection.execute(f"truncate {row[0]} restart identity".encode())
+    return url
+
+
+@asynccontextmanager
+async def room_repo(
+    url: str, make_pool: Callable[[str], Pool] = worker_pool
+) -> AsyncIterator[PostgresRoomRepo]:
+    """A room repo as one process has it."""
+    pool = make_pool(url)
+    await pool.open()
+    try:
+        yield PostgresRoomRepo(pool)
+    finally:
+        await pool.close()
+
+
+def rows(url: str, query: str, *asked: object) -> list[tuple[Any, ...]]:
+    """What the database answers to a question of the test's own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(query.encode(), asked).fetchall()
