@@ -1,4 +1,4 @@
-"""Numbers out of runs: medians, percentiles, and runs that alternate so that noise hits all alike."""
+"""Numbers out of runs: medians, percentiles, and rounds that alternate the rivals."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ from sebastian_adapters.qiscus.lanes import NewLane
 from sebastian_apps.worker.main import main
 
 
-def pooled(count: int, _: NewLane, keep_alive_seconds: float) -> httpx.AsyncBaseTransport:
+def pooled(
+    count: int, _: NewLane, keep_alive_seconds: float, **__: object
+) -> httpx.AsyncBaseTransport:
     """httpx's own pool with as many connections as there would be lanes."""
     limits = httpx.Limits(
         max_connections=count, max_keepalive_connections=count, keepalive_expiry=keep_alive_seconds

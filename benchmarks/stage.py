@@ -190,7 +190,7 @@ def settings(
             "burst": 10_000,
             "in_flight": 64,
         },
-        "log": {"format": "json", "level": "warning"},
+        "log": {"format": "json"},
     }
     for name, section in sections.items():
         base[name] = {**base.get(name, {}), **section}

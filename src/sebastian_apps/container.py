@@ -143,7 +143,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     make_pool = providers.Object(worker_pool)
-    on_call = providers.Object(None)
+    on_call: providers.Object[OnCall | None] = providers.Object(None)
 
     rules = providers.Singleton(_rules, settings)
     pool = providers.Singleton(_pool, settings, make_pool)
@@ -238,7 +238,7 @@ def build_webhook(
     from sebastian_apps.metrics import WebhookMetrics
 
     container = _container(settings, webhook_pool, stores)
-    client = container.client()
+    client = container.client() if settings.qiscus.app_id else None
     is_real = stores is None
 
     async def open_all() -> None:
@@ -248,7 +248,8 @@ def build_webhook(
                 await check_tables(container.pool())
                 await container.clock().sync()
             await container.job_queue().open()
-        await client.open()
+        if client is not None:
+            await client.open()
 
     return WebhookParts(
         settings=settings,
@@ -256,13 +257,13 @@ def build_webhook(
         resolve_chat=container.resolve_chat(),
         room_repo=container.room_repo(),
         roster=container.roster(),
-        register_webhooks=client.register_webhooks if settings.qiscus.app_id else None,
+        register_webhooks=client.register_webhooks if client is not None else None,
         floor=_floor(container, settings),
         floor_is_open=floor_is_open,
         counts=WebhookMetrics(),
         checks={"database": lambda: check_tables(container.pool())} if is_real else {},
         open=open_all,
-        close=_closing(container, is_real=is_real),
+        close=_closing(container, client, is_real=is_real),
     )
 
 
@@ -316,7 +317,7 @@ def build_worker(
         refresh_agents=container.refresh_agents(),
         reconcile=container.reconcile(),
         open=open_all,
-        close=_closing(container, is_real=is_real),
+        close=_closing(container, client, is_real=is_real),
         sync_clock=sync_clock,
         ended=container.ended(),
         intervals=evolve(
@@ -368,9 +369,10 @@ def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliPart
     )
 
 
-def _closing(container: Container, *, is_real: bool) -> Step:
+def _closing(container: Container, client: HttpxQiscusClient | None, *, is_real: bool) -> Step:
     async def close_all() -> None:
-        await container.client().aclose()
+        if client is not None:
+            await client.aclose()
         if is_real:
             await container.job_queue().aclose()
             await container.agent_store().aclose()

@@ -214,7 +214,6 @@ class _WorkerGauges(Collector):
     """How the gate before the platform stands."""
 
     _gate: PlatformGate
-    _seen: dict[str, float] = field(factory=dict)
 
     def collect(self) -> Iterable[Metric]:
         """One family each."""

@@ -271,15 +271,15 @@ def _way(way: Way, chat: Chat, waiting: Waiting, teller: Teller) -> str:
 _WAYS: Mapping[Way, str] = {
     Way.SETTLED: "its room is read {until}; {release}",
     Way.TRIED: "it is tried again {until}; {release}",
-    Way.READ: "the agents are read{read}; a worker does that, if one runs: sebastian doctor",
+    Way.READ: "the agents are read{read}: does a worker run? sebastian doctor",
     Way.RESOLVED: "a chat of {full} is resolved",
     Way.RAISED: "more capacity: sebastian agents capacity {first_full} N",
     Way.ONLINE: "{offline} comes online",
     Way.RESUMED: "{paused} takes part again: sebastian agents resume {first_paused}",
     Way.CHANNEL: "another agent gets channel {channel} in Qiscus",
-    Way.ELIGIBLE: "the others are tried again {lifted}; {release}",
+    Way.ELIGIBLE: "the others are tried {lifted}; {release}",
     Way.SERVED: "those before it are given ({before})",
-    Way.PASS: "a worker looks at the line, within 2 s if one runs: sebastian doctor",
+    Way.PASS: "a worker looks at the line, within 2 s: does one run? sebastian doctor",
 }
 
 

@@ -10,8 +10,11 @@ from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
-from sebastian_core.domain.agent import AgentSetting, Holding
+from attrs import evolve
+
+from sebastian_core.domain.agent import AgentSetting, CapacityRules, Holding
 from sebastian_core.domain.arrivals import Admission, Resolution, Resolving, admit, resolve
+from sebastian_core.domain.by_hand import ByHand, HandedOver, Wish, drop, hand_over
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
 from sebastian_core.domain.policy import Candidate, Placement, Policy, ReadyChat
@@ -1107,8 +1110,132 @@ class Watched:
         assert reports[1].at <= reports[0].at
 
 
+class Steered:
+    """What people do by hand."""
+
+    async def test_a_chat_given_by_hand_holds_a_slot_from_that_moment(self, repo: RoomRepo) -> None:
+        await arrive_all(repo, "a", "b")
+
+        decided = await give_by_hand(repo, "b")
+
+        chat, staffing = await chat_of(repo, "b"), await repo.staffing()
+        assert decided.answer.reservation == Reservation.of(chat)
+        assert staffing.loads == {ANNE: 1}
+        assert staffing.settings[ANNE].last_given_at == chat.changed_at
+        newest, *_ = await repo.history(RoomId("b"))
+        assert (newest.move, newest.actor) == (Move.RESERVE, "lead")
+        assert newest.details == {"load": 0, "capacity": 3}
+
+    async def test_the_last_slot_is_given_once_by_hand_and_by_the_plan(
+        self, repo: RoomRepo, another: RoomRepo
+    ) -> None:
+        await arrive_all(repo, *"abcdef")
+        plan, both = a_plan(capacity=1), (repo, another)
+
+        by_hand = asyncio.gather(
+            *(give_by_hand(each, room_id, capacity=1) for each in both for room_id in "abc")
+        )
+        by_plan = asyncio.gather(*(each.reserve(plan, limit=3) for each in both))
+        given, planned = await by_hand, await by_plan
+
+        won = sum(each.answer.outcome is ByHand.DONE for each in given)
+        assert won + sum(map(len, planned)) == 1
+        assert (await repo.staffing()).loads == {ANNE: 1}
+
+    async def test_reservations_by_hand_and_by_plan_have_ids_of_their_own(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive_all(repo, "a", "b")
+
+        by_hand = (await give_by_hand(repo, "b")).answer.reservation
+        by_plan = await reserve_one(repo)
+
+        assert by_hand is not None
+        assert by_hand.id != by_plan.id
+
+    async def test_a_refused_wish_writes_nothing(self, repo: RoomRepo) -> None:
+        await arrive(repo)
+
+        decided = await give_by_hand(repo, "room-1", capacity=0)
+
+        assert decided.answer.outcome is ByHand.FULL
+        assert (await chat_of(repo)).state is ChatState.WAITING
+        assert len(await repo.history(RoomId("room-1"))) == 1
+
+    async def test_a_place_in_the_line_is_counted_from_its_head(self, repo: RoomRepo) -> None:
+        await arrive_all(repo, "a", "b", "c", "d")
+        await assign_one(repo)
+
+        assert await repo.ahead_of(await chat_of(repo, "b")) == 0
+        assert await repo.ahead_of(await chat_of(repo, "d")) == 2
+
+    async def test_a_dropped_room_is_remembered_until_its_customer_asks_again(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive(repo)
+
+        await repo.decide(RoomId("room-1"), partial(drop, "lead"))
+
+        assert (await room_of(repo)).dropped
+        await arrive(repo, rules=AT_ONCE)
+        await end(repo, service_id=3, rules=AT_ONCE)
+        assert not (await room_of(repo)).dropped
+
+    async def test_what_people_changed_is_told_newest_first(self, repo: RoomRepo) -> None:
+        await repo.set_agent(ANNE, lambda held: evolve(held, paused=True), actor="eve")
+        await repo.set_agent(ANNE, lambda held: evolve(held, capacity=5), actor="page")
+        await repo.set_default_capacity(4, actor="eve")
+        await repo.set_default_capacity(None, actor="eve")
+
+        told = [(each.actor, each.agent_id, each.change) for each in await repo.steerings(10)]
+
+        assert told == [
+            ("eve", None, {"default_capacity": None}),
+            ("eve", None, {"default_capacity": 4}),
+            ("page", ANNE, {"capacity": 5}),
+            ("eve", ANNE, {"paused": True}),
+        ]
+        assert len(await repo.steerings(1)) == 1
+        assert (await repo.staffing()).settings[ANNE] == AgentSetting(paused=True, capacity=5)
+
+    async def test_a_change_that_changes_nothing_is_not_told(self, repo: RoomRepo) -> None:
+        await repo.set_agent(ANNE, lambda held: held, actor="eve")
+        await repo.set_default_capacity(None, actor="eve")
+
+        assert await repo.steerings(10) == []
+
+    async def test_changes_of_one_agent_at_once_do_not_undo_each_other(
+        self, repo: RoomRepo, another: RoomRepo
+    ) -> None:
+        await asyncio.gather(
+            repo.set_agent(ANNE, lambda held: evolve(held, paused=True), actor="eve"),
+            another.set_agent(ANNE, lambda held: evolve(held, capacity=2), actor="page"),
+        )
+
+        assert (await repo.staffing()).settings[ANNE] == AgentSetting(paused=True, capacity=2)
+
+
+async def give_by_hand(repo: RoomRepo, room_id: str, *, capacity: int = 3) -> Decided[HandedOver]:
+    """A person gives Anne the room."""
+    wish = Wish(agent_id=ANNE, actor="lead")
+    capacities = CapacityRules(default=capacity)
+    roster = a_plan().roster
+    return await repo.decide_on_floor(
+        RoomId(room_id), partial(hand_over, wish, roster, capacities, RULES)
+    )
+
+
 class RoomRepoContract(
-    Admitting, Resolutions, Reserving, Fences, Settling, Deciding, Telling, Keeping, Watched
+    Steered,
+    Admitting,
+    Resolutions,
+    Reserving,
+    Fences,
+    Settling,
+    Deciding,
+    Telling,
+    Keeping,
+    Watched,
 ):
     """Inherit it and provide the fixtures `repo` and `another`.
 

@@ -28,9 +28,10 @@ from tests.integration.postgres import emptied, migrated_database, room_repo, ro
 from tests.servers import PostgresServer, temporary_directory
 
 AT_MOST_SECONDS = 3.0
+COMMIT = b"commit\0"
 KILL_OURS = """
     select pg_terminate_backend(pid) from pg_stat_activity
-    where application_name like 'sebastian-%' and datname = current_database()
+    where starts_with(application_name, 'sebastian-') and datname = current_database()
 """
 
 
@@ -98,7 +99,7 @@ async def test_every_idle_connection_may_be_dead_and_nobody_notices(url: str) ->
 async def test_a_commit_whose_answer_is_lost_is_done_once(url: str) -> None:
     async with Wire.to(url) as wire, room_repo(wire.url) as repo:
         await arrive(repo, "room-0")
-        wire.lose_answer_to(b"commit")
+        wire.lose_answer_to(COMMIT)
 
         decided = await arrive(repo, "room-1")
 
@@ -111,7 +112,7 @@ async def test_a_commit_whose_answer_is_lost_is_done_once(url: str) -> None:
 async def test_a_reserve_whose_answer_is_lost_gives_no_chat_twice(url: str) -> None:
     async with Wire.to(url) as wire, room_repo(wire.url) as repo:
         await arrive_all(repo, "a", "b", "c")
-        wire.lose_answer_to(b"commit")
+        wire.lose_answer_to(COMMIT)
 
         reservations = await repo.reserve(a_plan(capacity=2), limit=1)
 
@@ -121,10 +122,7 @@ async def test_a_reserve_whose_answer_is_lost_gives_no_chat_twice(url: str) -> N
     assert held == [("a",), ("b",)]
 
 
-@pytest.mark.parametrize("make_pool", [webhook_pool, worker_pool])
-async def test_no_database_is_told_and_its_return_is_noticed(
-    own: EmbeddedPostgres, make_pool: Callable[..., object]
-) -> None:
+async def test_no_database_is_told_and_its_return_is_noticed(own: EmbeddedPostgres) -> None:
     async with room_repo(own.url, webhook_pool) as repo:
         await arrive(repo, "before")
         own.kill()
@@ -170,7 +168,7 @@ async def test_a_database_that_comes_after_us_is_found(own: EmbeddedPostgres) ->
 
 
 async def test_what_was_answered_survives_the_crash_of_the_server(own: EmbeddedPostgres) -> None:
-    async with room_repo(own.url) as repo:
+    async with room_repo(own.url, webhook_pool) as repo:
         calls = [asyncio.create_task(arrive(repo, f"room-{number}")) for number in range(400)]
         await calls[0]
         own.kill()
@@ -246,7 +244,7 @@ class Wire:
         self._socket = directory / ".s.PGSQL.5432"
         self._target = target
         self._awaited: bytes | None = None
-        self._ends: list[asyncio.StreamWriter] = []
+        self._carrying: list[asyncio.Task[None]] = []
         self.url = f"postgresql://postgres@/{{}}?host={quote(str(directory), safe='')}"
         self.lost = 0
 
@@ -261,27 +259,30 @@ class Wire:
         with temporary_directory() as directory:
             wire = cls(directory, Path(host) / ".s.PGSQL.5432")
             wire.url = wire.url.format(parts.path.lstrip("/"))
-            server = await asyncio.start_unix_server(wire._carry, wire._socket)
+            server = await asyncio.start_unix_server(wire._take, wire._socket)
             try:
                 yield wire
             finally:
                 server.close()
-                wire._cut()
+                for carrying in wire._carrying:
+                    carrying.cancel()
+                await asyncio.gather(*wire._carrying, return_exceptions=True)
 
     def lose_answer_to(self, words: bytes) -> None:
         """Once: let the next message with these words through, and lose what is answered."""
         self._awaited = words
 
-    def _cut(self) -> None:
-        for end in self._ends:
-            end.close()
-        self._ends.clear()
+    def _take(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._carrying.append(asyncio.create_task(self._carry(client, back)))
 
     async def _carry(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         server, there = await asyncio.open_unix_connection(self._target)
-        self._ends += [back, there]
         cut = asyncio.Event()
-        await asyncio.gather(self._forth(client, there, cut), self._back(server, back, cut))
+        try:
+            await asyncio.gather(self._forth(client, there, cut), self._back(server, back, cut))
+        finally:
+            there.close()
+            back.close()
 
     async def _forth(
         self, client: asyncio.StreamReader, there: asyncio.StreamWriter, cut: asyncio.Event

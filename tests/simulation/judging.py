@@ -22,6 +22,7 @@ REST_BEFORE_IDLE_SECONDS = 120.0
 CALL_SECONDS = 11.0
 """From the reading of the agents to the moment at which a late call is applied."""
 UNSEEN_SECONDS = 1e9
+SAME_CLOCK_SECONDS = 0.0001
 
 
 @frozen(kw_only=True)
@@ -90,6 +91,7 @@ def _judging(stores: Stores) -> Judging:
         verify=scenario.verify,
         call_seconds=CALL_SECONDS,
         idle_seconds=3.0,
+        clock_seconds=SAME_CLOCK_SECONDS,
         overtaken_assigned_seconds=CALL_SECONDS,
         outages=((0.0, CHAOS_SECONDS + REST_BEFORE_IDLE_SECONDS),),
     )

@@ -12,6 +12,7 @@ import structlog
 from attrs import evolve, field, frozen
 
 from sebastian_core.domain.chat import ChatState
+from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.policy import Policy
 from tests.oracle import Verdict
 from tests.simulation.judging import agreement, judge_run
@@ -56,11 +57,7 @@ def run(scenario: Scenario, *, policy: Policy | None = None) -> Run:
 async def _play(scenario: Scenario, trace: Trace, policy: Policy | None) -> Run:
     loop = asyncio.get_running_loop()
     loop.set_task_factory(own_tasks)  # type: ignore[arg-type]
-    loop.set_exception_handler(
-        lambda _, context: trace.surprises.append(
-            f"unhandled: {context['message']} {context.get('exception')!r}"
-        )
-    )
+    loop.set_exception_handler(lambda _, context: _note_unhandled(trace, context))
     stores = Stores.open(scenario, trace)
     stores.policy = policy
     workers = [WorkerService(stores, f"worker{number}") for number in range(WORKERS)]
@@ -76,6 +73,13 @@ async def _play(scenario: Scenario, trace: Trace, policy: Policy | None) -> Run:
     _calm_down(stores, world, office)
     await _come_to_rest(stores, world, [*workers, *webhooks])
     return _judged(stores, world)
+
+
+def _note_unhandled(trace: Trace, context: dict[str, Any]) -> None:
+    """An error that nobody took is a surprise, but for the answer to one who crashed meanwhile."""
+    error = context.get("exception")
+    if not isinstance(error, SebastianError):
+        trace.surprises.append(f"unhandled: {context['message']} {error!r}")
 
 
 def _plan_spells(stores: Stores, workers: list[WorkerService]) -> None:

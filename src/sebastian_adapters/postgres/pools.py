@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
 from sebastian_adapters.postgres.queries import query
@@ -23,6 +23,9 @@ Work: TypeAlias = "Callable[[Transaction], Awaitable[T]]"
 
 OLDEST_SERVER = 130000
 _CONTENDED_ATTEMPTS = 5
+_TRY_SECONDS = 0.25
+"""How soon we try to connect again: whoever waits asks the pool anew, and that makes it try."""
+
 _SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -173,6 +176,8 @@ class Pool:
             with translated():
                 try:
                     return await attempt.carry_out()
+                except PoolTimeout:
+                    continue
                 except CONTENDED:
                     contended += 1
                     if contended >= _CONTENDED_ATTEMPTS:
@@ -234,8 +239,8 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
         open=False,
         configure=_configure,
         name=f"sebastian-{name}",
-        timeout=limits.lock.total_seconds(),
-        reconnect_timeout=2.0,
+        timeout=_TRY_SECONDS,
+        reconnect_timeout=_TRY_SECONDS,
     )
     return Pool(connections, limits)
 

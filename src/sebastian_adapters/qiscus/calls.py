@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from http.cookiejar import CookieJar
 from typing import Any, TypeVar
 
 import httpx
@@ -64,40 +63,40 @@ class Calls:
     login: Login | None = None
     ssl_context: ssl.SSLContext | None = None
     on_call: OnCall | None = None
-    _client: httpx.AsyncClient | None = field(default=None, init=False, repr=False)
+    _transport: LaneTransport | None = field(default=None, init=False, repr=False)
     _under_way: set[asyncio.Task[Any]] = field(factory=set, init=False, repr=False)
     _by_token: set[str] = field(factory=set, init=False)
 
     async def open(self) -> None:
         """Get ready to ask; repeating it changes nothing. Nothing is sent yet."""
-        if self._client is None:
-            self._client = self._new_client()
+        if self._transport is None:
+            self._transport = self._new_transport()
 
     async def aclose(self) -> None:
         """Let the calls under way end, which their deadlines make certain, then disconnect."""
-        client, self._client = self._client, None
+        transport, self._transport = self._transport, None
         while self._under_way:
             await asyncio.wait(set(self._under_way))
-        if client is not None:
-            await client.aclose()
+        if transport is not None:
+            await transport.aclose()
 
     async def ask(self, question: Question, read: Callable[[Answered], T]) -> T:
         """What `read` makes of the answer; it is given only statuses that the question takes."""
-        client = self._client
-        if client is None:
+        transport = self._transport
+        if transport is None:
             raise PlatformUnavailable(Fault.CONNECT, "the client is not open")
-        call = asyncio.create_task(self._told(client, question, read))
+        call = asyncio.create_task(self._told(transport, question, read))
         self._under_way.add(call)
         call.add_done_callback(self._under_way.discard)
         return await asyncio.shield(call)
 
     async def _told(
-        self, client: httpx.AsyncClient, question: Question, read: Callable[[Answered], T]
+        self, transport: LaneTransport, question: Question, read: Callable[[Answered], T]
     ) -> T:
         began = time.monotonic()
         outcome = "failed"
         try:
-            answered = await self._in_time(client, question)
+            answered = await self._in_time(transport, question)
             seen = read(answered)
             outcome = str(answered.status)
             return seen
@@ -111,10 +110,10 @@ class Calls:
             if self.on_call is not None:
                 self.on_call(question.operation, outcome, time.monotonic() - began)
 
-    async def _in_time(self, client: httpx.AsyncClient, question: Question) -> Answered:
+    async def _in_time(self, transport: LaneTransport, question: Question) -> Answered:
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
-                answered = await self._authorised(client, question)
+                answered = await self._authorised(transport, question)
         except TimeoutError as error:
             raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
         if answered.status not in question.also_answers:
@@ -122,33 +121,33 @@ class Calls:
             check_status(answered, now=self.clock.now(), secrets=secrets)
         return answered
 
-    async def _authorised(self, client: httpx.AsyncClient, question: Question) -> Answered:
+    async def _authorised(self, transport: LaneTransport, question: Question) -> Answered:
         """By the secret key; where that is refused and a login is known, by its token."""
         login = self.login
         if login is None:
-            return await self._sent(client, question, None)
+            return await self._sent(transport, question, None)
         token = login.token if question.operation in self._by_token else None
-        answered = await self._sent(client, question, token)
+        answered = await self._sent(transport, question, token)
         while _asks_for_login(answered, token):
-            fresh = await login.renewed(token, client)
+            fresh = await login.renewed(token, transport)
             if fresh is None:
                 return answered
             token = fresh
-            answered = await self._sent(client, question, token)
+            answered = await self._sent(transport, question, token)
         if token and not answered.about_credentials:
             self._by_token.add(question.operation)
         return answered
 
     async def _sent(
-        self, client: httpx.AsyncClient, question: Question, token: str | None
+        self, transport: LaneTransport, question: Question, token: str | None
     ) -> Answered:
         headers = self._headers(token)
         try:
-            return await exchanged(client, _request(question, headers))
+            return await exchanged(transport, _request(question, headers))
         except PlatformUnavailable as error:
             if error.fault is not Fault.BROKEN or not question.repeatable:
                 raise
-        return await exchanged(client, _request(question, headers))
+        return await exchanged(transport, _request(question, headers))
 
     def _headers(self, token: str | None) -> dict[str, str]:
         proof = {"Authorization": token} if token else {"Qiscus-Secret-Key": self.secret_key}
@@ -157,20 +156,13 @@ class Calls:
     def _secrets(self) -> tuple[str, ...]:
         return (self.secret_key, *(self.login.secrets if self.login else ()))
 
-    def _new_client(self) -> httpx.AsyncClient:
+    def _new_transport(self) -> LaneTransport:
         context = self.ssl_context or httpx.create_ssl_context()
-        connect_seconds = self.connect_timeout.total_seconds()
-        return httpx.AsyncClient(
-            transport=LaneTransport(
-                self.in_flight,
-                lambda: Http11Transport(context, KEEP_ALIVE_SECONDS),
-                KEEP_ALIVE_SECONDS,
-            ),
-            timeout=httpx.Timeout(
-                self.timeout.total_seconds(), connect=connect_seconds, pool=connect_seconds
-            ),
-            cookies=_NoCookies(),
-            trust_env=False,
+        return LaneTransport(
+            self.in_flight,
+            lambda: Http11Transport(context, KEEP_ALIVE_SECONDS),
+            KEEP_ALIVE_SECONDS,
+            connect_seconds=self.connect_timeout.total_seconds(),
         )
 
 
@@ -189,10 +181,3 @@ def _request(question: Question, credentials: dict[str, str]) -> httpx.Request:
     if question.content is not None:
         headers["Content-Type"] = question.content_type
     return httpx.Request(question.method, question.url, headers=headers, content=question.content)
-
-
-class _NoCookies(CookieJar):
-    """Keeps none: a call depends on nothing that an earlier one was answered."""
-
-    def extract_cookies(self, response: object, request: object) -> None:
-        return

@@ -13,13 +13,14 @@ BODY_LIMIT_BYTES = 16 * 1024 * 1024
 """More than any page of a hundred agents could ever be."""
 
 
-async def exchanged(client: httpx.AsyncClient, request: httpx.Request) -> Answered:
+async def exchanged(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answered:
     """The complete answer to the request; raises PlatformUnavailable where there is none.
 
-    httpx's errors die here. The fault `connect` means that nothing was sent.
+    httpx's errors die here. The fault `connect` means that nothing was sent. Redirects are not followed
+    and cookies not kept: a call depends on nothing that an earlier one was answered.
     """
     try:
-        response = await client.send(request, stream=True)
+        response = await transport.handle_async_request(request)
         try:
             body = await _whole_body(response)
         finally:

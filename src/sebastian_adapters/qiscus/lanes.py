@@ -31,13 +31,22 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     The lane that came back last is taken first, so that few stay open when little is asked; one
     that has been free for `keep_alive_seconds` is closed. A lane on which anything went wrong is
-    never used again. Waiting ends with httpx.PoolTimeout after the request's pool timeout; use of
-    a closed transport raises httpx.ConnectError: both mean that nothing was sent.
+    never used again. Waiting ends with httpx.PoolTimeout after the request's pool timeout, which is
+    `connect_seconds` where it brings no timeouts, as its connect timeout is; use of a closed
+    transport raises httpx.ConnectError: both mean that nothing was sent.
     """
 
-    def __init__(self, count: int, new_lane: NewLane, keep_alive_seconds: float) -> None:
+    def __init__(
+        self,
+        count: int,
+        new_lane: NewLane,
+        keep_alive_seconds: float,
+        *,
+        connect_seconds: float | None = None,
+    ) -> None:
         self._new_lane = new_lane
         self._keep_alive_seconds = keep_alive_seconds
+        self._timeouts = {"pool": connect_seconds, "connect": connect_seconds}
         self._unused = count
         self._free: deque[_Lane] = deque()
         self._turns: deque[asyncio.Future[_Lane]] = deque()
@@ -46,6 +55,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request on a free lane, which comes back with the end of the answer's body."""
+        request.extensions.setdefault("timeout", self._timeouts)
         lane = await self._take(request)
         try:
             response = await lane.transport.handle_async_request(request)

@@ -35,7 +35,7 @@ class Login:
         """What must never be shown."""
         return (self.password, self.email, self.token or "")
 
-    async def renewed(self, refused: str | None, client: httpx.AsyncClient) -> str | None:
+    async def renewed(self, refused: str | None, transport: httpx.AsyncBaseTransport) -> str | None:
         """A token other than the one that was refused; None where none can be had now."""
         async with self._one_at_a_time:
             if self.token != refused:
@@ -44,15 +44,15 @@ class Login:
             if self._tried_at is not None and now - self._tried_at < PAUSE_SECONDS:
                 return None
             self._tried_at = now
-            self.token = await self._logged_in(client) or self.token
+            self.token = await self._logged_in(transport) or self.token
             return None if self.token == refused else self.token
 
-    async def _logged_in(self, client: httpx.AsyncClient) -> str | None:
+    async def _logged_in(self, transport: httpx.AsyncBaseTransport) -> str | None:
         content, content_type = multipart({"email": self.email, "password": self.password})
         headers = {"Qiscus-App-Id": self.app_id, "Content-Type": content_type}
         request = httpx.Request("POST", self.url, headers=headers, content=content)
         try:
-            answered = await exchanged(client, request)
+            answered = await exchanged(transport, request)
             return login_token(parse_object(answered)) if answered.status == 200 else None
         except PlatformUnavailable:
             return None

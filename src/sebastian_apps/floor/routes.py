@@ -128,7 +128,7 @@ def _page(entry: Entry) -> list[Route]:
 
 
 def _events(entry: Entry, feed: Feed, parts: WebhookParts) -> ASGIRouteHandler:
-    @asgi(f"{PAGE_PATH}/events")
+    @asgi(f"{PAGE_PATH}/events", copy_scope=False)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
         if not entry.admits(_headers(scope)):
             refusal = problem_response(_login_first()).to_asgi_response(None, Request(scope))

@@ -40,14 +40,28 @@ def lives(report: Report, now: datetime) -> bool:
     return not report.state.get("stopped") and now - report.at <= SILENT_AFTER
 
 
+def halt(look: Look) -> str | None:
+    """What keeps everything that waits from being given, whoever is free."""
+    alive = [report for report in look.reports if lives(report, look.now)]
+    if not alive:
+        return "no worker is running"
+    standings = {report.state.get("standing") for report in alive}
+    if standings == {Standing.DOWN}:
+        return "until Qiscus answers again"
+    if standings == {Standing.CREDENTIALS_REFUSED}:
+        return "until Qiscus takes our credentials again"
+    return None
+
+
 def database_away(since: datetime, why: str) -> Banner:
     """The one banner that is left when nothing can be read."""
     return Banner(
         name="database",
         level=Level.WRONG,
         title="The database does not answer",
-        text=f"What you see is from {since:%H:%M:%S} UTC. Webhooks are answered 503, so Qiscus "
-        f"keeps nothing from us that it does not send again. ({why})",
+        text=f"What you see is as of then. Webhooks are answered 503; reconcile finds what Qiscus "
+        f"does not send again. ({why})",
+        at=since,
     )
 
 
@@ -153,8 +167,9 @@ def _of_reconcile(look: Look) -> Iterator[Banner]:
             name="drift",
             level=Level.NOTICE,
             title=f"Reconcile found {counted(_differences(found), 'difference')}",
-            text=f"At {at:%H:%M:%S} UTC {found.get('admitted', 0)} chats were admitted whose "
-            f"webhook was lost, and {found.get('settled', 0)} were settled.",
+            text=f"Admitted, because their webhook was lost: {found.get('admitted', 0)}. "
+            f"Settled, because Qiscus contradicted us: {found.get('settled', 0)}.",
+            at=at,
         )
     too_old = max((_reconcile(each).get("too_old", 0) for each in look.reports), default=0)
     if too_old:

@@ -26,16 +26,18 @@ class Waits(StrEnum):
     NOBODY = "nobody"
     LATER = "later"
     DOUBT = "doubt"
+    HALT = "halt"
 
 
 @frozen(kw_only=True)
 class Banner:
-    """Something that is wrong now, and what to do about it."""
+    """Something that is wrong now, and what to do about it; `at` is when it was found."""
 
     name: str
     level: Level
     title: str
     text: str
+    at: datetime | None = None
 
 
 @frozen(kw_only=True)

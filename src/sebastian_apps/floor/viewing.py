@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from sebastian_apps.floor.look import FloorRules, Look
-from sebastian_apps.floor.signs import lives, signs
+from sebastian_apps.floor.signs import halt, lives, signs
 from sebastian_apps.floor.view import (
     AgentView,
     DecisionView,
@@ -129,6 +129,7 @@ class _Line:
         self._look = look
         self._floor = floor
         self._rules = rules
+        self._halt = halt(look)
         self._told: dict[Needs, tuple[Waits, str]] = {}
 
     def views(self) -> Iterator[WaitingView]:
@@ -157,6 +158,8 @@ class _Line:
         return (*self._told[chat.needs], None)
 
     def _for_needs(self, needs: Needs) -> tuple[Waits, str]:
+        if self._halt is not None:
+            return Waits.HALT, self._halt
         if self._floor is None:
             return Waits.NOBODY, "the agents have not been read yet"
         standings = self._floor.standings(needs)

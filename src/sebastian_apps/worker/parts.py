@@ -63,7 +63,6 @@ class WorkerParts:
     close: Step
     sync_clock: Step
     ended: list[Callable[[Ended], None]]
-    notes: WorkerNotes
     bell_answered: Callable[[float], None] = field(default=lambda seconds: None)
     intervals: Intervals = field(factory=Intervals)
     history_keep: timedelta = timedelta(days=90)

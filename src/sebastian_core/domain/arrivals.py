@@ -232,23 +232,31 @@ def _repeats_close(service_id: ServiceId | None, room: Room) -> bool:
         return False
     if room.closed_service_id is not None and service_id <= room.closed_service_id:
         return True
-    chat = room.chat
-    return (
-        chat is not None
-        and chat.base_resolved
-        and chat.base_service_id is not None
-        and service_id <= chat.base_service_id
-    )
+    return room.chat is not None and _is_before(service_id, room.chat)
+
+
+def _is_before(service_id: ServiceId, chat: Chat) -> bool:
+    """Whether the service surely ended before the chat came: a base is resolved, or its own."""
+    base = chat.base_service_id
+    if base is None:
+        return False
+    return service_id < base or (service_id == base and chat.base_resolved)
 
 
 def _may_mean_chat_before(
     chat: Chat, room: Room, rules: Rules, service_id: ServiceId | None
 ) -> bool:
-    """Ids are missing on one side, and the chat before closed just before this one came."""
+    """Ids are missing on one side, and nothing has named the service of the chat before yet.
+
+    A resolve without an id is doubted only where that chat closed just before this one came; one
+    with an id always, for it may be as late as a webhook can be.
+    """
     if service_id is not None and chat.base_service_id is not None:
         return False
-    if room.closed_at is None or (room.closed_by_id and service_id is not None):
+    if room.closed_at is None:
         return False
+    if service_id is not None:
+        return not room.closed_by_id
     return chat.arrived_at - room.closed_at < rules.settle
 
 

@@ -136,6 +136,7 @@ class RefreshAgents:
     async def _suspicious(self, reading: Reading[Presences]) -> dict[AgentId, None]:
         holdings = await self._room_repo.holdings(reading.began_at, self._rules.settle)
         counted = [each for each in reading.seen if each.count is not None]
+        counted += _no_longer_listed(reading, holdings)
         uncounted = [each.agent_id for each in reading.seen if each.count is None]
         picked = dict.fromkeys(await self._room_repo.watched(WATCHED_AT_ONCE))
         for presence in counted:
@@ -236,6 +237,18 @@ class RefreshAgents:
             if decided.answer:
                 found.append("suspect")
         return found
+
+
+def _no_longer_listed(
+    reading: Reading[Presences], holdings: Mapping[AgentId, Holding]
+) -> list[Presence]:
+    """Agents whose login is gone although we hold chats for them: nobody serves those any more."""
+    listed = {presence.agent_id for presence in reading.seen}
+    return [
+        Presence(agent_id, online=False, read_at=reading.began_at, count=0)
+        for agent_id in holdings
+        if agent_id not in listed
+    ]
 
 
 def _is_news(held: Chat | None) -> bool:

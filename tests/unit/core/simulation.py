@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.memory.platform import Assigned, Refusal, Truth
+from sebastian_adapters.memory.platform import Assigned, Event, Refusal, Truth
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_core.domain.agent import CapacityRules, Roster
-from sebastian_core.domain.arrivals import Arrival, Resolution
-from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.arrivals import Admission, Arrival, Resolution
+from sebastian_core.domain.chat import Chat, ChatState, Move
 from sebastian_core.domain.errors import (
     Fault,
     PlatformRefused,
@@ -30,12 +30,13 @@ from sebastian_core.domain.errors import (
     SebastianError,
     StoreUnavailable,
 )
+from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.plan import Floor, Plan
 from sebastian_core.domain.readings import Answer, Presences, Reading
 from sebastian_core.domain.reservation import Reservation
-from sebastian_core.domain.room import Decided, Decision
+from sebastian_core.domain.room import Change, Decided, Decision
 from tests.unit.core.building import NOW, RULES
 from tests.unit.core.staging import FaultyQiscusClient, Stage, Worker
 from tests.unit.core.virtual_time import VirtualTimeLoop
@@ -45,6 +46,7 @@ T = TypeVar("T")
 ROOMS = [RoomId(str(number)) for number in range(501, 507)]
 AGENTS = [AgentId(number) for number in (1, 2, 3)]
 CAPACITIES = CapacityRules(default=2)
+LONG_SECONDS = 20.0
 QUIET_AFTER = timedelta(minutes=45)
 
 
@@ -55,6 +57,7 @@ class WatchedRoomRepo(InMemoryRoomRepo):
         super().__init__(clock)
         self.violations: list[str] = []
         self.is_away = False
+        self.on_row: Callable[[HistoryRow], None] = lambda row: None
         self._looked: tuple[Floor, list[Chat]] | None = None
 
     async def decide(
@@ -87,6 +90,11 @@ class WatchedRoomRepo(InMemoryRoomRepo):
         ready = [chat for chat in self._live.values() if chat.is_ready(now)]
         self._looked = (floor, sorted(ready, key=lambda chat: (chat.arrived_at, chat.id)))
         return super()._heads(floor, limit, now)
+
+    def _write(self, change: Change, now: datetime) -> None:
+        super()._write(change, now)
+        if not change.silent:
+            self.on_row(self._history[-1])
 
     def _check(self) -> None:
         if self.is_away:
@@ -140,7 +148,7 @@ class Weather:
             return
         what = storms.pop(0).removeprefix(f"{when} ")
         if what == "timeout":
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(3.4 if when == "before" else 1.0)
             raise PlatformUnavailable(Fault.TIMEOUT)
         if what == "throttled":
             raise PlatformUnavailable(Fault.THROTTLED, status=429, retry_after_seconds=3)
@@ -168,12 +176,15 @@ class Client(FaultyQiscusClient):
     def __init__(self, *args: Any, **hooks: Any) -> None:
         super().__init__(*args, **hooks)
         self.violations: list[str] = []
+        self.barred: set[tuple[RoomId, AgentId]] = set()
         self._online: dict[RoomId, set[AgentId]] = {}
 
     async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
         """Read, and remember who was online."""
         self._online.pop(room_id, None)
         reading = await super().eligible_agents(room_id, sought)
+        eligible = [each for each in reading.seen if (room_id, each.agent_id) not in self.barred]
+        reading = Reading(reading.began_at, tuple(eligible))
         self._online[room_id] = {each.agent_id for each in reading.seen if each.online}
         return reading
 
@@ -187,27 +198,34 @@ class Client(FaultyQiscusClient):
 class Process:
     """One worker process, as `sebastian-worker` runs it; may be killed between any two steps."""
 
-    def __init__(self, stage: Stage, repo: WatchedRoomRepo, weather: Weather, name: str) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        repo: WatchedRoomRepo,
+        weather: Weather,
+        name: str,
+        *,
+        reconciles: bool,
+    ) -> None:
         self.name = name
         self.violations: list[str] = []
         self._stage, self._repo = stage, repo
         self.worker: Worker = stage.worker(
-            limits=Limits(rate=500.0, burst=500), capacities=CAPACITIES, client=Client
+            limits=Limits(rate=500.0, burst=500, in_flight=2), capacities=CAPACITIES, client=Client
         )
         self.worker.client.before, self.worker.client.after = weather.before, weather.after
         self._has_duties = False
-        self._tasks = {
-            asyncio.create_task(each)
-            for each in (
-                self._dispatch(),
-                self._each(2, self._take_duties),
-                self._each(0.5, self._probe),
-                self._duty(0.5, self.worker.settle_chat.due),
-                self._duty(10, self.worker.refresh_agents),
-                self._duty(60, self.worker.reconcile),
-                self._duty(10, repo.lift_exclusions),
-            )
-        }
+        loops = [
+            self._dispatch(),
+            self._each(2, self._take_duties),
+            self._each(0.5, self._probe),
+            self._duty(0.5, self.worker.settle_chat.due),
+            self._duty(10, self.worker.refresh_agents),
+            self._duty(10, repo.lift_exclusions),
+        ]
+        if reconciles:
+            loops.append(self._duty(60, self.worker.reconcile))
+        self._tasks = {asyncio.create_task(each) for each in loops}
 
     def tasks(self) -> set[asyncio.Task[None]]:
         return self._tasks | self.worker.dispatch._under_way
@@ -270,13 +288,17 @@ class Process:
 class Simulation:
     """Drives the floor one rule at a time; everything else goes on while time passes."""
 
-    def __init__(self, seed: int, *, named: bool, **switches: Any) -> None:
+    def __init__(
+        self, seed: int, *, named: bool = True, reconciles: bool = True, **switches: Any
+    ) -> None:
         self.loop = VirtualTimeLoop()
         self.loop.set_exception_handler(self._on_crash)
         self.crashes: list[str] = []
         self.rng = random.Random(seed)
         self.weather = Weather(random.Random(seed))
-        self._named = named
+        self._named, self._reconciles = named, reconciles
+        self._barred: set[tuple[RoomId, AgentId]] = set()
+        self._violations: list[str] = []
         self._poisoned: set[RoomId] = set()
         self._processes: list[Process] = []
         self._gone: list[Process] = []
@@ -289,6 +311,8 @@ class Simulation:
         self.stage = Stage(clock=clock, room_repo=WatchedRoomRepo, **switches)
         assert isinstance(self.stage.room_repo, WatchedRoomRepo)
         self.repo = self.stage.room_repo
+        self.stage.platform.log.observe(self._on_event)
+        self.repo.on_row = self._on_row
         for agent_id in AGENTS:
             self.stage.agent(agent_id, online=agent_id != AGENTS[-1])
         self.start_worker()
@@ -307,8 +331,11 @@ class Simulation:
 
     def start_worker(self) -> None:
         self._starts += 1
-        process = Process(self.stage, self.repo, self.weather, f"worker {self._starts}")
+        name = f"worker {self._starts}"
+        process = Process(self.stage, self.repo, self.weather, name, reconciles=self._reconciles)
         self._processes.append(process)
+        assert isinstance(process.worker.client, Client)
+        process.worker.client.barred = self._barred
         for room_id in self._poisoned:
             _poison(process, room_id)
 
@@ -358,6 +385,10 @@ class Simulation:
         )
         self.stage.job_queue.ring()
 
+    async def bar(self, room_id: RoomId, agent_id: AgentId) -> None:
+        """The platform holds the agent not eligible for the room, and tells so only when asked."""
+        self._barred.add((room_id, agent_id))
+
     async def poison(self, room_id: RoomId) -> None:
         self._poisoned.add(room_id)
         for process in self._processes:
@@ -365,13 +396,14 @@ class Simulation:
 
     async def cure(self) -> None:
         self._poisoned.clear()
+        self._barred.clear()
         for process in self._processes:
             process.worker.client.poisoned.clear()
 
     def check(self) -> None:
         """Everything that must hold at any time."""
         processes = self._processes + self._gone
-        found = [*self.crashes, *self.repo.violations]
+        found = [*self.crashes, *self.repo.violations, *self._violations]
         for process in processes:
             assert isinstance(process.worker.client, Client)
             found += process.violations + process.worker.client.violations
@@ -423,7 +455,11 @@ class Simulation:
             return None if holds else f"{room_id} is served by {served_by}, we hold {_short(chat)}"
         if chat.state is not ChatState.WAITING:
             return f"{room_id} waits, we hold {_short(chat)}"
-        free = [agent_id for agent_id in AGENTS if self._is_free(agent_id)]
+        free = [
+            agent_id
+            for agent_id in AGENTS
+            if self._is_free(agent_id) and (room_id, agent_id) not in self._barred
+        ]
         if not free or (room_id in self._poisoned and chat.refusals):
             return None
         return f"{room_id} waits beside {free}: {_short(chat)}"
@@ -446,7 +482,48 @@ class Simulation:
         assert arrival is not None
         await asyncio.sleep(delay)
         with suppress(StoreUnavailable):
-            await self.stage.admit_chat(arrival)
+            decided = await self.stage.admit_chat(arrival)
+            self._check_admitted(arrival.room_id, decided.answer)
+
+    def _check_admitted(self, room_id: RoomId, admission: Admission) -> None:
+        """P1: what was answered 2xx is in our record."""
+        room = self.repo._rooms.get(room_id)
+        if admission is not Admission.LATE_REPEAT and (room is None or room.chat is None):
+            self._violations.append(f"P1: {room_id} was {admission}, and is not there")
+
+    def _on_event(self, event: Event) -> None:
+        """No slot is given back while a call for it may still be applied."""
+        if event.kind != "assigned" or event.by != "api" or event.room_id is None:
+            return
+        room = self.repo._rooms.get(RoomId(event.room_id))
+        chat = room.chat if room else None
+        if chat is None or chat.agent_id == event.agent_id:
+            return
+        tries = [row for row in self.repo._history if row.chat_id == chat.id]
+        ours = [row for row in tries if row.move is Move.RESERVE]
+        if any(row.agent_id == event.agent_id for row in ours):
+            self._violations.append(f"{event} after its slot was given back: {_short(chat)}")
+
+    def _on_row(self, row: HistoryRow) -> None:
+        """No chat is settled against what the platform has been showing for long."""
+        if row.after is not ChatState.CLOSED or not row.reason.startswith("settled"):
+            return
+        since = self._waiting_since(row.room_id)
+        if since is not None and self.loop.time() - since > LONG_SECONDS:
+            self._violations.append(f"{row} although the room waits since {since}")
+
+    def _waiting_since(self, room_id: RoomId) -> float | None:
+        if self.stage.platform.open_service_id(room_id) is None:
+            return None
+        if self.stage.platform.agents_in(room_id):
+            return None
+        kinds = ("opened", "removed")
+        moments = [
+            each.at
+            for each in self.stage.platform.log
+            if each.room_id == room_id and each.kind in kinds
+        ]
+        return moments[-1]
 
     async def _deliver_resolve(self, resolution: Resolution, delay: float) -> None:
         await asyncio.sleep(delay)

@@ -1,5 +1,7 @@
 """Why, in golden texts: each situation is brought about on a small floor and explained."""
 
+# ruff: noqa: E501 - golden texts are not folded
+
 from __future__ import annotations
 
 from textwrap import dedent
@@ -163,7 +165,7 @@ async def test_nobody_has_read_the_agents() -> None:
         The agents have not been read yet, so nobody counts as online.
 
         What would change that:
-          - the agents are read; a worker does that, if one runs: sebastian doctor
+          - the agents are read: does a worker run? sebastian doctor
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -258,7 +260,7 @@ async def test_the_next_pass_gives_it() -> None:
         2 slots are free for it: the next pass should give it away.
 
         What would change that:
-          - a worker looks at the line, within 2 s if one runs: sebastian doctor
+          - a worker looks at the line, within 2 s: does one run? sebastian doctor
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -281,7 +283,7 @@ async def test_the_platform_holds_nobody_else_eligible() -> None:
         No agent is free for it: of 2 agents 2 are not eligible for the room.
 
         What would change that:
-          - the others are tried again at 09:00:30 (in 27 s); or at once: sebastian queue release 68303333
+          - the others are tried at 09:00:30 (in 27 s); or at once: sebastian queue release 68303333
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -327,7 +329,7 @@ async def test_the_agents_were_not_read_lately() -> None:
         No agent is free for it: of 1 agent 1 was not read lately.
 
         What would change that:
-          - the agents are read again (last at 09:00:00, 2 min ago); a worker does that, if one runs: sebastian doctor
+          - the agents are read again (last at 09:00:00, 2 min ago): does a worker run? sebastian doctor
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -461,7 +463,7 @@ async def test_a_released_chat_is_ready_again() -> None:
         1 slot is free for it: the next pass should give it away.
 
         What would change that:
-          - a worker looks at the line, within 2 s if one runs: sebastian doctor
+          - a worker looks at the line, within 2 s: does one run? sebastian doctor
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:

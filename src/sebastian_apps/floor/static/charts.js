@@ -33,7 +33,7 @@ function scale(most, unit, minutes) {
   const box = document.createElement("div");
   box.className = "scale";
   box.setAttribute("aria-hidden", "true");
-  for (const [part, name] of [[1, "top"], [0.5, "middle"]]) box.append(word(unit(most * part), name));
+  for (const [part, name] of [[1, "whole"], [0.5, "middle"]]) box.append(word(unit(most * part), name));
   const last = minutes.at(-1);
   if (last) box.append(word(clock(minutes[0].at), "first"), word(clock(minutes[Math.floor(minutes.length / 2)].at), "half"), word("now", "now"));
   return box;
@@ -59,4 +59,4 @@ function ceiling(most) {
   return [1, 2, 4, 6, 10].map((step) => step * size).find((round) => round >= most * 0.999);
 }
 
-export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

@@ -103,7 +103,7 @@ function showCharts(minutes) {
 const makeBanner = () => make("div", "banner", make("strong"), make("span"));
 function fillBanner(box, banner) {
   box.dataset.level = banner.level;
-  text(box.firstChild, banner.title);
+  text(box.firstChild, banner.title + (banner.at ? `, ${clock(banner.at)}` : ""));
   text(box.lastChild, banner.text);
 }
 
@@ -151,7 +151,7 @@ function fillSlot(slot, p) {
     slot.dataset.kind = p.more ? "more" : "free";
     return text(slot, p.more ? `+${p.more}` : "");
   }
-  slot.dataset.kind = p.state === "reserved" ? "reserved" : p.doubt ? "doubt" : p.adopted ? "adopted" : "assigned";
+  slot.dataset.kind = p.doubt ? "doubt" : p.state === "reserved" ? "reserved" : p.adopted ? "adopted" : "assigned";
   slot.dataset.short = p.since;
   slot.dataset.label = `room ${p.room}${p.state === "reserved" ? ", being given" : p.adopted ? ", given by others" : ""}${p.doubt ? `, in doubt: ${p.doubt}` : ""}`;
 }
@@ -163,7 +163,7 @@ function makeAbsent(a) {
 function makeDecision(d) {
   const at = make("time");
   at.dateTime = d.at;
-  at.textContent = new Date(d.at).toLocaleTimeString([], { hour12: false });
+  at.textContent = new Date(d.at).toLocaleTimeString([], { hourCycle: "h23" });
   return make("li", "", at, make("span", "mark"), make("span", "", roomButton(d.room), make("span"), make("small", "because")));
 }
 
@@ -340,6 +340,7 @@ function short(at) {
 }
 
 function seconds(s, wholeFrom = 10) {
+  if (s < 0.1 && wholeFrom <= 10) return `${Math.round(s * 1000)} ms`;
   if (s < wholeFrom && wholeFrom <= 10) return `${s.toFixed(1)} s`;
   if (s < 60) return `${Math.round(s)} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;

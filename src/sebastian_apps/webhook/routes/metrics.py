@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from litestar import Request, get
+from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
@@ -28,7 +28,7 @@ def metrics_routes(
     guards = [] if settings.listens_on_loopback else [require_admin]
 
     @get(METRICS_PATH, guards=guards)
-    async def metrics(_: Request[object, object, object]) -> ASGIResponse:
+    async def metrics() -> ASGIResponse:
         body = parts.counts.exposed(await floor(), watchers())
         return ASGIResponse(body=body, media_type=MEDIA_TYPE)
 

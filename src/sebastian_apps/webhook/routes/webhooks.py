@@ -32,6 +32,9 @@ FAILED_OUTCOME = "failed"
 _OK = ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")
 """Made once: it keeps nothing of a request."""
 
+_LOGGED_ELSEWHERE = (NOT_FOUND, STORE_UNAVAILABLE)
+"""Strangers at the door are only counted; why a commit failed is logged where it failed."""
+
 log = structlog.stdlib.get_logger("sebastian.webhook")
 Record = Callable[[WebhookParts, bytes], Awaitable[str]]
 
@@ -71,7 +74,7 @@ async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> A
         outcome = await _committed(record(parts, body))
     except Problem as problem:
         parts.counts.count(path, problem.kind.slug)
-        if problem.kind is not NOT_FOUND:
+        if problem.kind not in _LOGGED_ELSEWHERE:
             log.info("webhook rejected", webhook=path, why=problem.kind.slug, detail=problem.detail)
         raise
     except Exception:
