@@ -5,8 +5,8 @@ Pools and clients are built closed and opened by whoever runs them, so the graph
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -19,6 +19,7 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.postgres.clock import PostgresClock
+from sebastian_adapters.postgres.inspection import check_database
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import check_tables
 from sebastian_adapters.postgres.pools import Pool, webhook_pool, worker_pool
@@ -39,6 +40,7 @@ from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
+from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.assign_by_hand import AssignByHand
 from sebastian_core.usecases.assign_chat import Ended
@@ -339,7 +341,9 @@ def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliPart
 
     async def open_all() -> None:
         if is_real:
+            await check_database(_text(settings.db.connection_string))
             await container.pool().open()
+            await container.clock().sync()
             await container.job_queue().open()
         if knows_platform:
             await container.client().open()
@@ -381,14 +385,21 @@ def _closing(container: Container, client: HttpxQiscusClient | None, *, is_real:
     return close_all
 
 
-async def register_webhooks(settings: Settings) -> list[Registration]:
-    """Register both webhook URLs of this deployment at Qiscus."""
-    client = _client(settings, InMemoryClock())
+@asynccontextmanager
+async def open_client(settings: Settings) -> AsyncIterator[QiscusClient]:
+    """A Qiscus client by itself, for commands that need no store."""
+    client = _client(settings, InMemoryClock(datetime.now(UTC)))
     await client.open()
     try:
-        return await client.register_webhooks(*webhook_urls(settings))
+        yield client
     finally:
         await client.aclose()
+
+
+async def register_webhooks(settings: Settings) -> list[Registration]:
+    """Register both webhook URLs of this deployment at Qiscus."""
+    async with open_client(settings) as client:
+        return await client.register_webhooks(*webhook_urls(settings))
 
 
 def _container(

@@ -17,6 +17,7 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.floor.actions import FloorUseCases
+from sebastian_apps.metrics import WebhookMetrics
 from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence
@@ -127,7 +128,8 @@ class Stage:
     async def refuse_next(self, times: int) -> None:
         """The platform says no to whoever is next, so many times in a row."""
         reason = "Qiscus refused with 422: the agent is not in the division of this channel"
-        for _ in range(times):
+        for number in range(times):
+            self.clock.advance(self.rules.delay_after(number).total_seconds() if number else 0.0)
             while not (reserved := await self.reserve(1)):
                 await self._pass_time(1, assigning=False)
             decision = partial(refuse, reserved[0], reason, self.rules)
@@ -206,6 +208,7 @@ class Stage:
             room_repo=repo,
             roster=self.roster,
             floor_is_open=settings.admin.token is None,
+            counts=WebhookMetrics(),
             floor=FloorUseCases(
                 explain=ExplainRoom(
                     repo, self.roster, DispatchRules(capacities=self.capacities, rules=self.rules)

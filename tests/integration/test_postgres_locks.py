@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from sebastian_core.domain.arrivals import Admission
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, confirm
 from sebastian_core.domain.room import Decided, Room
 from tests.builders import ANNE, BEN, CLEO, a_plan, an_agent
@@ -302,6 +303,25 @@ INVERTED = """
                 and (h.details ->> 'pass')::bigint = given.pass
         )
 """
+
+
+class Overtaking(LeastLoaded):
+    """Leaves the oldest out."""
+
+    def place(
+        self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
+    ) -> Sequence[Placement]:
+        return super().place(chats[1:], candidates)
+
+
+async def test_who_is_overtaken_can_be_told_from_what_a_pass_saw(
+    repo: PostgresRoomRepo, url: str
+) -> None:
+    await arrive_all(repo, "a", "b")
+
+    await repo.reserve(a_plan(policy=Overtaking()), limit=2)
+
+    assert rows(url, INVERTED) == [(1,)]
 
 
 async def test_eight_processes_never_overbook_nor_overtake(url: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from sebastian_adapters.memory.platform import Event
+from sebastian_adapters.memory.platform import Event, Truth
 from sebastian_core.domain.agent import AgentSetting
-from sebastian_core.domain.chat import ChatState
+from sebastian_core.domain.chat import ChatState, Move
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
 from tests.oracle.reading import chats_now, rows_of_history
 from tests.oracle.verdict import sorted_violations
@@ -21,6 +22,7 @@ REST_BEFORE_IDLE_SECONDS = 120.0
 """How long after the last fault the line is judged for idleness: a stopped process has woken."""
 CALL_SECONDS = 11.0
 """From the reading of the agents to the moment at which a late call is applied."""
+GAP_SECONDS = 1.0
 UNSEEN_SECONDS = 1e9
 SAME_CLOCK_SECONDS = 0.0001
 
@@ -39,7 +41,7 @@ def judge_run(stores: Stores, world: World) -> Verdict:
     """The oracle's verdict; P4 counts a call that outlived its reservation as given by others."""
     record, judging = _record(stores, world), _judging(stores)
     verdict = judge(record, judging)
-    late = judge(evolve(record, events=_late_as_foreign(record.events, record.history)), judging)
+    late = judge(evolve(record, events=_late_as_foreign(stores, record)), judging)
     found = [each for each in verdict.violations if each.promise is not Promise.P4]
     return evolve(verdict, violations=sorted_violations([*found, *late.of(Promise.P4)]))
 
@@ -66,6 +68,80 @@ def agreement(stores: Stores) -> tuple[str, ...]:
                 f"{platform.agents_in(room_id)} serve room {room_id}, which we do not hold"
             )
     return tuple(found)
+
+
+def own_checks(stores: Stores, world: World) -> tuple[str, ...]:
+    """What the oracle cannot see from outside, or does not ask."""
+    record = _record(stores, world)
+    truth = Truth.of(record.events)
+    return (*_forgotten(record, truth), *_unfounded(stores, record))
+
+
+def _forgotten(record: Record, truth: Truth) -> list[str]:
+    """P1 and P2: once acknowledged, a request has a chat of ours until somebody serves it."""
+    rows_of: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in record.history:
+        rows_of[row.room_id].append(row)
+    found = []
+    for service_id, at in _first_acknowledged(record).items():
+        service = truth.services[service_id]
+        until = min(service.assigned_at or UNSEEN_SECONDS, service.resolved_at or UNSEEN_SECONDS)
+        gap = _longest_gap(rows_of[service.room_id], at, min(until, record.ended_at))
+        if gap > GAP_SECONDS:
+            found.append(
+                f"P1 forgotten: room {service.room_id}, service {service_id} was acknowledged at "
+                f"{at:.3f} s, and we held no chat for it for {gap:.1f} s while it waited"
+            )
+    return found
+
+
+def _first_acknowledged(record: Record) -> dict[int, float]:
+    first: dict[int, float] = {}
+    for each in record.deliveries:
+        if each.kind == "allocation" and each.is_acknowledged and each.service_id is not None:
+            answered_at = each.answered_at or 0.0
+            first[each.service_id] = min(first.get(each.service_id, UNSEEN_SECONDS), answered_at)
+    return first
+
+
+def _longest_gap(rows: Sequence[Row], since: float, until: float) -> float:
+    """For how long at most the room had no live chat between the two moments."""
+    longest, gone_since = 0.0, since
+    lives = False
+    for row in rows:
+        if row.at > until:
+            break
+        if not lives and row.at > since:
+            longest = max(longest, row.at - max(gone_since, since))
+        lives = row.after is not ChatState.CLOSED
+        gone_since = row.at
+    return longest if lives or until <= since else max(longest, until - max(gone_since, since))
+
+
+def _unfounded(stores: Stores, record: Record) -> list[str]:
+    """P3: what we call assigned because the platform confirmed was given by the platform."""
+    given: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+    for event in record.events:
+        if event.kind in _GIVEN and event.room_id is not None and event.agent_id is not None:
+            given[event.room_id, event.agent_id].append(event.at)
+    found, reserved_at = [], 0.0
+    for row in sorted(record.history, key=lambda row: (row.chat_id, row.version)):
+        if row.move is Move.RESERVE:
+            reserved_at = row.at
+        if row.move is not Move.CONFIRM or row.agent_id is None:
+            continue
+        if not stores.platform.switches.user_ids_honoured and "confirmed" not in row.reason:
+            continue
+        moments = given[row.room_id, row.agent_id]
+        if not any(reserved_at <= at <= row.at for at in moments):
+            found.append(
+                f"P3 unfounded: chat {row.chat_id} of room {row.room_id} counts as assigned to "
+                f"agent {row.agent_id} since {row.at:.3f} s ({row.reason}), and nobody gave it"
+            )
+    return found
+
+
+_GIVEN = ("assigned", "assigned_again", "assigned_resolved")
 
 
 def _record(stores: Stores, world: World) -> Record:
@@ -111,22 +187,43 @@ def _capacity(setting: AgentSetting, default: int) -> int:
     return default if setting.capacity is None else setting.capacity
 
 
-def _late_as_foreign(events: Sequence[Event], history: Sequence[Row]) -> list[Event]:
-    """The log, where a call applied after the end of its reservation counts as somebody else's.
+def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
+    """The log, where what we could not know of counts as somebody else's doing.
 
-    A process that was stopped between its last look at the clock and the sending cannot know; what
-    it did is found by a listing (DESIGN, section 4a: a 2xx outlives its fence).
+    A process that was stopped between its last look at the clock and the sending sends too late;
+    what it did is found by a listing (DESIGN, section 4a: a 2xx outlives its fence). And where the
+    platform names no services, the resolve of one that we never heard of may close the next chat.
     """
-    rows = sorted(history, key=lambda row: row.at)
+    rows = sorted(record.history, key=lambda row: row.at)
+    unnamed = stores.platform.switches.latest_service == "always_null"
+    mistaken = _closed_by_mistake(record) if unnamed else frozenset()
     held: dict[str, int | None] = {}
     told: list[Event] = []
     position = 0
-    for event in events:
+    for event in record.events:
         while position < len(rows) and rows[position].at <= event.at:
             row = rows[position]
             held[row.room_id] = row.agent_id if row.holds_slot else None
             position += 1
         is_ours = event.kind == "assigned" and event.by == "api"
         is_late = is_ours and held.get(event.room_id or "") != event.agent_id
-        told.append(evolve(event, by="person") if is_late else event)
+        is_foreign = is_late or (is_ours and event.service_id in mistaken)
+        told.append(evolve(event, by="person") if is_foreign else event)
     return told
+
+
+def _closed_by_mistake(record: Record) -> frozenset[int]:
+    """Services that went on when the first chat that we ever had of their room was closed."""
+    first: dict[str, int] = {}
+    closed_at: dict[str, float] = {}
+    for row in record.history:
+        first.setdefault(row.room_id, row.chat_id)
+        if first[row.room_id] == row.chat_id and row.after is ChatState.CLOSED:
+            closed_at[row.room_id] = row.at
+    return frozenset(
+        service.service_id
+        for service in Truth.of(record.events).services.values()
+        if service.opened_at
+        < closed_at.get(service.room_id, 0.0)
+        < (service.resolved_at or UNSEEN_SECONDS)
+    )

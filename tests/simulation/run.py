@@ -15,7 +15,7 @@ from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.policy import Policy
 from tests.oracle import Verdict
-from tests.simulation.judging import agreement, judge_run
+from tests.simulation.judging import agreement, judge_run, own_checks
 from tests.simulation.loop import run_virtually
 from tests.simulation.office import Office
 from tests.simulation.plan import CHAOS_SECONDS, WEBHOOKS, WORKERS, Scenario, Spell, Trouble
@@ -131,6 +131,7 @@ def _judged(stores: Stores, world: World) -> Run:
     trace = stores.trace
     complaints = (
         *(str(each) for each in verdict.violations),
+        *own_checks(stores, world),
         *agreement(stores),
         *trace.surprises,
         *world.surprises(),

@@ -19,6 +19,7 @@ from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_apps.worker.parts import Intervals, WorkerParts
+from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.agent import AgentSetting, CapacityRules
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.errors import Fault as PlatformFault
@@ -60,10 +61,11 @@ latency, and duties that would come too late to be seen in a run of two minutes.
 
 
 class RecordingRepo(InMemoryRoomRepo):
-    """The repo in memory, which also remembers when people set what."""
+    """The repo in memory, which also remembers when people set what, and watches the line."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, trace: Trace) -> None:
         super().__init__(clock)
+        self._trace = trace
         self.settings: defaultdict[AgentId, list[tuple[float, AgentSetting]]] = defaultdict(list)
 
     async def set_agent(
@@ -73,6 +75,12 @@ class RecordingRepo(InMemoryRoomRepo):
         setting = await super().set_agent(agent_id, change, actor=actor)
         self.settings[agent_id].append((asyncio.get_running_loop().time(), setting))
         return setting
+
+    def _keep(self, chat: Chat) -> None:
+        known = self._chats.get(chat.id)
+        if known is not None and known.arrived_at != chat.arrived_at:
+            self._trace.surprises.append(f"P5 chat {chat.id} was moved in the line")
+        super()._keep(chat)
 
 
 @define(eq=False)
@@ -108,7 +116,7 @@ class Stores:
             rng=random.Random(f"{scenario.seed} stores"),
             platform=platform,
             clock=clock,
-            room_repo=RecordingRepo(clock),
+            room_repo=RecordingRepo(clock, trace),
             agent_store=InMemoryAgentStore(),
             job_queue=InMemoryJobQueue(),
             poisoned={},

@@ -43,6 +43,7 @@ class Wire:
 
     def _wired(self, method: str, verb: Verb) -> Verb:
         async def call(*args: Any, **kwargs: Any) -> Any:
+            self._begins(method, args)
             await self._process.ready()
             fault = self._schedule.strike(self._port, method)
             trouble = self._schedule.trouble(self._port)
@@ -62,6 +63,10 @@ class Wire:
             return answer
 
         return call
+
+    def _begins(self, method: str, args: Any) -> None:
+        if method == "assign" and not self._process.is_dead:
+            self._process.begun.append((asyncio.get_running_loop().time(), args[0], args[1]))
 
     async def _plain(self, verb: Verb, args: Any, kwargs: Any) -> Any:
         await self._linger()

@@ -25,7 +25,8 @@ select
         'idle_in_transaction_session_timeout', %(idle_in_transaction_session_timeout)s, true
     ),
     set_config('synchronous_commit', 'on', true),
-    set_config('enable_seqscan', 'off', true)
+    set_config('enable_seqscan', 'off', true),
+    set_config('jit', 'off', true)
 
 -- name: settings
 -- What the server really does with our transactions; read inside one, after `limits`.

@@ -6,7 +6,8 @@ import asyncio
 import getpass
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,9 +27,20 @@ def run(config: Path | None, work: Work[T], needs: Collection[str] = ("db", "red
     from sebastian_apps.cli.starting import read_settings
     from sebastian_apps.container import build_cli
 
-    logging.disable(logging.WARNING)  # what matters is raised, and told in one sentence
     settings = read_settings(config, needs)
-    return asyncio.run(_carried_out(build_cli(settings), work))
+    with quiet():
+        return asyncio.run(_carried_out(build_cli(settings), work))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep libraries from logging: what matters is raised, and told in one sentence."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 async def _carried_out(parts: CliParts, work: Work[T]) -> T:

@@ -85,7 +85,7 @@ def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[
     if chat is None:
         return _admit_new(arrival, rules, room, now)
     if chat.state is not ChatState.ASSIGNED:
-        return Decided(Admission.REPEATED)
+        return Decided(Admission.REPEATED, _learned(arrival.base, chat, room))
     if _proves_service_over(arrival.base, chat):
         return _succeed(arrival, chat, room, now)
     if chat.asked_again_at is not None:
@@ -190,6 +190,18 @@ def _new_chat(
         doubt=doubt,
         settle_at=settle_at,
     )
+
+
+def _learned(base: Service | None, chat: Chat, room: Room) -> Room | None:
+    """The room's memory where a repeat shows a younger service resolved; mostly nothing new.
+
+    The customer asks behind that service, so its resolve, should it still come, closes nothing.
+    """
+    if base is None or not base.is_resolved:
+        return None
+    own = chat.base_service_id if chat.base_resolved else None
+    known = [each for each in (room.closed_service_id, own) if each is not None]
+    return evolve(room, closed_service_id=base.id) if base.id > max(known, default=-1) else None
 
 
 def _proves_service_over(base: Service | None, chat: Chat) -> bool:

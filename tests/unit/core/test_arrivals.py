@@ -148,11 +148,32 @@ class TestTheFirstLookAtADoubtfulRoom:
 
 class TestAnArrivalInARoomWithALiveChat:
     @pytest.mark.parametrize("state", [ChatState.WAITING, ChatState.RESERVED])
-    @pytest.mark.parametrize("base", [None, resolved(9), unresolved(9)])
+    @pytest.mark.parametrize("base", [None, resolved(8), resolved(9), unresolved(9)])
     def test_changes_nothing_while_the_chat_waits_or_is_reserved(
         self, state: ChatState, base: Service | None
     ) -> None:
-        assert arrive(a_room(a_chat(state)), base, at(60)) == Decided(Admission.REPEATED)
+        chat = a_chat(state, base_service_id=ServiceId(9), base_resolved=True)
+
+        assert arrive(a_room(chat), base, at(60)) == Decided(Admission.REPEATED)
+
+    @pytest.mark.parametrize("state", [ChatState.WAITING, ChatState.RESERVED])
+    @pytest.mark.parametrize("came_with", [None, 8])
+    def test_that_shows_a_younger_service_resolved_takes_the_force_from_its_resolve(
+        self, state: ChatState, came_with: int | None
+    ) -> None:
+        chat = a_chat(
+            state,
+            base_service_id=None if came_with is None else ServiceId(came_with),
+            base_resolved=came_with is not None,
+        )
+
+        decided = arrive(a_room(chat), resolved(9), at(60))
+
+        assert (decided.answer, decided.changes) == (Admission.REPEATED, ())
+        assert decided.room is not None
+        assert decided.room.chat == chat
+        assert close(decided.room, 9, at(61)) == Decided(Resolving.REPEATED)
+        assert close(decided.room, 10, at(61)).answer is Resolving.CLOSED
 
     def test_changes_nothing_while_the_chat_is_doubtful(self) -> None:
         chat = a_waiting_chat(doubt=Doubt.LATE_REPEAT, settle_at=at(5))

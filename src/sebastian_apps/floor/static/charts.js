@@ -53,10 +53,20 @@ function element(name, attributes, text) {
   return made;
 }
 
+const SPANS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200];
+
+/** A length of time for the scale. */
+export function span(s) {
+  if (s < 1) return `${Math.round(s * 1000)} ms`;
+  return s <= 60 ? `${s} s` : `${s / 60} min`;
+}
+
 /** The next round number, so that the scale does not jump with every event. */
-function ceiling(most) {
+function ceiling(most, unit) {
+  const round = unit === span && SPANS.find((each) => each >= most * 0.999);
+  if (round) return round;
   const size = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 6, 10].map((step) => step * size).find((round) => round >= most * 0.999);
+  return [1, 2, 4, 6, 10].map((step) => step * size).find((each) => each >= most * 0.999);
 }
 
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

@@ -1,5 +1,5 @@
 // The floor page: one stream of whole views, drawn over the last one without losing focus or place.
-import { clock, draw } from "./charts.js";
+import { clock, draw, span } from "./charts.js";
 
 const $ = (id) => document.getElementById(id);
 const SILENCE_MS = 25_000;
@@ -57,7 +57,7 @@ function show(next) {
 
 function showNumbers(n, minutes) {
   const total = n.taken + n.free;
-  number("n-waiting", n.waiting, n.stuck ? `${n.stuck} stuck` : "", n.stuck ? "bad" : n.waiting ? "wait" : "");
+  number("n-waiting", n.waiting, n.stuck ? `${n.stuck} stuck` : n.waiting ? "" : "nobody", n.stuck ? "bad" : n.waiting ? "wait" : "");
   number("n-slots", n.taken, `of ${total}, ${n.free} free`, total && !n.free ? "wait" : "");
   number("n-online", n.online, `of ${plural(n.agents, "agent")}`, n.online ? "" : "bad");
   const [before, now] = minutes.slice(-2);
@@ -97,7 +97,7 @@ function showCharts(minutes) {
   const sum = (key) => minutes.reduce((all, m) => all + m[key], 0);
   const told = (m) => `${clock(m.at)}: ${m.arrived} arrived, ${m.assigned} assigned` + (m.assigned ? `, mean wait ${seconds(m.mean_seconds)}, longest ${seconds(m.longest_seconds)}` : "");
   draw($("chart-flow"), minutes, { bars: ["assigned"], line: "arrived", unit: (v) => String(v), describe: told, label: `In the last hour ${sum("arrived")} arrived and ${sum("assigned")} were assigned.` });
-  draw($("chart-wait"), minutes, { bars: ["longest_seconds", "mean_seconds"], unit: seconds, describe: told, label: `The longest wait in the last hour was ${seconds(Math.max(0, ...minutes.map((m) => m.longest_seconds)))}.` });
+  draw($("chart-wait"), minutes, { bars: ["longest_seconds", "mean_seconds"], unit: span, describe: told, label: `The longest wait in the last hour was ${seconds(Math.max(0, ...minutes.map((m) => m.longest_seconds)))}.` });
 }
 
 const makeBanner = () => make("div", "banner", make("strong"), make("span"));
@@ -203,7 +203,7 @@ function tick() {
   }
   for (const each of document.querySelectorAll("[data-short]")) {
     text(each, short(each.dataset.short));
-    attribute(each, "aria-label", `${each.dataset.label}, since ${age(each.dataset.short)}`);
+    attribute(each, "aria-label", `${each.textContent}: ${each.dataset.label}`);
     attribute(each, "title", `${each.dataset.label}, since ${age(each.dataset.short)}`);
   }
   for (const each of document.querySelectorAll("[data-why]")) {

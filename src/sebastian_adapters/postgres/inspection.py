@@ -1,0 +1,125 @@
+"""How a PostgreSQL server and our tables in it stand, read once for whoever looks for trouble."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+from attrs import frozen
+
+from sebastian_adapters.postgres.errors import translated
+from sebastian_adapters.postgres.migrate import check_schema, migrations
+from sebastian_adapters.postgres.pools import OLDEST_SERVER, Connection
+
+CONNECT_SECONDS = 4
+
+
+@frozen(kw_only=True)
+class DatabaseReading:
+    """What the server tells. `pools_transactions`: a proxy hands our session to several backends.
+
+    `migrations_missing` counts those of this version that were not applied, `is_newer` tells that
+    some were applied which this version does not know. What needs tables is None without them.
+    `duty_over_since` is how long ago the lease of the duties ended; negative while it runs.
+    """
+
+    version: int
+    is_standby: bool
+    pools_transactions: bool
+    migrations_missing: int
+    is_newer: bool
+    duty_holder: str | None = None
+    duty_over_since: timedelta | None = None
+    stuck: int = 0
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether the server is older than what we work with."""
+        return self.version < OLDEST_SERVER
+
+
+async def read_database(conninfo: str, alert_refusals: int) -> DatabaseReading:
+    """Ask the server, a few seconds at most; raises StoreUnavailable."""
+    with translated():
+        async with await _connect(conninfo) as first, await _connect(conninfo) as second:
+            return await _read(first, second, alert_refusals)
+
+
+async def check_database(conninfo: str) -> None:
+    """Raise StoreUnavailable, or SchemaMismatch, unless our tables are there; quicker than a pool.
+
+    A pool keeps trying; a command that somebody waits for says at once what is wrong.
+    """
+    with translated():
+        async with await _connect(conninfo) as connection:
+            await check_schema(connection)
+
+
+async def _connect(conninfo: str) -> Connection:
+    return await psycopg.AsyncConnection.connect(
+        conninfo,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS,
+        application_name="sebastian-doctor",
+        prepare_threshold=None,
+    )
+
+
+async def _read(first: Connection, second: Connection, alert_refusals: int) -> DatabaseReading:
+    pools_transactions = await _pools_transactions(first, second)
+    applied = await _applied(first)
+    brought = {each.number for each in migrations()}
+    has_tables = brought <= applied
+    holder, over_since = await _duty(first) if has_tables else (None, None)
+    return DatabaseReading(
+        version=first.info.server_version,
+        is_standby=bool(await _value(first, "select pg_is_in_recovery()")),
+        pools_transactions=pools_transactions,
+        migrations_missing=len(brought - applied),
+        is_newer=bool(applied - brought),
+        duty_holder=holder,
+        duty_over_since=over_since,
+        stuck=await _stuck(first, alert_refusals) if has_tables else 0,
+    )
+
+
+async def _pools_transactions(first: Connection, second: Connection) -> bool:
+    """Leave a word in our session, keep a backend busy, and see whether the word is still there."""
+    word = uuid4().hex
+    await first.execute("select set_config('sebastian.probe', %s, false)", (word,))
+    backend = await _value(first, "select pg_backend_pid()")
+    async with second.transaction():
+        await second.execute("select 1")
+        found = await _value(first, "select current_setting('sebastian.probe', true)")
+        return found != word or backend != await _value(first, "select pg_backend_pid()")
+
+
+async def _applied(connection: Connection) -> set[int]:
+    if await _value(connection, "select to_regclass('sebastian.migration')") is None:
+        return set()
+    cursor = await connection.execute("select number from sebastian.migration")
+    return {number for (number,) in await cursor.fetchall()}
+
+
+async def _duty(connection: Connection) -> tuple[str | None, timedelta | None]:
+    cursor = await connection.execute(
+        "select holder, clock_timestamp() - until from sebastian.duty where name = 'duties'"
+    )
+    row = await cursor.fetchone()
+    return (str(row[0]), row[1]) if row else (None, None)
+
+
+async def _stuck(connection: Connection, alert_refusals: int) -> int:
+    cursor = await connection.execute(
+        "select count(*) from sebastian.chat where state = 'waiting' and refusals >= %s",
+        (alert_refusals,),
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _value(connection: Connection, statement: str) -> object:
+    cursor = await connection.execute(statement.encode())
+    row = await cursor.fetchone()
+    return row[0] if row else None

@@ -1,0 +1,141 @@
+"""How the account's app is set up, read once for whoever looks for what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+import httpx
+from attrs import field, frozen
+
+from sebastian_adapters.qiscus.answers import Answer, Answered, check_status, parse_object
+from sebastian_adapters.qiscus.exchange import exchanged, multipart
+from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
+from sebastian_core.ports.clock import Clock
+
+FLAGS = (
+    "is_agent_allocation_enabled",
+    "is_agent_takeover_enabled",
+    "use_latest",
+    "is_bot_enabled",
+)
+"""Switches of the app by which rooms reach agents without us (contract section 1)."""
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """How we prove who we are."""
+
+    app_id: str
+    secret_key: str = field(repr=False)
+    email: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class Hook:
+    """A webhook as the platform has it; None where it does not tell."""
+
+    url: str | None = field(default=None, repr=False)
+    is_enabled: bool | None = None
+
+
+@frozen(kw_only=True)
+class AppReading:
+    """What the platform tells of our app; whatever it does not tell is None or absent."""
+
+    app_code: str | None = None
+    flags: Mapping[str, bool] = field(factory=dict)
+    allocation: Hook = Hook()
+    resolve: Hook = Hook()
+
+
+async def read_app(
+    base_url: str, credentials: Credentials, clock: Clock, timeout: timedelta
+) -> AppReading:
+    """Read the profile; where it does not show the app, what a login answers (contract 7).
+
+    Raises PlatformUnavailable, or PlatformRefused where the credentials are.
+    """
+    async with httpx.AsyncHTTPTransport() as transport:
+        session = _Session(transport, base_url.rstrip("/"), credentials, clock, timeout)
+        profile = await session.profile()
+        if profile.flags or not (credentials.email and credentials.password):
+            return profile
+        try:
+            return await session.login()
+        except (PlatformRefused, PlatformUnavailable):
+            return profile
+
+
+@frozen
+class _Session:
+    _transport: httpx.AsyncBaseTransport
+    _base_url: str
+    _credentials: Credentials
+    _clock: Clock
+    _timeout: timedelta
+
+    async def profile(self) -> AppReading:
+        own = self._credentials
+        headers = {"Qiscus-App-Id": own.app_id, "Qiscus-Secret-Key": own.secret_key}
+        url = f"{self._base_url}/api/v1/admin/get_profile"
+        return await self._read(httpx.Request("GET", url, headers=headers))
+
+    async def login(self) -> AppReading:
+        own = self._credentials
+        content, content_type = multipart(
+            {"email": own.email or "", "password": own.password or ""}
+        )
+        headers = {"Qiscus-App-Id": own.app_id, "Content-Type": content_type}
+        url = f"{self._base_url}/api/v1/auth"
+        return await self._read(httpx.Request("POST", url, headers=headers, content=content))
+
+    async def _read(self, request: httpx.Request) -> AppReading:
+        answered = await self._answered(request)
+        own = self._credentials
+        secrets = [each for each in (own.secret_key, own.password, own.email) if each]
+        check_status(answered, now=self._clock.now(), secrets=secrets)
+        return app_reading(parse_object(answered))
+
+    async def _answered(self, request: httpx.Request) -> Answered:
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                return await exchanged(self._transport, request)
+        except TimeoutError as error:
+            raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
+
+
+def app_reading(answer: Answer) -> AppReading:
+    """The app in the answer of the profile or of a login, wherever it stands in it."""
+    app = next((place for place in _places(answer) if place.get("app_code")), {})
+    return AppReading(
+        app_code=_text(app.get("app_code")),
+        flags={name: app[name] for name in FLAGS if isinstance(app.get(name), bool)},
+        allocation=_hook(app, "allocate_agent"),
+        resolve=_hook(app, "mark_as_resolved"),
+    )
+
+
+def _places(answer: Answer) -> Iterator[Answer]:
+    data = _part(answer, "data")
+    user = _part(data, "user")
+    yield from (_part(data, "app"), _part(user, "app"), data, user)
+
+
+def _hook(app: Answer, name: str) -> Hook:
+    enabled = app.get(f"is_{name}_webhook_enabled")
+    return Hook(
+        url=_text(app.get(f"{name}_webhook_url")),
+        is_enabled=enabled if isinstance(enabled, bool) else None,
+    )
+
+
+def _part(answer: Answer, key: str) -> Answer:
+    part = answer.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,159 @@
+"""`sebastian config`: write, check and describe the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from sebastian_apps.cli.options import config_option
+from sebastian_apps.cli.running import quiet
+
+if TYPE_CHECKING:
+    from sebastian_apps.cli.diagnosis.findings import Finding
+    from sebastian_apps.settings import Settings
+
+INVALID = 2
+
+
+@click.group()
+@config_option
+def config(config: Path | None) -> None:
+    """Write, check and describe the configuration.
+
+    Example: sebastian config init
+    """
+
+
+@config.command()
+@click.option("--offline", is_flag=True, help="Look at the file only, at nothing that it names.")
+@config_option
+def check(offline: bool, config: Path | None) -> None:
+    """Tell everything that is wrong with the configuration, and what to be warned of.
+
+    Exit status: 0 it can be used (there may be warnings), 2 it cannot.
+
+    Example: sebastian config check -c config.yml
+    """
+    from sebastian_apps.cli.diagnosis.findings import Verdict
+    from sebastian_apps.cli.diagnosis.secrets import look_at_secrets
+    from sebastian_apps.cli.doctor import print_findings
+    from sebastian_apps.cli.starting import config_path, read_settings
+
+    settings = read_settings(config, needs={"db", "redis", "qiscus", "exposure"})
+    found = look_at_secrets(settings) if offline else _examined(settings)
+    print_findings(each for each in found if each.verdict is not Verdict.FINE)
+    click.echo(f"{config_path(config) or 'the environment'} can be used")
+
+
+def _examined(settings: Settings) -> list[Finding]:
+    from sebastian_apps.cli.diagnosis.examine import examine
+
+    with quiet():
+        return asyncio.run(examine(settings, running=False))
+
+
+@config.command()
+def schema() -> None:
+    """Print a JSON Schema of the file, for editors.
+
+    Example: sebastian config schema > sebastian.schema.json
+    """
+    from sebastian_apps.settings import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@frozen
+class Question:
+    """What `config init` asks for one key; without an answer, the default is written."""
+
+    path: str
+    text: str
+    default: Callable[[], str] | None = None
+    is_hidden: bool = False
+
+
+QUESTIONS = (
+    Question("qiscus.app_id", "App id of the Qiscus account (Settings > App Information)"),
+    Question("qiscus.secret_key", "Secret key of the account", is_hidden=True),
+    Question(
+        "db.connection_string",
+        "PostgreSQL",
+        lambda: "postgresql://sebastian@localhost:5432/sebastian",
+    ),
+    Question("redis.url", "Redis", lambda: "redis://localhost:6379/0"),
+    Question("webhook.base_url", "Public address under which Qiscus reaches this service"),
+    Question("webhook.max_current_customer", "Customers an agent may have at once", lambda: "3"),
+)
+MADE = ("webhook.token", "admin.token")
+
+
+@config.command("init")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@config_option
+def initialise(force: bool, config: Path | None) -> None:
+    """Ask a few questions and write a configuration, tokens included.
+
+    Example: sebastian config init -c config.yml
+    """
+    path = config or Path("config.yml")
+    if path.exists() and not force:
+        raise click.ClickException(f"{path} is there already; --force replaces it.")
+    given = {question.path: _ask(question) for question in QUESTIONS}
+    given |= {name: secrets.token_urlsafe(24) for name in MADE}
+    _write(path, _file_text(given))
+    click.echo(f"Wrote {path} (only you can read it). Next: sebastian migrate, sebastian doctor")
+
+
+def _ask(question: Question) -> str:
+    answer: str = click.prompt(
+        question.text,
+        default=question.default() if question.default else None,
+        hide_input=question.is_hidden,
+        value_proc=lambda text: _valid(question.path, text),
+    )
+    return answer
+
+
+def _valid(path: str, text: str) -> str:
+    from sebastian_apps.settings import SettingsError, describe, load_settings
+
+    variable = next(key.env for key in describe() if key.path == path)
+    try:
+        load_settings(None, {variable: text})
+    except SettingsError as error:
+        raise click.UsageError(error.problems[0].message) from error
+    return text
+
+
+def _file_text(given: dict[str, str]) -> str:
+    from sebastian_apps.settings import describe_sections
+
+    lines = ["# Sebastian's configuration. All keys: docs/configuration.md", ""]
+    for section, promise in describe_sections().items():
+        mine = {path: value for path, value in given.items() if path.startswith(f"{section}.")}
+        if not mine:
+            continue
+        lines += [f"# {promise}", f"{section}:"]
+        lines += [f"  {path.partition('.')[2]}: {_scalar(mine[path])}" for path in mine]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _scalar(value: str) -> str:
+    return value if value.isdigit() else json.dumps(value, ensure_ascii=False)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write it so that nobody else can read it, not even for a moment."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

@@ -1,0 +1,1 @@
+"""What may be wrong with a deployment, looked at one area at a time."""

@@ -1,0 +1,50 @@
+"""The webhook's public address: does our service answer there, with our token?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem
+from sebastian_apps.settings import Settings
+from sebastian_apps.webhook.addresses import webhook_urls
+
+SECONDS = 5.0
+OURS = "urn:sebastian:problem:"
+
+
+async def look_at_webhook(settings: Settings) -> list[Finding]:
+    """Send an empty webhook, which our service refuses in its own words; nothing is recorded."""
+    if settings.webhook.base_url is None:
+        return []
+    url, _ = webhook_urls(settings)
+    try:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
+            answer = await client.post(url, json={})
+    except httpx.HTTPError as error:
+        text = f"{settings.webhook.base_url} does not answer: {type(error).__name__}."
+        remedy = "Start sebastian-webhook, and look at the proxy and the firewall before it."
+        return [problem("webhook-unreachable", text, remedy)]
+    return [_judged(settings.webhook.base_url, answer)]
+
+
+def _judged(base_url: str, answer: httpx.Response) -> Finding:
+    kind = _problem_type(answer)
+    if not kind.startswith(OURS):
+        text = f"{base_url} answers {answer.status_code}, but it is not Sebastian that does."
+        remedy = "Correct webhook.base_url, or what the proxy sends where."
+        return problem("webhook-not-ours", text, remedy)
+    if answer.status_code == 404:
+        text = f"The service at {base_url} does not know this webhook.token."
+        remedy = "Restart sebastian-webhook with this configuration, or correct webhook.base_url."
+        return problem("webhook-other-token", text, remedy)
+    return fine("webhook", f"Our service answers at {base_url}.")
+
+
+def _problem_type(answer: httpx.Response) -> str:
+    try:
+        document: Any = answer.json()
+    except ValueError:
+        return ""
+    return str(document.get("type", "")) if isinstance(document, dict) else ""

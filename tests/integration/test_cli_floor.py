@@ -1,0 +1,192 @@
+"""A hand on the wheel and why, through the command line, on real stores and a stand-in platform."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sebastian_core.domain.chat import Move
+from sebastian_core.domain.ids import RoomId
+from tests.integration.cli_world import World, a_world
+
+ME = f"cli:{getpass.getuser()}"
+
+
+@pytest.fixture
+async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[World]:
+    async with a_world(tmp_path, postgres_url, redis_url) as world:
+        yield world
+
+
+@pytest.fixture
+async def room(world: World) -> str:
+    """A room that waits, with one agent online who may hold one chat."""
+    world.configure("webhook", max_current_customer=1)
+    world.fake.platform.add_agent("Anne", agent_id=7)
+    return await arrives(world)
+
+
+async def arrives(world: World) -> str:
+    """A customer's room that the platform shows waiting, taken into the line."""
+    room_id = world.fake.platform.new_room_id()
+    world.fake.platform.customer_message(room_id)
+    async with world.worker() as parts:
+        await parts.refresh_agents()
+        await parts.reconcile()
+    return room_id
+
+
+async def test_an_empty_line_says_so(world: World) -> None:
+    assert await world.output("queue") == "Nothing waits.\n"
+
+
+async def test_the_line_is_shown_with_why_each_chat_waits(world: World, room: str) -> None:
+    lines = (await world.output("queue")).splitlines()
+
+    assert lines[0].split() == ["place", "room", "waits", "channel", "source", "why", "not", "yet"]
+    assert lines[1].split()[:2] == ["1", room]
+    assert lines[1].endswith("the next pass")
+    assert lines[2] == "1 waiting: 1 ready, 0 in doubt, 0 stuck"
+    (shown,) = (await world.json("queue"))["line"]
+    assert (shown["room_id"], shown["hold"]) == (room, "dispatch")
+
+
+async def test_a_dropped_chat_leaves_the_line_and_stays_out(world: World, room: str) -> None:
+    said = await world.output("queue", "drop", room)
+
+    async with world.worker() as parts:
+        await parts.reconcile()
+        newest, *_ = await parts.room_repo.history(RoomId(room))
+    assert said == f"Room {room} is out of the line, until its customer writes again.\n"
+    assert (newest.move, newest.actor) == (Move.CLOSE, ME)
+    assert await world.output("queue") == "Nothing waits.\n"
+
+
+async def test_dropping_what_does_not_wait_fails_with_a_sentence(world: World) -> None:
+    result = await world.run("queue", "drop", "4711")
+
+    assert result.exit_code == 1
+    expected = "Room 4711 does not wait: it has no live chat. See: sebastian why 4711\n"
+    assert result.output == expected
+
+
+async def test_a_ready_chat_can_be_released_without_effect(world: World, room: str) -> None:
+    assert await world.output("queue", "release", room) == (
+        f"Room {room} is ready; it keeps its place.\n"
+    )
+
+
+async def test_a_chat_is_assigned_by_hand_at_the_platform_too(world: World, room: str) -> None:
+    said = await world.output("assign", room, "7")
+
+    assert said == f"Room {room} is with agent 7, who now holds 1 of 1.\n"
+    assert world.fake.platform.loads()[7] == 1
+    why = await world.output("why", room)
+    assert f"Why Anne (7): {ME} chose so; the agent held 0 of 1." in why
+
+
+async def test_a_full_agent_is_refused_unless_over(world: World, room: str) -> None:
+    await world.output("assign", room, "7")
+    other = await arrives(world)
+
+    refused = await world.run("assign", other, "7")
+    given = await world.output("assign", other, "7", "--over")
+
+    assert refused.exit_code == 1
+    assert refused.output == "Agent 7 holds 1 of 1 chats already. Exceed it with --over.\n"
+    assert given == f"Room {other} is with agent 7, who now holds 2 of 1.\n"
+
+
+async def test_an_offline_or_unknown_agent_is_refused(world: World, room: str) -> None:
+    world.fake.platform.add_agent("Ben", agent_id=8, online=False)
+    async with world.worker() as parts:
+        await parts.refresh_agents()
+
+    offline = await world.run("assign", room, "8")
+    unknown = await world.run("assign", room, "9")
+
+    assert offline.output == "Agent 8 is offline. Give it all the same with --offline.\n"
+    assert unknown.output == "Agent 9 is not in the list of Qiscus. See: sebastian agents\n"
+
+
+async def test_a_room_that_an_agent_has_is_not_assigned_again(world: World, room: str) -> None:
+    await world.output("assign", room, "7")
+
+    result = await world.run("assign", room, "7", "--over")
+
+    assert result.exit_code == 1
+    assert result.output == f"Room {room} is with agent 7 already: move it in Qiscus.\n"
+
+
+async def test_agents_are_shown_with_what_they_hold(world: World, room: str) -> None:
+    await world.output("assign", room, "7")
+
+    lines = (await world.output("agents")).splitlines()
+
+    assert lines[1].split()[:6] == ["7", "Anne", "online", "1", "of", "1"]
+    assert lines[2].startswith("1 of 1 online, 0 slots free, read at ")
+
+
+async def test_pause_resume_and_capacity_hold_at_once_and_are_told(world: World, room: str) -> None:
+    await world.output("agents", "pause", "7")
+    await world.output("agents", "capacity", "7", "4")
+    (paused,) = (await world.json("agents"))["agents"]
+    await world.output("agents", "resume", "7")
+    await world.output("agents", "capacity", "7", "default")
+    await world.output("agents", "capacity", "--default", "2")
+    (resumed,) = (await world.json("agents"))["agents"]
+
+    assert (paused["paused"], paused["capacity"]) == (True, 4)
+    assert (resumed["paused"], resumed["capacity"]) == (False, 2)
+    log = await world.json("agents", "log")
+    assert [each["change"] for each in log] == [
+        {"default_capacity": 2},
+        {"capacity": None},
+        {"paused": False},
+        {"capacity": 4},
+        {"paused": True},
+    ]
+    assert {each["actor"] for each in log} == {ME}
+
+
+async def test_a_capacity_without_a_number_is_a_usage_error(world: World) -> None:
+    result = await world.run("agents", "capacity", "7")
+
+    assert result.exit_code == 2
+    assert "Say whose" in result.output
+
+
+async def test_why_tells_what_a_waiting_chat_waits_for(world: World, room: str) -> None:
+    await world.output("agents", "pause", "7")
+
+    said = await world.output("why", room)
+
+    assert said.startswith(f"Room {room} waits for an agent: 1st in the line, for ")
+    assert "No agent is free for it: of 1 agent 1 is paused." in said
+    assert "  - Anne (7) takes part again: sebastian agents resume 7" in said
+    told = await world.json("why", room)
+    assert told["waiting"]["standings"] == {"paused": 1}
+
+
+async def test_why_tells_how_the_agents_stood(world: World, room: str) -> None:
+    world.fake.platform.add_agent("Ben", agent_id=8, online=False)
+    async with world.worker() as parts:
+        await parts.refresh_agents()
+        await parts.dispatch()
+        await parts.dispatch.finish(5)
+
+    said = await world.output("why", room)
+
+    assert "Why Anne (7): of those who were free nobody held less (0 of 1)." in said
+    assert "  nearest at that moment: Anne (7) 0 of 1" in said
+    assert "  of 2 agents: 1 free, 1 offline" in said
+
+
+async def test_why_of_an_unknown_room_fails(world: World) -> None:
+    result = await world.run("why", "4711")
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Nothing is known of room 4711.")

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import pytest
+
+from sebastian_adapters.postgres.group_commit import Call, Lane
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.room import Decided, Room
+
+
+def nothing(room: Room, now: datetime) -> Decided[None]:
+    return Decided(None)
+
+
+class Groups:
+    """Carries groups out as soon as it is let, and remembers them."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+        self.gate = asyncio.Event()
+
+    async def carry_out(self, calls: list[Call]) -> None:
+        self.seen.append([call.room_id for call in calls])
+        await self.gate.wait()
+        for call in calls:
+            call.settle(Decided(call.room_id))
+
+
+def call_all(lane: Lane, *room_ids: str) -> list[asyncio.Task[Decided[object]]]:
+    return [asyncio.create_task(lane.call(RoomId(each), nothing)) for each in room_ids]
+
+
+async def test_what_comes_while_a_group_runs_makes_the_next_one_in_its_order() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out)
+    first = call_all(lane, "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    later = call_all(lane, "d", "b", "c")
+    await asyncio.sleep(0)
+    groups.gate.set()
+    answers = await asyncio.gather(*first, *later)
+
+    assert groups.seen == [["a"], ["d", "b", "c"]]
+    assert [each.answer for each in answers] == ["a", "d", "b", "c"]
+
+
+async def test_a_room_comes_once_in_a_group() -> None:
+    groups = Groups()
+    groups.gate.set()
+
+    await asyncio.gather(*call_all(Lane(groups.carry_out), "a", "b", "a", "a", "c"))
+
+    assert groups.seen == [["a", "b", "c"], ["a"], ["a"]]
+
+
+async def test_a_group_has_its_limit() -> None:
+    groups = Groups()
+    groups.gate.set()
+
+    await asyncio.gather(*call_all(Lane(groups.carry_out, limit=2), "a", "b", "c", "d", "e"))
+
+    assert groups.seen == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_a_call_whose_caller_has_gone_is_left_out() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out)
+    first = call_all(lane, "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    later = call_all(lane, "b", "c")
+    await asyncio.sleep(0)
+
+    later[0].cancel()
+    await asyncio.sleep(0)
+    groups.gate.set()
+    await asyncio.gather(*first, later[1])
+
+    assert groups.seen == [["a"], ["c"]]
+
+
+async def test_what_breaks_a_group_is_raised_where_its_calls_were_made() -> None:
+    async def carry_out(calls: list[Call]) -> None:
+        raise ZeroDivisionError
+
+    lane = Lane(carry_out)
+
+    for call in call_all(lane, "a", "b"):
+        with pytest.raises(ZeroDivisionError):
+            await call
+
+
+async def test_a_lane_goes_on_after_a_group_that_broke() -> None:
+    groups = Groups()
+    groups.gate.set()
+    broken = iter([True])
+
+    async def carry_out(calls: list[Call]) -> None:
+        if next(broken, False):
+            raise ZeroDivisionError
+        await groups.carry_out(calls)
+
+    lane = Lane(carry_out)
+    await asyncio.gather(*call_all(lane, "a"), return_exceptions=True)
+
+    await asyncio.gather(*call_all(lane, "b"))
+
+    assert groups.seen == [["b"]]
