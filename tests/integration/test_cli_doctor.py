@@ -3,49 +3,296 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import httpx
 import psycopg
 import pytest
 from attrs import evolve
 
+from sebastian_adapters.memory.platform.app import App
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
-from sebastian_apps.worker.worker import Worker
+from sebastian_apps.fake_qiscus import Fault
 from tests.integration.cli_world import World, a_world
 from tests.integration.transaction_pooler import transaction_pooler
 
 NOBODY_LISTENS = "127.0.0.1:1"
+Flags = dict[str, Any]
 
 
 @pytest.fixture
-async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[World]:
-    """All is fine, but for a worker and for agents who may take rooms themselves."""
+def flags(monkeypatch: pytest.MonkeyPatch) -> Flags:
+    """What the platform's app says of itself otherwise than the stand-in does."""
+    told: Flags = {"is_agent_takeover_enabled": False}
+    own_app = App._own_app
+    monkeypatch.setattr(App, "_own_app", lambda app: {**own_app(app), **told})
+    return told
+
+
+@pytest.fixture
+async def world(
+    tmp_path: Path, postgres_url: str, redis_url: str, flags: Flags
+) -> AsyncIterator[World]:
+    """A deployment where all is fine: a worker has the duties, and somebody is online."""
     async with a_world(tmp_path, postgres_url, redis_url, serves=True) as world:
         world.fake.platform.add_agent("Anne", agent_id=7)
-        own_app = world.fake.platform.app._own_app
-        world.flags = {"is_agent_takeover_enabled": False}
-        world.fake.platform.app._own_app = lambda: {**own_app(), **world.flags}  # type: ignore[method-assign]
         async with world.worker() as parts:
-            await parts.room_repo.hold_duty("test", Worker.__init__.__doc__ and LEASE or LEASE)
+            await parts.room_repo.hold_duty("worker-1", timedelta(minutes=10))
         yield world
 
 
 async def found(world: World) -> dict[str, str]:
-    """What the doctor finds that is not fine: verdicts by name."""
-    document = await world.json("doctor")
-    for each in document["findings"]:
-        assert each["verdict"] == "ok" or each["remedy"], each
-    return {
-        each["name"]: each["verdict"]
-        for each in document["findings"]
-        if each["verdict"] != "ok"
-    }
+    """What the doctor finds that is not fine: verdicts by name. Each comes with a remedy."""
+    findings = (await world.json("doctor"))["findings"]
+    bad = [each for each in findings if each["verdict"] != "ok"]
+    assert all(each["remedy"] for each in bad)
+    return {each["name"]: each["verdict"] for each in bad}
 
 
 async def test_where_all_is_fine_nothing_is_found(world: World) -> None:
     result = await world.run("doctor")
 
-    assert result.exit_code == 0, result.output
-    assert "ok      database: PostgreSQL 18 answers and takes writes." in result.output
-    assert "ok      agents: 1 of 1 agent online." in result.output
+    # The service of this test is on loopback, which the doctor tells as well.
+    assert result.exit_code == 1, result.output
+    assert await found(world) == {"webhook-url-local": "warning"}
+    assert "ok      database: PostgreSQL 18 answers and takes writes.\n" in result.output
+    assert "ok      worker: A worker does the duties: worker-1.\n" in result.output
+    assert "ok      agents: 1 of 1 agent online.\n" in result.output
+    assert "ok      webhook: Our service answers at http://127.0.0.1:" in result.output
+    assert "ok      allocation-webhook: Qiscus sends the allocation webhook to us.\n" in (
+        result.output
+    )
+
+
+async def test_problems_end_with_2_and_no_secret_is_shown(world: World) -> None:
+    world.configure("db", connection_string=f"postgresql://me:hunter2@{NOBODY_LISTENS}/x")
+
+    result = await world.run("doctor")
+
+    assert result.exit_code == 2
+    assert "problem database-unreachable: " in result.output
+    for secret in ("hunter2", world.fake.config.account.secret_key, "webhook-token-4711"):
+        assert secret not in result.output
+
+
+async def test_a_configuration_that_cannot_be_used(world: World) -> None:
+    world.configure("presence", intervall="10s")
+
+    assert (await found(world))["config-invalid"] == "problem"
+
+
+async def test_a_database_that_cannot_be_reached(world: World) -> None:
+    world.configure("db", connection_string=f"postgresql://{NOBODY_LISTENS}/x")
+
+    assert (await found(world))["database-unreachable"] == "problem"
+
+
+async def test_a_standby(world: World, own_postgres: EmbeddedPostgres) -> None:
+    own_postgres.stop()
+    (own_postgres.directory / "postgres" / "standby.signal").touch()
+    own_postgres.start()
+    world.configure("db", connection_string=own_postgres.url)
+
+    assert (await found(world))["database-standby"] == "problem"
+
+
+@pytest.mark.parametrize(
+    ("doorbell", "verdict"), [("dramatiq", "warning"), ("postgres", "problem")]
+)
+async def test_a_pooler_of_transactions(
+    world: World, postgres_url: str, doorbell: str, verdict: str
+) -> None:
+    async with transaction_pooler(postgres_url) as url:
+        world.configure("db", connection_string=url)
+        world.configure("queue", doorbell=doorbell)
+
+        assert (await found(world))["database-pooler"] == verdict
+
+
+async def test_tables_that_are_missing(world: World, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("drop schema sebastian cascade")
+
+    assert (await found(world))["schema-missing"] == "problem"
+
+
+async def test_tables_of_a_newer_version(world: World, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("insert into sebastian.migration (number, name) values (9999, 'later')")
+
+    assert (await found(world))["schema-newer"] == "problem"
+
+
+async def test_no_worker(world: World, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("update sebastian.duty set until = now() - interval '5 minutes'")
+
+    assert (await found(world))["no-worker"] == "problem"
+    said = (await world.run("doctor")).output
+    assert "No worker runs: the last, worker-1, was gone 5 min" in said
+
+
+async def test_redis_that_cannot_be_reached(world: World) -> None:
+    world.configure("redis", url=f"redis://{NOBODY_LISTENS}")
+
+    assert (await found(world))["redis-unreachable"] == "problem"
+
+
+async def test_redis_that_throws_keys_away(world: World, own_valkey: EmbeddedValkey) -> None:
+    own_valkey.stop()
+    limits = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}
+    with EmbeddedValkey(directory=own_valkey.directory, settings=limits) as evicting:
+        world.configure("redis", url=evicting.url)
+
+        assert (await found(world))["redis-evicts"] == "warning"
+
+
+async def test_no_webhook_token(world: World) -> None:
+    world.configure("webhook", token=None)
+
+    assert (await found(world))["webhook-token-missing"] == "warning"
+
+
+@pytest.mark.parametrize("token", ["short", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"])
+async def test_a_webhook_token_that_can_be_guessed(world: World, token: str) -> None:
+    world.configure("webhook", token=token)
+
+    assert (await found(world))["webhook-token-weak"] == "warning"
+
+
+async def test_an_open_service_without_a_token(world: World) -> None:
+    world.configure("webhook", token=None)
+    world.configure("listen", host="0.0.0.0")
+
+    assert (await found(world))["webhook-exposed"] == "problem"
+
+
+async def test_an_admin_token_that_can_be_guessed(world: World) -> None:
+    world.configure("admin", token="admin")
+
+    assert (await found(world))["admin-token-weak"] == "warning"
+
+
+async def test_a_webhook_address_where_nobody_answers(world: World) -> None:
+    world.configure("webhook", base_url=f"http://{NOBODY_LISTENS}")
+
+    assert (await found(world))["webhook-unreachable"] == "problem"
+
+
+async def test_a_webhook_address_where_somebody_else_answers(world: World) -> None:
+    world.configure("webhook", base_url=world.fake.url)
+
+    assert (await found(world))["webhook-not-ours"] == "problem"
+
+
+async def test_a_service_that_does_not_know_the_token(world: World) -> None:
+    world.configure("webhook", token="a-changed-and-quite-long-token-0099")
+
+    assert (await found(world))["webhook-other-token"] == "problem"
+
+
+async def test_webhooks_that_are_registered_elsewhere(world: World) -> None:
+    world.fake.send_webhooks_to("https://somebody.example.com", "else")
+
+    names = await found(world)
+
+    assert names["allocation-webhook-elsewhere"] == "problem"
+    assert names["resolve-webhook-elsewhere"] == "problem"
+
+
+async def test_a_webhook_that_is_switched_off(world: World, flags: Flags) -> None:
+    flags["is_allocate_agent_webhook_enabled"] = False
+
+    assert (await found(world))["allocation-webhook-off"] == "problem"
+
+
+async def test_a_platform_that_does_not_answer(world: World) -> None:
+    world.configure("qiscus", base_url=f"http://{NOBODY_LISTENS}")
+
+    assert (await found(world))["platform-unreachable"] == "problem"
+
+
+async def test_a_platform_that_is_silent(world: World) -> None:
+    world.configure("qiscus", timeout="300ms")
+    world.fake.add_fault(Fault(kind="silence", operation="profile"))
+
+    assert (await found(world))["platform-unreachable"] == "problem"
+
+
+async def test_credentials_that_are_refused(world: World) -> None:
+    world.configure("qiscus", secret_key="another")
+
+    assert (await found(world))["credentials-refused"] == "problem"
+
+
+async def test_credentials_of_another_account(world: World, flags: Flags) -> None:
+    flags["app_code"] = "otherapp-a1b2c3d4e5f6g7h"
+
+    assert (await found(world))["account-differs"] == "problem"
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        ("is_agent_allocation_enabled", "platform-allocates"),
+        ("use_latest", "platform-uses-latest"),
+        ("is_agent_takeover_enabled", "agents-take-over"),
+        ("is_bot_enabled", "bot-answers"),
+    ],
+)
+async def test_flags_that_hand_rooms_out_without_us(
+    world: World, flags: Flags, flag: str, name: str
+) -> None:
+    flags[flag] = True
+
+    assert (await found(world))[name] == "warning"
+
+
+async def test_a_platform_that_ignores_user_ids(world: World) -> None:
+    platform = world.fake.platform
+    platform.switches = evolve(platform.switches, user_ids_honoured=False)
+    room_id = world.fake.customer_message()
+    platform.assign_by_hand(room_id, 7)
+
+    assert (await found(world))["user-ids-ignored"] == "warning"
+
+
+async def test_nobody_is_online(world: World) -> None:
+    world.fake.platform.set_online(7, online=False)
+
+    assert (await found(world))["nobody-online"] == "warning"
+
+
+async def test_a_listing_that_is_refused(world: World) -> None:
+    world.fake.add_fault(Fault(kind="status", status=403, operation="agents"))
+
+    assert (await found(world))["platform-listing-fails"] == "problem"
+
+
+async def test_a_chat_that_is_refused_again_and_again(world: World, postgres_url: str) -> None:
+    world.fake.customer_message()
+    async with world.worker() as parts:
+        await parts.refresh_agents()
+        await parts.reconcile()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("update sebastian.chat set refusals = 5")
+
+    assert (await found(world))["stuck-chats"] == "warning"
+
+
+async def test_config_check_warns_of_what_it_names_and_not_of_who_runs(
+    world: World, postgres_url: str
+) -> None:
+    world.fake.platform.set_online(7, online=False)
+    world.configure("webhook", token=None)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("delete from sebastian.duty")
+
+    result = await world.run("config", "check")
+
+    assert result.exit_code == 0
+    assert "warning webhook-token-missing" in result.output
+    assert "nobody-online" not in result.output
+    assert "no-worker" not in result.output
+    assert result.output.endswith("config.yml can be used\n")

@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TypeAlias
 
 import psycopg
@@ -15,7 +15,7 @@ import psycopg
 Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
-IDLE = b"I"
+IDLE, GOODBYE = b"I", b"X"
 AUTHENTICATION_OK = b"R" + struct.pack("!ii", 8, 0)
 KEY = b"K" + struct.pack("!iii", 12, 1, 1)
 READY = b"Z" + struct.pack("!i", 5) + IDLE
@@ -29,31 +29,33 @@ class TransactionPooler:
         self._conninfo = conninfo
         self._size = size
         self._free: asyncio.Queue[Stream] = asyncio.Queue()
+        self._serving: set[asyncio.Task[object] | None] = set()
         self._connections: list[psycopg.Connection[tuple[object, ...]]] = []
 
     async def open(self) -> asyncio.Server:
         """Connect to the server and listen on a free port."""
         for _ in range(self._size):
-            connection = await asyncio.to_thread(psycopg.connect, self._conninfo)
+            connection = psycopg.connect(self._conninfo)
             self._connections.append(connection)
             raw = socket.socket(fileno=os.dup(connection.fileno()))
             raw.setblocking(False)
             self._free.put_nowait(await asyncio.open_unix_connection(sock=raw))
         return await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
-    def close(self) -> None:
-        """Let go of the server connections."""
+    async def close(self) -> None:
+        """Wait for the clients to leave, then let go of the server connections."""
+        await asyncio.gather(*filter(None, self._serving))
         for connection in self._connections:
             connection.close()
         while not self._free.empty():
             self._free.get_nowait()[1].close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        self._serving.add(asyncio.current_task())
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             await self._greet(reader, writer)
-            while True:
-                await self._transaction(reader, writer, await reader.readexactly(1))
-        writer.close()
+            while (kind := await reader.readexactly(1)) != GOODBYE:
+                await self._transaction(reader, writer, kind)
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -72,8 +74,6 @@ class TransactionPooler:
     async def _transaction(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: bytes
     ) -> None:
-        if kind == b"X":
-            raise ConnectionResetError
         server_reader, server_writer = server = await self._free.get()
         try:
             while True:
@@ -111,4 +111,4 @@ async def transaction_pooler(conninfo: str) -> AsyncIterator[str]:
         yield f"postgresql://postgres@127.0.0.1:{port}/any"
     finally:
         server.close()
-        pooler.close()
+        await pooler.close()

@@ -11,6 +11,8 @@ from attrs import evolve, frozen
 from sebastian_adapters.memory.platform import Event, Truth
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.chat import ChatState, Move
+from sebastian_apps.webhook.routes.webhooks import COMMIT_SECONDS
+from sebastian_core.domain.rules import Rules
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
 from tests.oracle.reading import chats_now, rows_of_history
 from tests.oracle.verdict import sorted_violations
@@ -23,6 +25,7 @@ REST_BEFORE_IDLE_SECONDS = 120.0
 CALL_SECONDS = 11.0
 """From the reading of the agents to the moment at which a late call is applied."""
 GAP_SECONDS = 1.0
+CLOCK_READ_SECONDS = 0.01
 UNSEEN_SECONDS = 1e9
 SAME_CLOCK_SECONDS = 0.0001
 
@@ -74,17 +77,28 @@ def own_checks(stores: Stores, world: World) -> tuple[str, ...]:
     """What the oracle cannot see from outside, or does not ask."""
     record = _record(stores, world)
     truth = Truth.of(record.events)
-    return (*_forgotten(record, truth), *_unfounded(stores, record))
+    return (
+        *_forgotten(record, truth),
+        *_unfounded(stores, record),
+        *_begun_too_late(stores, record),
+    )
 
 
 def _forgotten(record: Record, truth: Truth) -> list[str]:
-    """P1 and P2: once acknowledged, a request has a chat of ours until somebody serves it."""
+    """P1 and P2: once acknowledged, a request has a chat of ours until somebody serves it.
+
+    Not judged is what came as a repeat while the room's chat waited or was being given: by design
+    such a repeat changes nothing, and where that chat then turns out to be the one before, the
+    request is found again by the reconcile.
+    """
     rows_of: defaultdict[str, list[Row]] = defaultdict(list)
     for row in record.history:
         rows_of[row.room_id].append(row)
     found = []
     for service_id, at in _first_acknowledged(record).items():
         service = truth.services[service_id]
+        if _came_as_repeat(rows_of[service.room_id], at):
+            continue
         until = min(service.assigned_at or UNSEEN_SECONDS, service.resolved_at or UNSEEN_SECONDS)
         gap = _longest_gap(rows_of[service.room_id], at, min(until, record.ended_at))
         if gap > GAP_SECONDS:
@@ -93,6 +107,17 @@ def _forgotten(record: Record, truth: Truth) -> list[str]:
                 f"{at:.3f} s, and we held no chat for it for {gap:.1f} s while it waited"
             )
     return found
+
+
+def _came_as_repeat(rows: Sequence[Row], at: float) -> bool:
+    known = [row for row in rows if row.at < at - COMMIT_SECONDS]
+    lately = [row for row in rows if at - COMMIT_SECONDS <= row.at <= at]
+    return any(row.after in _UNASSIGNED for row in known[-1:] + lately[:-1]) or (
+        len(lately) > 0 and lately[-1].after is ChatState.RESERVED
+    )
+
+
+_UNASSIGNED = (ChatState.WAITING, ChatState.RESERVED)
 
 
 def _first_acknowledged(record: Record) -> dict[int, float]:
@@ -116,6 +141,25 @@ def _longest_gap(rows: Sequence[Row], since: float, until: float) -> float:
         lives = row.after is not ChatState.CLOSED
         gone_since = row.at
     return longest if lives or until <= since else max(longest, until - max(gone_since, since))
+
+
+def _begun_too_late(stores: Stores, record: Record) -> list[str]:
+    """P3 and P4: no call begins that could end after the deadline of its reservation."""
+    rules = Rules()
+    latest = (rules.reservation - rules.call).total_seconds() + CLOCK_READ_SECONDS
+    reserved: defaultdict[tuple[str, int | None], list[float]] = defaultdict(list)
+    for row in record.history:
+        if row.move is Move.RESERVE:
+            reserved[row.room_id, row.agent_id].append(row.at)
+    found = []
+    for at, room_id, agent_id in stores.trace.begun:
+        moments = [each for each in reserved[room_id, agent_id] if each <= at]
+        if not moments or at - moments[-1] > latest:
+            found.append(
+                f"P3 too late: the call that gives room {room_id} to agent {agent_id} was begun at "
+                f"{at:.3f} s, reserved at {moments[-1:] or 'no time'}"
+            )
+    return found
 
 
 def _unfounded(stores: Stores, record: Record) -> list[str]:
@@ -191,12 +235,12 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     """The log, where what we could not know of counts as somebody else's doing.
 
     A process that was stopped between its last look at the clock and the sending sends too late;
-    what it did is found by a listing (DESIGN, section 4a: a 2xx outlives its fence). And where the
-    platform names no services, the resolve of one that we never heard of may close the next chat.
+    what it did is found by a listing (DESIGN, section 4a: a 2xx outlives its fence). And a chat may
+    be given for a later service than the one it came for, whose late resolve then closes it.
     """
     rows = sorted(record.history, key=lambda row: row.at)
     unnamed = stores.platform.switches.latest_service == "always_null"
-    mistaken = _closed_by_mistake(record) if unnamed else frozenset()
+    mistaken = _closed_by_mistake(record, unnamed=unnamed)
     held: dict[str, int | None] = {}
     told: list[Event] = []
     position = 0
@@ -212,18 +256,24 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     return told
 
 
-def _closed_by_mistake(record: Record) -> frozenset[int]:
-    """Services that went on when the first chat that we ever had of their room was closed."""
+def _closed_by_mistake(record: Record, *, unnamed: bool) -> frozenset[int]:
+    """Services that went on when a chat that may have stood for the one before was closed.
+
+    It may have where it came before this service did; and, where the platform names no services,
+    where it was the first that we ever had of its room.
+    """
     first: dict[str, int] = {}
-    closed_at: dict[str, float] = {}
+    came_at: dict[int, float] = {}
+    closed: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in record.history:
         first.setdefault(row.room_id, row.chat_id)
-        if first[row.room_id] == row.chat_id and row.after is ChatState.CLOSED:
-            closed_at[row.room_id] = row.at
+        came_at.setdefault(row.chat_id, row.at)
+        if row.after is ChatState.CLOSED:
+            is_first = unnamed and first[row.room_id] == row.chat_id
+            closed[row.room_id].append((0.0 if is_first else came_at[row.chat_id], row.at))
     return frozenset(
         service.service_id
         for service in Truth.of(record.events).services.values()
-        if service.opened_at
-        < closed_at.get(service.room_id, 0.0)
-        < (service.resolved_at or UNSEEN_SECONDS)
+        for came, at in closed[service.room_id]
+        if came < service.opened_at < at < (service.resolved_at or UNSEEN_SECONDS)
     )

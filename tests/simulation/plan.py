@@ -27,6 +27,8 @@ CHANNELS = (Channel(id=130821), Channel(id=130822, name="WhatsApp", source="wa")
 WORKERS, WEBHOOKS = 3, 2
 CHAOS_SECONDS = 40.0
 STOPPED_SECONDS = 90.0
+STAYING = (3,)
+"""Customers whose last service goes on to the end, so that it can be seen who serves them."""
 
 
 class Kind(StrEnum):
@@ -94,6 +96,8 @@ class Visit:
     removed_after: float | None = None
     resolved_waiting_after: float | None = None
     resolved_by_admin: bool = False
+    stays: bool = False
+    """Nobody resolves it before the end."""
 
 
 @frozen(kw_only=True)
@@ -220,8 +224,12 @@ def _customer(rng: random.Random, number: int) -> Customer:
     returns = rng.choice((0, 0, 0, 1, 1, 2))
     poison = rng.choice(("refused", "failing", "forbidden")) if rng.random() < 0.03 else None
     first = _visit(rng, rng.uniform(0.0, CHAOS_SECONDS * 0.75))
-    later = [_visit(rng, _return_gap(rng)) for _ in range(returns)]
-    return Customer(number=number, channel=rng.randrange(2), visits=(first, *later), poison=poison)
+    *before, last = (first, *(_visit(rng, _return_gap(rng)) for _ in range(returns)))
+    if number in STAYING:
+        last = evolve(last, stays=True, resolved_waiting_after=None)
+    return Customer(
+        number=number, channel=rng.randrange(2), visits=(*before, last), poison=poison
+    )
 
 
 def _return_gap(rng: random.Random) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 
 from attrs import define, field
 
-from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.ports.clock import Clock
 from tests.simulation.tracing import Trace
 
@@ -27,8 +26,6 @@ class Process:
     wakes_at: float = 0.0
     tasks: dict[asyncio.Task[Any], None] = field(factory=dict)
     ended: asyncio.Event | None = None
-    begun: list[tuple[float, RoomId, AgentId]] = field(factory=list)
-    """When which assign call was begun, whatever then became of it."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that belongs to this process, as will all tasks that it starts."""

@@ -20,6 +20,8 @@ class Trace:
     """How often each fault that is not at a port call was hit."""
     surprises: list[str] = field(factory=list)
     """What should never happen, whatever the faults."""
+    begun: list[tuple[float, str, int]] = field(factory=list)
+    """When which room's assign call to which agent was begun, whatever then became of it."""
     struck_numbers: list[int] = field(factory=list)
 
     def tell(self, who: str, what: str) -> None:

@@ -65,8 +65,9 @@ class Wire:
         return call
 
     def _begins(self, method: str, args: Any) -> None:
-        if method == "assign" and not self._process.is_dead:
-            self._process.begun.append((asyncio.get_running_loop().time(), args[0], args[1]))
+        trace = self._process.trace
+        if method == "assign" and trace is not None and not self._process.is_dead:
+            trace.begun.append((asyncio.get_running_loop().time(), args[0], args[1]))
 
     async def _plain(self, verb: Verb, args: Any, kwargs: Any) -> Any:
         await self._linger()

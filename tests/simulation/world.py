@@ -28,7 +28,8 @@ class World:
         self.deliveries: list[Delivered] = []
         self._awake: dict[str, asyncio.Event] = {}
         self._posting = 0
-        self._playing: set[asyncio.Task[Any]] = set()
+        self._staying: set[str] = set()
+        self._playing: dict[str, asyncio.Task[Any]] = {}
         self.is_calm = False
 
     def open(self) -> None:
@@ -43,12 +44,14 @@ class World:
             room_id = RoomId(str(1000 + customer.number))
             if customer.poison is not None:
                 self._stores.poisoned[room_id] = customer.poison
-            self._playing.add(OUTSIDE.spawn(self._live(str(room_id), customer)))
+            self._playing[room_id] = OUTSIDE.spawn(self._live(str(room_id), customer))
 
     @property
     def is_done(self) -> bool:
         """Whether every customer came as often as planned, was resolved, and all is delivered."""
-        return not self._posting and all(task.done() for task in self._playing)
+        return not self._posting and all(
+            task.done() or room_id in self._staying for room_id, task in self._playing.items()
+        )
 
     def calm_down(self) -> None:
         """Everybody comes back to work, and nothing more goes wrong."""
@@ -59,7 +62,7 @@ class World:
 
     def surprises(self) -> list[str]:
         """What went wrong in the world itself: a mistake of the simulation."""
-        done = (task for task in self._playing if task.done() and not task.cancelled())
+        done = (task for task in self._playing.values() if task.done() and not task.cancelled())
         return [f"the world: {error!r}" for error in (task.exception() for task in done) if error]
 
     async def _come_and_go(self, agent_id: int, plan: AgentPlan) -> None:
@@ -124,6 +127,9 @@ class World:
         visit: Visit,
         rng: random.Random,
     ) -> None:
+        if visit.stays and self._stores.scenario.capacity > 1:
+            await self._stay(room_id)
+            return
         await asyncio.sleep(visit.service_seconds * (0.5 if visit.chatters else 1.0))
         if visit.chatters and self._is_open(room_id, service_id):
             self._write(room_id, customer, rng)
@@ -132,6 +138,14 @@ class World:
         if agents and self._is_open(room_id, service_id):
             by = None if visit.resolved_by_admin else agents[-1]
             self._resolve(room_id, by, rng)
+
+    async def _stay(self, room_id: str) -> None:
+        """Be served until the run ends; somebody who is put back into the line writes again."""
+        self._staying.add(room_id)
+        while self._platform.agents_in(room_id):
+            self._awake[room_id].clear()
+            await self._awake[room_id].wait()
+        self._staying.discard(room_id)
 
     def _is_open(self, room_id: str, service_id: int | None) -> bool:
         return service_id is not None and self._platform.open_service_id(room_id) == service_id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import uuid4
 
 import psycopg
 from attrs import frozen
@@ -85,14 +84,20 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
 
 
 async def _pools_transactions(first: Connection, second: Connection) -> bool:
-    """Leave a word in our session, keep a backend busy, and see whether the word is still there."""
-    word = uuid4().hex
-    await first.execute("select set_config('sebastian.probe', %s, false)", (word,))
-    backend = await _value(first, "select pg_backend_pid()")
+    """Whether our first session meets several backends, also while the second keeps one busy.
+
+    A proxy that hands out the backend that was free longest shows itself before, one that hands
+    out the last one used shows itself meanwhile.
+    """
+    backends = {await _backend(first) for _ in range(3)}
     async with second.transaction():
-        await second.execute("select 1")
-        found = await _value(first, "select current_setting('sebastian.probe', true)")
-        return found != word or backend != await _value(first, "select pg_backend_pid()")
+        await _backend(second)
+        while_busy = {await _backend(first) for _ in range(2)}
+    return len(backends | while_busy) > 1
+
+
+async def _backend(connection: Connection) -> object:
+    return await _value(connection, "select pg_backend_pid()")
 
 
 async def _applied(connection: Connection) -> set[int]:

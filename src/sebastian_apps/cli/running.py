@@ -35,12 +35,17 @@ def run(config: Path | None, work: Work[T], needs: Collection[str] = ("db", "red
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep libraries from logging: what matters is raised, and told in one sentence."""
-    before = logging.root.manager.disable
+    import structlog
+
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    disabled, configured = logging.root.manager.disable, structlog.get_config()
     logging.disable(logging.ERROR)
+    structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled)
+        structlog.configure(**configured)
 
 
 async def _carried_out(parts: CliParts, work: Work[T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, tzinfo
 from typing import Any
 
 from attrs import frozen
@@ -118,11 +119,11 @@ class Told:
     waits: bool = False
 
 
-def told(explanation: Explanation) -> Told:
-    """The explanation as the page shows it."""
+def told(explanation: Explanation, zone: tzinfo = UTC) -> Told:
+    """The explanation as the page shows it, with times of this zone."""
     return Told(
         room=explanation.room_id,
-        lines=tuple(explained(explanation)),
+        lines=tuple(explained(explanation, zone)),
         waits=explanation.waiting is not None,
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from attrs import frozen
@@ -167,7 +169,8 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
             room_id = parse_room_id(request.path_params["room"])
         except InvalidInput as error:
             raise Problem(UNUSABLE, f"{error}.") from error
-        return _json(told(await use_cases.explain(room_id)))
+        zone = _zone(request.query_params.get("zone", ""))
+        return _json(told(await use_cases.explain(room_id), zone))
 
     @post(f"{PAGE_PATH}/actions/{{name:str}}", status_code=200)
     async def act(request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -181,6 +184,14 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
         return _json(done)
 
     return [why, act]
+
+
+def _zone(name: str) -> tzinfo:
+    """The browser's time zone, as far as this machine knows it."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return UTC
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from sebastian_core.usecases.assign_chat import Ended
 FIRST_RECONCILE_SECONDS = 30.0
 FINISH_SECONDS = 8.0
 PERMIT_PAUSE_SECONDS = 0.01
+SETTLE_BUSY_SECONDS = 10.0
 GOODBYE_SECONDS = 0.5
 
 log = structlog.stdlib.get_logger("sebastian.worker")
@@ -39,6 +40,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._look = asyncio.Event()
         self._has_duties = False
+        self._due = 0
         self._reconciled = asyncio.Event()
         self._bell_heard_at: float | None = None
         parts.ended.append(self._on_ended)
@@ -95,7 +97,7 @@ class Worker:
             self._each(every.probe, "probe", self._probe),
             self._each(every.clock, "clock", parts.sync_clock),
             self._each(every.report, "report", self._report),
-            self._duty(every.settle, "settle", parts.settle_chat.due),
+            self._settle(),
             self._duty(every.refresh, "refresh", self._refresh),
             self._reconcile_first_then_each(),
             self._duty(every.exclusions, "exclusions", parts.room_repo.lift_exclusions),
@@ -162,6 +164,22 @@ class Worker:
         hastened = await self.parts.room_repo.hasten(began)
         log.info("the platform is back", hastened=hastened)
         self._look.set()
+
+    async def _settle(self) -> None:
+        """Settle what is due: often while there is something, else now and then."""
+        every = self.parts.intervals
+        busy_until = 0.0
+        while True:
+            is_busy = self.parts.clock.monotonic() < busy_until
+            await asyncio.sleep((every.settle if is_busy else every.settle_idle).total_seconds())
+            self._due = 0
+            await self._quietly("settle", self._settle_due)
+            if self._due:
+                busy_until = self.parts.clock.monotonic() + SETTLE_BUSY_SECONDS
+
+    async def _settle_due(self) -> None:
+        if self._has_duties:
+            self._due = await self.parts.settle_chat.due()
 
     async def _refresh(self) -> None:
         found = await self.parts.refresh_agents()

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.agent_store import AgentStore
 
 
@@ -19,6 +20,7 @@ class KnownRoster:
     def __init__(self, agent_store: AgentStore) -> None:
         self._store = agent_store
         self._copy: Roster | None = None
+        self._unstored: dict[AgentId, Presence] = {}
         self.store_is_up = True
 
     async def roster(self) -> Roster | None:
@@ -30,7 +32,7 @@ class KnownRoster:
             return self._copy
         self.store_is_up = True
         if shared is not None and (self._copy is None or shared.read_at >= self._copy.read_at):
-            self._copy = shared
+            self._copy = self._with_unstored(shared)
         return self._copy
 
     async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
@@ -57,6 +59,18 @@ class KnownRoster:
             await self._store.observe(news)
         except StoreUnavailable:
             self.store_is_up = False
+            self._unstored |= {seen.agent_id: seen for seen in news}
+
+    def _with_unstored(self, shared: Roster) -> Roster:
+        """The shared roster with what this process saw since and could not share."""
+        if not self._unstored:
+            return shared
+        self._unstored = {
+            agent_id: seen
+            for agent_id, seen in self._unstored.items()
+            if seen.read_at > shared.read_at
+        }
+        return shared.observed(self._unstored.values())
 
     def _is_news(self, seen: Presence) -> bool:
         known = self._copy.agents.get(seen.agent_id) if self._copy else None

@@ -171,26 +171,28 @@ STORMS = [
 
 
 class Client(FaultyQiscusClient):
-    """Checks P6 at every assign call: the agent was online in a reading made for this room."""
+    """Checks P6 at every assign call: the agent was online in a reading made for this room.
+
+    Some agents are barred from some rooms, which only a reading made for the room tells.
+    """
 
     def __init__(self, *args: Any, **hooks: Any) -> None:
         super().__init__(*args, **hooks)
         self.violations: list[str] = []
         self.barred: set[tuple[RoomId, AgentId]] = set()
-        self._online: dict[RoomId, set[AgentId]] = {}
+        self._seen: dict[tuple[RoomId, AgentId], datetime] = {}
 
     async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
         """Read, and remember who was online."""
-        self._online.pop(room_id, None)
         reading = await super().eligible_agents(room_id, sought)
         eligible = [each for each in reading.seen if (room_id, each.agent_id) not in self.barred]
-        reading = Reading(reading.began_at, tuple(eligible))
-        self._online[room_id] = {each.agent_id for each in reading.seen if each.online}
-        return reading
+        self._seen |= {(room_id, each.agent_id): each.read_at for each in eligible if each.online}
+        return Reading(reading.began_at, tuple(eligible))
 
     async def assign(self, room_id: RoomId, agent_id: AgentId) -> Answer:
         """Assign, if that may be done."""
-        if agent_id not in self._online.get(room_id, set()):
+        seen_at = self._seen.get((room_id, agent_id))
+        if seen_at is None or self._clock.now() - seen_at > RULES.reservation:
             self.violations.append(f"P6: {room_id} was given to {agent_id}, not seen online")
         return await super().assign(room_id, agent_id)
 

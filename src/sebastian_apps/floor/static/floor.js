@@ -3,6 +3,7 @@ import { clock, draw, span } from "./charts.js";
 
 const $ = (id) => document.getElementById(id);
 const SILENCE_MS = 25_000;
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const proof = document.querySelector("meta[name=floor-proof]").content;
 let view = null;
 let ahead = 0; // how far the server's clock is before this browser's, in milliseconds
@@ -230,7 +231,7 @@ async function openRoom(room) {
 }
 
 async function tellRoom(room) {
-  const answer = await fetch(`/floor/why/${encodeURIComponent(room)}`).catch(() => null);
+  const answer = await fetch(`/floor/why/${encodeURIComponent(room)}?zone=${encodeURIComponent(ZONE)}`).catch(() => null);
   const told = await answer?.json().catch(() => null);
   if ($("room-dialog").dataset.room !== room) return;
   const lines = told?.lines ?? [told?.detail ?? "It cannot be asked right now."];

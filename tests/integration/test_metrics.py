@@ -1,0 +1,251 @@
+"""What Prometheus is told, against what truly happened."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+from attrs import evolve, frozen
+from prometheus_client.parser import text_string_to_metric_families
+
+from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
+from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
+from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
+from sebastian_apps.metrics import WebhookMetrics
+from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.worker.worker import Worker
+from sebastian_core.domain.chat import Move
+from tests.browser.stages import busy
+from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+CUSTOMERS = 60
+Labels = frozenset[tuple[str, str]]
+
+
+@frozen
+class Scrape:
+    """One scrape, by name and labels."""
+
+    samples: Mapping[tuple[str, Labels], float]
+
+    @classmethod
+    def of(cls, text: str) -> Scrape:
+        """Read Prometheus's text format, as strictly as Prometheus does."""
+        return cls(
+            {
+                (sample.name, frozenset(sample.labels.items())): sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            }
+        )
+
+    def value(self, name: str, **labels: str) -> float:
+        """One sample; raises KeyError where it is not told."""
+        return self.samples[f"sebastian_{name}", frozenset(labels.items())]
+
+    def labels(self) -> set[tuple[str, str]]:
+        """Every label that is used, with its values."""
+        return {label for _, labels in self.samples for label in labels}
+
+
+@frozen
+class Floor:
+    """A whole deployment in this event loop, and where its metrics are."""
+
+    fake: FakeQiscus
+    stores: MemoryStores
+    webhook: WebhookService
+    metrics_port: int
+
+    async def webhook_metrics(self) -> Scrape:
+        """The webhook service's."""
+        return Scrape.of((await self.webhook.http.get("/metrics")).text)
+
+    async def worker_metrics(self) -> Scrape:
+        """The worker's."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"http://127.0.0.1:{self.metrics_port}/metrics")
+        return Scrape.of(answer.text)
+
+
+@asynccontextmanager
+async def deployment() -> AsyncIterator[Floor]:
+    """A stand-in Qiscus, the webhook service and one worker, which end with the block."""
+    port = free_port()
+    async with serve(FakeConfig(agents=5)) as fake:
+        settings, stores = settings_for(fake, port), in_memory()
+        async with webhook_service(build_webhook(settings, stores)) as webhook:
+            fake.send_webhooks_to(f"http://127.0.0.1:{webhook.port}")
+            parts = build_worker(settings, stores=stores)
+            report = timedelta(milliseconds=50)
+            worker = Worker(
+                evolve(parts, intervals=evolve(parts.intervals, report=report)), "worker-1"
+            )
+            running = asyncio.create_task(worker.run())
+            try:
+                yield Floor(fake, stores, webhook, port)
+            finally:
+                worker.stop()
+                await running
+
+
+def settings_for(fake: FakeQiscus, metrics_port: int) -> Settings:
+    """Settings for this platform."""
+    account = fake.config.account
+    return load_settings(
+        None,
+        {
+            "QT_QISCUS_BASE_URL": fake.url,
+            "QT_QISCUS_APP_ID": account.app_code,
+            "QT_QISCUS_SECRET_KEY": account.secret_key,
+            "QT_QISCUS_RATE_LIMIT": "1000",
+            "QT_QISCUS_BURST": "500",
+            "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": "2",
+            "QT_METRICS_PORT": str(metrics_port),
+        },
+    )
+
+
+def free_port() -> int:
+    """A port that nobody has right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def test_the_numbers_are_those_of_the_platform_and_of_the_history() -> None:
+    async with deployment() as floor:
+        floor.fake.start_floor(
+            FloorConfig(
+                agents=5,
+                chats=CUSTOMERS,
+                rate_per_second=40,
+                service_seconds=0.1,
+                by_hand_share=0,
+            )
+        )
+        await floor.fake.floor_done()
+        await quiet(floor)
+        webhook, worker = await floor.webhook_metrics(), await floor.worker_metrics()
+        rows = await floor.stores.room_repo().decisions(10_000)
+        events = list(floor.fake.platform.log)
+
+    moves = Counter(row.move for row in rows)
+    ours = sum(event.kind == "assigned" and event.by == "api" for event in events)
+    assert ours
+    assert worker.value("assignments_total", ending="assigned") == ours == moves[Move.CONFIRM]
+    assert worker.value("wait_seconds_count") == ours
+    assert worker.value("platform_calls_total", operation="assign", code="200") == ours
+    admitted = webhook.value(
+        "webhooks_total", webhook="webhook-incoming-message", outcome="admitted"
+    )
+    assert admitted == moves[Move.ADMIT]
+    assert webhook.value("chats_waiting") == 0
+    assert webhook.value("workers") == 1
+    assert webhook.value("slots", state="free") == 10
+    assert worker.value("platform_standing", standing="up") == 1
+    assert worker.value("bell_to_dispatch_seconds_count") > 0
+
+
+async def test_no_room_agent_or_chat_is_a_label() -> None:
+    async with deployment() as floor:
+        room = floor.fake.customer_message()
+        await quiet(floor)
+        scrapes = [await floor.webhook_metrics(), await floor.worker_metrics()]
+
+    for scrape in scrapes:
+        for name, value in scrape.labels():
+            assert room not in value
+            assert not re.fullmatch(r"\d{4,}", value), (name, value)
+            assert name in {
+                *("webhook", "outcome", "le", "state", "standing", "ending", "operation"),
+                *("code", "duty", "finding"),
+            }
+
+
+async def test_two_workers_of_one_machine_take_two_ports() -> None:
+    async with deployment() as floor:
+        settings = settings_for(floor.fake, floor.metrics_port)
+        second = build_worker(settings, stores=floor.stores)
+        await second.open()
+        try:
+            async with httpx.AsyncClient() as http:
+                answer = await http.get(f"http://127.0.0.1:{floor.metrics_port + 1}/metrics")
+        finally:
+            await second.close()
+
+    assert "sebastian_assignments_total" in answer.text
+
+
+async def test_the_busy_floor_in_numbers() -> None:
+    stage = await busy()
+    async with webhook_service(stage.parts()) as service:
+        told = Scrape.of((await service.http.get("/metrics")).text)
+
+    waiting = await stage.room_repo.waiting(100)
+    held = await stage.room_repo.held(100)
+    assert told.value("chats_waiting") == len(waiting)
+    assert told.value("chats_held", state="assigned") == len(held)
+    assert told.value("slots", state="free") == 0
+    assert told.value("agents", standing="paused") == 1
+    assert told.value("database_up") == 1
+    assert told.value("oldest_wait_seconds") >= 40
+
+
+async def test_the_webhooks_are_timed_and_counted_by_outcome() -> None:
+    async with webhook_service(parts_in_memory(counts=WebhookMetrics())) as service:
+        await service.post("/webhook-incoming-message", {"room_id": "1"})
+        await service.post("/webhook-incoming-message", {"room_id": "1"})
+        await service.post("/webhook-incoming-message", b"{")
+        told = Scrape.of((await service.http.get("/metrics")).text)
+
+    webhook = "webhook-incoming-message"
+    outcomes = {
+        outcome: told.value("webhooks_total", webhook=webhook, outcome=outcome)
+        for outcome in ("admitted", "repeated", "not-json")
+    }
+    assert outcomes == {"admitted": 1, "repeated": 1, "not-json": 1}
+    assert told.value("webhook_seconds_count", webhook=webhook) == 3
+
+
+@pytest.mark.parametrize(
+    ("environ", "headers", "status"),
+    [
+        ({}, {}, 200),
+        ({"QT_ADMIN_TOKEN": TOKEN}, {}, 200),
+        ({"QT_LISTEN_HOST": "0.0.0.0", "QT_WEBHOOK_INSECURE": "true"}, {}, 404),
+        ({"QT_LISTEN_HOST": "0.0.0.0", "QT_ADMIN_TOKEN": TOKEN}, {}, 401),
+        (
+            {"QT_LISTEN_HOST": "0.0.0.0", "QT_ADMIN_TOKEN": TOKEN},
+            {"authorization": f"Bearer {TOKEN}"},
+            200,
+        ),
+    ],
+)
+async def test_metrics_are_open_on_loopback_and_else_under_the_admin_token(
+    environ: dict[str, str], headers: dict[str, str], status: int
+) -> None:
+    async with webhook_service(parts_in_memory(environ)) as service:
+        answer = await service.http.get("/metrics", headers=headers)
+
+    assert answer.status_code == status
+
+
+async def quiet(floor: Floor) -> None:
+    """Wait until nothing waits and nothing is under way, and the worker has reported."""
+    repo = floor.stores.room_repo()
+    async with asyncio.timeout(20):
+        while True:
+            summary = await repo.summary(5)
+            if not summary.waiting + summary.reserved and await repo.reports():
+                return
+            await asyncio.sleep(0.02)

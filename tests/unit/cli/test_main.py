@@ -1,0 +1,124 @@
+"""The command line as a whole: it teaches, it starts quickly, and it fails in sentences."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from sebastian_apps.cli.main import COMMANDS, main
+from sebastian_core.domain.errors import StoreUnavailable
+
+SLOW = ("click.testing", "dramatiq", "httpx", "litestar", "psycopg", "redis", "rich", "uvicorn")
+NOWHERE = "postgresql://somebody:hunter2@127.0.0.1:1/nothing"
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command and subcommand, by how it is called."""
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", each) for sub, each in command.commands.items())
+
+
+@pytest.mark.parametrize(("name", "command"), [(n, c) for n, c in commands()])
+def test_every_command_teaches_with_an_example(name: str, command: click.Command) -> None:
+    result = CliRunner().invoke(main, [*name.split(), "--help"])
+
+    assert result.exit_code == 0
+    assert f"sebastian {name}" in " ".join((command.help or "").split()), "no example"
+
+
+def test_help_loads_nothing_that_is_slow() -> None:
+    code = (
+        "import sys; from sebastian_apps.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.partition("LOADED")[2].split())
+    assert not loaded & set(SLOW)
+    assert {"queue", "doctor", "why"} <= set(done.stdout.split())
+
+
+def test_a_failure_is_one_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    fails(monkeypatch, StoreUnavailable("PostgreSQL", "connection refused"))
+
+    result = CliRunner().invoke(main, ["failing"])
+
+    assert result.exit_code == 1
+    assert result.output == "Error: PostgreSQL is unavailable: connection refused\n"
+
+
+def test_a_mistake_of_ours_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    fails(monkeypatch, KeyError("oops"))
+
+    result = CliRunner().invoke(main, ["failing"])
+
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: KeyError: 'oops'\nThis should not happen; --debug shows where it did.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "failing"], ["failing", "--debug"]])
+def test_debug_shows_where_it_failed(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    error = StoreUnavailable("PostgreSQL", "connection refused")
+    fails(monkeypatch, error)
+
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exception is error
+
+
+def test_an_unreachable_database_is_told_without_its_password(tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    values = {"db": {"connection_string": NOWHERE}, "redis": {"url": "127.0.0.1:1"}}
+    config.write_text(json.dumps(values))
+
+    result = CliRunner().invoke(main, ["queue", "-c", str(config)])
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: PostgreSQL is unavailable: ")
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_configuration_may_be_named_before_or_after_the_command(
+    tmp_path: Path, before: bool
+) -> None:
+    missing = ["-c", str(tmp_path / "missing.yml")]
+    arguments = [*missing, "queue", "drop", "1"] if before else ["queue", "drop", "1", *missing]
+
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 2
+    assert "missing.yml" in result.output
+
+
+def test_a_room_id_that_cannot_be_one_is_refused_at_once() -> None:
+    result = CliRunner().invoke(main, ["why", "two words"])
+
+    assert result.exit_code == 2
+    assert "room_id must be printable text without spaces" in result.output
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A command that fails with this error."""
+
+    @click.command("failing")
+    def failing() -> None:
+        raise error
+
+    monkeypatch.setattr(type(main), "get_command", lambda *_: failing)
