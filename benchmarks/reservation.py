@@ -52,7 +52,8 @@ def measure(stage: Stage, *, rounds: int, large: int = LARGE) -> list[Figure]:
     by_line = {
         SMALL: [Size(100, SMALL, 1), Size(100, SMALL, 10)]
         + [Size(agents, SMALL, 100) for agents in (10, 100, 1_000, 10_000)],
-        large: [Size(100, large, 1)] + [Size(agents, large, 100) for agents in (10, 100, 1_000, 10_000)],
+        large: [Size(100, large, 1)]
+        + [Size(agents, large, 100) for agents in (10, 100, 1_000, 10_000)],
     }
     figures = []
     for waiting, sizes in by_line.items():
@@ -99,7 +100,8 @@ async def _round(repo: PostgresRoomRepo, url: str, size: Size) -> float:
 def _plan(size: Size) -> Plan:
     now = datetime.now(UTC)
     agents = {
-        AgentId(number): Presence(AgentId(number), True, now) for number in range(1, size.agents + 1)
+        AgentId(number): Presence(AgentId(number), True, now)
+        for number in range(1, size.agents + 1)
     }
     capacity = 2 + 2 * size.passes * size.batch // size.agents
     return Plan(Roster(now, agents), CapacityRules(default=capacity))
@@ -138,7 +140,12 @@ def _figure(size: Size, rates: Sequence[float], updates: float, pure: float) -> 
         unit="chats/s",
         wanted="≥ 5,000/s" if size.batch == 100 else "",
         beside=f"{updates:,.0f} plain updates/s; the policy alone {pure:,.0f} chats/s",
-        details={"rates": list(rates), "agents": size.agents, "waiting": size.waiting, "batch": size.batch},
+        details={
+            "rates": list(rates),
+            "agents": size.agents,
+            "waiting": size.waiting,
+            "batch": size.batch,
+        },
     )
 
 

@@ -45,7 +45,8 @@ def measure(stage: Stage, *, rounds: int, seconds: float) -> list[Figure]:
         }
         floods = asyncio.run(_flooded(servers, rounds, seconds))
         steadies = [
-            asyncio.run(_steady(servers["one process"], number, seconds)) for number in range(rounds)
+            asyncio.run(_steady(servers["one process"], number, seconds))
+            for number in range(rounds)
         ]
         cpu = _cpu_per_webhook(stage, servers["one process"], seconds)
     return [*_flood_figures(floods, cpu), _steady_figure(steadies)]

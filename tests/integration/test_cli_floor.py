@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sebastian_apps.fake_qiscus import Fault
 from sebastian_core.domain.chat import Move
 from sebastian_core.domain.ids import RoomId
 from tests.integration.cli_world import World, a_world
@@ -128,6 +129,42 @@ async def test_agents_are_shown_with_what_they_hold(world: World, room: str) -> 
 
     assert lines[1].split()[:6] == ["7", "Anne", "online", "1", "of", "1"]
     assert lines[2].startswith("1 of 1 online, 0 slots free, read at ")
+
+
+async def test_without_redis_the_line_is_shown_and_what_is_missing_is_told(
+    world: World, room: str
+) -> None:
+    world.configure("redis", url="redis://127.0.0.1:1")
+
+    result = await world.run("queue")
+
+    assert result.exit_code == 0
+    assert f"1      {room}" in result.stdout
+    assert result.stderr == "Redis cannot be reached: who is online is not known here.\n"
+
+
+async def test_a_chat_that_the_platform_does_not_give_waits_again(world: World, room: str) -> None:
+    world.fake.add_fault(Fault(kind="status", status=400, operation="assign_agent"))
+
+    result = await world.run("assign", room, "7")
+
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Room {room} was not given to agent 7, and waits again: ")
+    assert (await world.json("queue"))["line"][0]["hold"] == "next_try"
+    assert await world.output("queue", "release", room) == (
+        f"Room {room} is ready; it keeps its place.\n"
+    )
+    assert (await world.json("queue"))["line"][0]["hold"] == "dispatch"
+
+
+async def test_an_answer_that_never_came_leaves_the_chat_in_doubt(world: World, room: str) -> None:
+    world.configure("qiscus", timeout="300ms")
+    world.fake.add_fault(Fault(kind="silence", operation="assign_agent", is_applied=True))
+
+    result = await world.run("assign", room, "7")
+
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Room {room} may be with agent 7: ")
 
 
 async def test_pause_resume_and_capacity_hold_at_once_and_are_told(world: World, room: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 
 from attrs import define, field
 
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import Move
 from tests.oracle.record import Judging, Record, Row
 from tests.oracle.replay import Line, Standing
 from tests.oracle.verdict import Promise, Teller, Violation
@@ -53,7 +54,9 @@ class _Watch:
     _ready: dict[int, Standing] = field(factory=dict, init=False)
     _ready_since: dict[int, float] = field(factory=dict, init=False)
     _spans: dict[int | None, _Span] = field(factory=dict, init=False)
+    _ready_in: Counter[int | None] = field(factory=Counter, init=False)
     _starved: set[int] = field(factory=set, init=False)
+    _found: list[Violation] = field(factory=list, init=False)
     _outages: int = field(default=0, init=False)
     _present: dict[int, int] = field(factory=dict, init=False)
     _channels: dict[int, int | None] = field(init=False)
@@ -72,10 +75,14 @@ class _Watch:
         self._plan()
         while self._moments:
             at, _, act = heapq.heappop(self._moments)
-            yield from self._look(at)
+            self._look(at)
             self._now = at
             act()
-        yield from self._look(self.record.ended_at)
+        self._look(self.record.ended_at)
+        self._now = self.record.ended_at
+        for channel in tuple(self._spans):
+            self._end_span(channel)
+        yield from self._found
 
     def _plan(self) -> None:
         for row in self.record.history:
@@ -116,10 +123,14 @@ class _Watch:
     def _become_ready(self, standing: Standing) -> None:
         chat_id = standing.row.chat_id
         self._ready[chat_id] = standing
+        self._ready_in[self._channels.get(chat_id)] += 1
         self._ready_since.setdefault(chat_id, self._now)
 
     def _forget_ready(self, chat_id: int) -> None:
-        self._ready.pop(chat_id, None)
+        standing = self._ready.pop(chat_id, None)
+        if standing is not None:
+            self._ready_in[self._channels.get(chat_id)] -= 1
+            self._judge_starving(standing)
         if chat_id not in self._line.waiting:
             self._ready_since.pop(chat_id, None)
 
@@ -137,33 +148,36 @@ class _Watch:
     def _shift_outage(self, by: int) -> None:
         self._outages += by
 
-    def _look(self, now: float) -> Iterator[Violation]:
+    def _look(self, now: float) -> None:
         """What held from the last moment until now."""
-        waiting = {self._channels.get(chat_id) for chat_id in self._ready}
-        for channel in [each for each in self._spans if each not in waiting]:
-            del self._spans[channel]
-        for channel in waiting:
-            if self._outages or not self._somebody_is_free(channel):
-                self._spans.pop(channel, None)
+        for channel, ready in tuple(self._ready_in.items()):
+            if not ready or self._outages or not self._somebody_is_free(channel):
+                self._end_span(channel)
                 continue
             span = self._spans.setdefault(channel, _Span(self._now, self._now))
-            yield from self._judge_idle(channel, span, now)
-            yield from self._judge_starving(channel, span, now)
+            self._judge_idle(channel, span, now)
 
-    def _judge_idle(self, channel: int | None, span: _Span, now: float) -> Iterator[Violation]:
+    def _end_span(self, channel: int | None) -> None:
+        for standing in self._ready.values() if channel in self._spans else ():
+            if self._channel_of(standing) == channel:
+                self._judge_starving(standing)
+        self._spans.pop(channel, None)
+
+    def _judge_idle(self, channel: int | None, span: _Span, now: float) -> None:
         if span.is_told or now - span.quiet_since <= self.idle_seconds:
             return
         span.is_told = True
-        yield self._told(Promise.P7, self._oldest(channel), span.quiet_since, now)
+        self._tell(Promise.P7, self._oldest(channel), span.quiet_since, now)
 
-    def _judge_starving(self, channel: int | None, span: _Span, now: float) -> Iterator[Violation]:
-        for chat_id, standing in self._ready.items():
-            if self._channels.get(chat_id) != channel or chat_id in self._starved:
-                continue
-            since = max(span.since, self._ready_since[chat_id])
-            if now - since > STARVING_FACTOR * self.idle_seconds:
-                self._starved.add(chat_id)
-                yield self._told(Promise.P8, standing, since, now)
+    def _judge_starving(self, standing: Standing) -> None:
+        """Look back at one chat that ceases to be ready, or whose free agents are gone."""
+        chat_id, span = standing.row.chat_id, self._spans.get(self._channel_of(standing))
+        if span is None or chat_id in self._starved:
+            return
+        since = max(span.since, self._ready_since[chat_id])
+        if self._now - since > STARVING_FACTOR * self.idle_seconds:
+            self._starved.add(chat_id)
+            self._tell(Promise.P8, standing, since, self._now)
 
     def _somebody_is_free(self, channel: int | None) -> bool:
         return any(self._is_free(agent_id, channel) for agent_id in self._online)
@@ -181,20 +195,20 @@ class _Watch:
     def _channel_of(self, standing: Standing) -> int | None:
         return self._channels.get(standing.row.chat_id)
 
-    def _told(self, promise: Promise, standing: Standing, since: float, now: float) -> Violation:
+    def _tell(self, promise: Promise, standing: Standing, since: float, now: float) -> None:
         teller, row = Teller(self.record), standing.row
         channel = self._channel_of(standing)
         free = sorted(each for each in self._online if self._is_free(each, channel))
-        waits = sum(each.row.after is ChatState.WAITING for each in self._ready.values())
-        return Violation(
+        told = Violation(
             promise=promise,
             sentence=(
                 f"chat {row.chat_id} (room {row.room_id}) was ready from {teller.moment(since)} to "
                 f"{teller.moment(now)} beside free agents {free[:5]} and was not given "
-                f"({waits} chats were ready)"
+                f"({len(self._ready)} others were ready)"
             ),
             room_id=row.room_id,
             chat_id=row.chat_id,
             at=since,
             evidence=teller.rows_of(row.chat_id),
         )
+        self._found.append(told)

@@ -28,10 +28,10 @@ def judge_order_of_passes(record: Record, judging: Judging) -> Iterator[Violatio
     chats = {chat.id: chat for chat in record.chats}
     later = {(row.chat_id, row.version): row for row in record.history}
     for each, line in seen_by_passes(record, judging.rules):
-        last = _last_given(each, chats)
+        last, given_now = _last_given(each, chats), each.given
         for standing in line.waiting.values():
             chat = chats.get(standing.row.chat_id)
-            if chat is None or chat.id in each.given:
+            if chat is None or chat.id in given_now:
                 continue
             given = last.get(chat.channel_id)
             if given is None or chat.place >= given.place:

@@ -62,13 +62,16 @@ def perfect_waits(
     customers: Sequence[Customer],
     presence: Iterable[tuple[float, int, bool]],
     capacities: Capacities,
+    *,
+    hands_fill_slots: bool = True,
 ) -> list[float]:
     """How long each customer waits where every free slot is filled at once, first come first.
 
     What people do stays as it was: whoever was taken by hand is taken at that moment by that agent,
-    full or not, if they still wait; agents come and go as they did.
+    full or not, if they still wait; agents come and go as they did. `hands_fill_slots` off leaves
+    what was taken by hand out of the agents' loads, as if nobody ever noticed it.
     """
-    return _Floor(capacities).play(customers, presence)
+    return _Floor(capacities, hands_fill_slots).play(customers, presence)
 
 
 def mean(waits: Sequence[float]) -> float:
@@ -87,6 +90,7 @@ class _Floor:
     """Agents and a line, moved on from one moment to the next."""
 
     capacities: Capacities
+    hands_fill_slots: bool
     _moments: list[tuple[float, int, _Act]] = field(factory=list, init=False)
     _order: count[int] = field(factory=count, init=False)
     _line: deque[int] = field(factory=deque, init=False)
@@ -129,7 +133,7 @@ class _Floor:
             agent_id = self._customers[number].by_hand_agent
             if number in self._line and agent_id is not None:
                 self._line.remove(number)
-                self._give(number, agent_id)
+                self._give(number, agent_id if self.hands_fill_slots else None)
 
         return take
 
@@ -145,9 +149,11 @@ class _Floor:
         ]
         return min(free)[1] if free else None
 
-    def _give(self, number: int, agent_id: int) -> None:
+    def _give(self, number: int, agent_id: int | None) -> None:
         customer = self._customers[number]
         self._waits[number] = self._now - customer.arrived_at
+        if agent_id is None:
+            return
         self._loads[agent_id] = self._loads.get(agent_id, 0) + 1
         self._at(self._now + customer.service_seconds, lambda: self._free(agent_id))
 

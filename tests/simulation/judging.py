@@ -81,6 +81,7 @@ def own_checks(stores: Stores, world: World) -> tuple[str, ...]:
         *_forgotten(record, truth),
         *_unfounded(stores, record),
         *_begun_too_late(stores, record),
+        *_tried_again(record),
     )
 
 
@@ -143,6 +144,29 @@ def _longest_gap(rows: Sequence[Row], since: float, until: float) -> float:
     return longest if lives or until <= since else max(longest, until - max(gone_since, since))
 
 
+def _tried_again(record: Record) -> list[str]:
+    """P8: an agent who was not eligible for a chat is not tried again while they are passed over.
+
+    Not judged once a person made the chat ready.
+    """
+    rules, found = Rules(), []
+    passed: dict[tuple[int, int | None], float] = {}
+    agent_id: int | None = None
+    for row in sorted(record.history, key=lambda row: (row.chat_id, row.version)):
+        if row.move is Move.PASS_OVER:
+            passed[row.chat_id, agent_id] = row.at + rules.exclusion.total_seconds()
+        elif "by hand" in row.reason:
+            passed.clear()
+        elif row.move is Move.RESERVE:
+            agent_id = row.agent_id
+            if row.at < passed.get((row.chat_id, agent_id), 0.0):
+                found.append(
+                    f"P8 tried again: chat {row.chat_id} of room {row.room_id} at {row.at:.3f} s "
+                    f"with agent {agent_id}, who is not eligible"
+                )
+    return found
+
+
 def _begun_too_late(stores: Stores, record: Record) -> list[str]:
     """P3 and P4: no call begins that could end after the deadline of its reservation."""
     rules = Rules()
@@ -177,7 +201,8 @@ def _unfounded(stores: Stores, record: Record) -> list[str]:
         if not stores.platform.switches.user_ids_honoured and "confirmed" not in row.reason:
             continue
         moments = given[row.room_id, row.agent_id]
-        if not any(reserved_at <= at <= row.at for at in moments):
+        since = reserved_at if "confirmed" in row.reason else 0.0
+        if not any(since <= at <= row.at for at in moments):
             found.append(
                 f"P3 unfounded: chat {row.chat_id} of room {row.room_id} counts as assigned to "
                 f"agent {row.agent_id} since {row.at:.3f} s ({row.reason}), and nobody gave it"

@@ -8,15 +8,28 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from sebastian_core.domain.agent import AgentSetting
+from attrs import frozen
+
+from sebastian_core.domain.agent import AgentSetting, CapacityRules
+from sebastian_core.domain.by_hand import Wish
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.rules import Rules
+from sebastian_core.usecases.assign_by_hand import AssignByHand
+from sebastian_core.usecases.assign_chat import AssignChat
+from sebastian_core.usecases.drop_chat import DropChat
+from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.pause_agent import PauseAgent
+from sebastian_core.usecases.platform_gate import PlatformGate
+from sebastian_core.usecases.release_chat import ReleaseChat
+from sebastian_core.usecases.set_capacity import SetCapacity
 from tests.simulation.plan import CHAOS_SECONDS
 from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.stores import Ports, Stores
 from tests.simulation.world import World
 
 Act = Callable[[], Awaitable[Any]]
+ACTOR = "cli:test"
 
 
 class Office:
@@ -47,28 +60,92 @@ class Office:
             if self._world.is_calm:
                 return
             process = Process(f"cli.{number}", self._stores.trace)
-            act = self._rng.choice(self._acts(self._stores.ports_of(process)))
-            process.spawn(_quietly(act))
+            process.spawn(_quietly(self._draw(Desk.of(self._stores, process))))
 
-    def _acts(self, ports: Ports) -> list[Act]:
-        rng, repo, roster = self._rng, ports.room_repo, ports.agent_store
+    def _draw(self, desk: Desk) -> Act:
+        looks, deeds = desk.looks(), self._deeds(desk)
+        return self._rng.choice(looks if self._rng.random() < 0.4 else deeds)
+
+    def _deeds(self, desk: Desk) -> list[Act]:
+        rng = self._rng
         agent_id = AgentId(rng.choice(self._world.agents))
-        capacity = rng.choice((None, 0, 1, 2, 3))
-        setting = AgentSetting(paused=rng.random() < 0.3, capacity=capacity)
+        capacity, paused = rng.choice((None, 0, 1, 2, 3)), rng.random() < 0.5
         return [
-            lambda: repo.set_agent(agent_id, lambda _: setting, actor="cli:test"),
-            lambda: repo.set_agent(agent_id, lambda _: setting, actor="cli:test"),
-            lambda: repo.set_default_capacity(None, actor="cli:test"),
+            lambda: desk.pause_agent(agent_id, paused=paused, actor=ACTOR),
+            lambda: desk.set_capacity.of_agent(agent_id, capacity, actor=ACTOR),
+            lambda: desk.set_capacity.of_all_others(None, actor=ACTOR),
+            lambda: self._drop(desk),
+            lambda: self._with_waiting(desk, lambda room: desk.release_chat(room, actor=ACTOR)),
+            lambda: self._with_waiting(
+                desk, lambda room: desk.assign_by_hand(room, Wish(agent_id=agent_id, actor=ACTOR))
+            ),
+        ]
+
+    async def _drop(self, desk: Desk) -> None:
+        async def drop(room_id: RoomId) -> None:
+            handled = await desk.drop_chat(room_id, actor=ACTOR)
+            if handled.is_done:
+                self._world.resolve_dropped(room_id)
+
+        await self._with_waiting(desk, drop)
+
+    async def _with_waiting(self, desk: Desk, act: Callable[[RoomId], Awaitable[Any]]) -> None:
+        line = await desk.ports.room_repo.waiting(100)
+        if line:
+            await act(self._rng.choice(line).room_id)
+
+
+@frozen(kw_only=True)
+class Desk:
+    """The commands of one process at the command line."""
+
+    ports: Ports
+    drop_chat: DropChat
+    release_chat: ReleaseChat
+    assign_by_hand: AssignByHand
+    pause_agent: PauseAgent
+    set_capacity: SetCapacity
+
+    @classmethod
+    def of(cls, stores: Stores, process: Process) -> Desk:
+        """Build the real use cases on this process's ports."""
+        ports, rules = stores.ports_of(process), Rules()
+        repo, bell = ports.room_repo, ports.job_queue
+        roster = KnownRoster(ports.agent_store)
+        gate = PlatformGate(ports.client, ports.clock)
+        assign_chat = AssignChat(repo, roster, ports.client, gate, ports.clock, rules, verify=False)
+        capacities = CapacityRules(default=stores.scenario.capacity)
+        return cls(
+            ports=ports,
+            drop_chat=DropChat(repo),
+            release_chat=ReleaseChat(repo, bell),
+            assign_by_hand=AssignByHand(repo, roster, assign_chat, ports.clock, capacities, rules),
+            pause_agent=PauseAgent(repo, bell),
+            set_capacity=SetCapacity(repo, bell),
+        )
+
+    def looks(self) -> list[Act]:
+        """The commands that only look."""
+        repo, client = self.ports.room_repo, self.ports.client
+        since = self.ports.clock.now() - timedelta(minutes=5)
+        return [
             lambda: repo.summary(5),
-            lambda: repo.staffing(),
-            lambda: repo.waiting(100),
+            repo.staffing,
+            lambda: self._ahead(),
             lambda: repo.history(RoomId("1000")),
             lambda: repo.decisions(20),
-            lambda: repo.prune(timedelta(days=90)),
-            lambda: roster.roster(),
-            lambda: ports.client.register_webhooks("http://a/", "http://b/"),
-            lambda: ports.client.account(),
+            lambda: repo.steerings(20),
+            lambda: repo.held(20),
+            lambda: repo.flow(since),
+            repo.reports,
+            self.ports.agent_store.roster,
+            lambda: client.register_webhooks("http://a/", "http://b/"),
+            client.account,
         ]
+
+    async def _ahead(self) -> None:
+        for chat in (await self.ports.room_repo.waiting(100))[:1]:
+            await self.ports.room_repo.ahead_of(chat)
 
 
 async def _quietly(act: Act) -> None:

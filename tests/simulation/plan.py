@@ -94,6 +94,7 @@ class Visit:
     by_hand_after: float | None = None
     moved_after: float | None = None
     removed_after: float | None = None
+    joined_after: float | None = None
     resolved_waiting_after: float | None = None
     resolved_by_admin: bool = False
     stays: bool = False
@@ -226,10 +227,15 @@ def _customer(rng: random.Random, number: int) -> Customer:
     first = _visit(rng, rng.uniform(0.0, CHAOS_SECONDS * 0.75))
     *before, last = (first, *(_visit(rng, _return_gap(rng)) for _ in range(returns)))
     if number in STAYING:
-        last = evolve(last, stays=True, resolved_waiting_after=None)
-    return Customer(
-        number=number, channel=rng.randrange(2), visits=(*before, last), poison=poison
-    )
+        last = _staying(rng, last)
+    return Customer(number=number, channel=rng.randrange(2), visits=(*before, last), poison=poison)
+
+
+def _staying(rng: random.Random, visit: Visit) -> Visit:
+    """Often given, moved or joined by hand, so that adoption is seen at the end."""
+    hand = rng.choice(("by_hand_after", "moved_after", "joined_after", "stays"))
+    changes: dict[str, Any] = {hand: rng.uniform(0.0, 5.0), "resolved_waiting_after": None}
+    return evolve(visit, **(changes | {"stays": True}))
 
 
 def _return_gap(rng: random.Random) -> float:
@@ -248,6 +254,7 @@ def _visit(rng: random.Random, after: float) -> Visit:
         by_hand_after=maybe(0.08, 0.0, 3.0),
         moved_after=maybe(0.05, 0.1, 5.0),
         removed_after=maybe(0.03, 0.1, 5.0),
+        joined_after=maybe(0.05, 0.1, 5.0),
         resolved_waiting_after=maybe(0.04, 0.0, 4.0),
         resolved_by_admin=rng.random() < 0.3,
     )

@@ -19,14 +19,16 @@ from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_apps.worker.parts import Intervals, WorkerParts
-from sebastian_core.domain.chat import Chat
-from sebastian_core.domain.agent import AgentSetting, CapacityRules
+from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.errors import Fault as PlatformFault
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.policy import Policy
 from sebastian_core.domain.readings import Answer
+from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.agent_store import AgentStore
 from sebastian_core.ports.clock import Clock
@@ -76,11 +78,69 @@ class RecordingRepo(InMemoryRoomRepo):
         self.settings[agent_id].append((asyncio.get_running_loop().time(), setting))
         return setting
 
+    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+        """Reserve, and see whether anything was left undone."""
+        reserved = await super().reserve(plan, limit=limit)
+        if len(reserved) < limit:
+            self._complain_of_idleness(plan)
+        return reserved
+
+    def _complain_of_idleness(self, plan: Plan) -> None:
+        """P7, worked out anew: after a pass no ready chat waits beside a free eligible slot."""
+        now = self._clock.now()
+        ready = [chat for chat in self._live.values() if _could_be_given(chat, now)]
+        if not ready:
+            return
+        free = [each for each in plan.roster.agents.values() if self._is_free(each, plan, now)]
+        for chat in ready:
+            if any(_may_take(agent, chat, plan) for agent in free):
+                self._trace.surprises.append(
+                    f"P7 left undone: chat {chat.id} of room {chat.room_id} waits at "
+                    f"{asyncio.get_running_loop().time():.3f} s beside {[a.agent_id for a in free]}"
+                )
+
+    def _is_free(self, agent: Presence, plan: Plan, now: datetime) -> bool:
+        if not agent.online or (plan.max_age and agent.read_at < now - plan.max_age):
+            return False
+        setting = self._settings.get(agent.agent_id, AgentSetting())
+        capacity = plan.capacities.default if setting.capacity is None else setting.capacity
+        held = (chat for chat in self._live.values() if chat.agent_id == agent.agent_id)
+        return not setting.paused and sum(1 for _ in held) < capacity
+
     def _keep(self, chat: Chat) -> None:
         known = self._chats.get(chat.id)
         if known is not None and known.arrived_at != chat.arrived_at:
             self._trace.surprises.append(f"P5 chat {chat.id} was moved in the line")
         super()._keep(chat)
+
+
+def _could_be_given(chat: Chat, now: datetime) -> bool:
+    return chat.state is ChatState.WAITING and chat.settle_at is None and chat.ready_at <= now
+
+
+def _may_take(agent: Presence, chat: Chat, plan: Plan) -> bool:
+    channel, only = chat.needs.channel_id, chat.needs.only
+    if only is not None and agent.agent_id not in only:
+        return False
+    return (
+        not plan.match_channels
+        or channel is None
+        or not agent.channels
+        or channel in agent.channels
+    )
+
+
+class RecordingStore(InMemoryAgentStore):
+    """The agent store in memory, which watches that its roster never goes back in time."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self._trace = trace
+
+    def _replace(self, before: Roster, after: Roster) -> bool:
+        if after.read_at < before.read_at:
+            self._trace.surprises.append("P6 the roster went back in time")
+        return super()._replace(before, after)
 
 
 @define(eq=False)
@@ -117,7 +177,7 @@ class Stores:
             platform=platform,
             clock=clock,
             room_repo=RecordingRepo(clock, trace),
-            agent_store=InMemoryAgentStore(),
+            agent_store=RecordingStore(trace),
             job_queue=InMemoryJobQueue(),
             poisoned={},
         )

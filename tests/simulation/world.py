@@ -171,6 +171,7 @@ class World:
             (visit.by_hand_after, self._take_by_hand),
             (visit.moved_after, self._move),
             (visit.removed_after, self._remove),
+            (visit.joined_after, self._join),
             (visit.resolved_waiting_after, self._resolve_waiting),
         ]
         passed = 0.0
@@ -191,6 +192,18 @@ class World:
         others = [each for each in self._platform.agent_ids() if each not in agents]
         if agents and others:
             self._platform.move(room_id, agents[-1], rng.choice(others))
+
+    def _join(self, room_id: str, rng: random.Random) -> None:
+        """A second agent comes into the room, beside the one who serves it."""
+        agents = self._platform.agents_in(room_id)
+        others = [each for each in self._platform.agent_ids() if each not in agents]
+        if agents and others:
+            self._platform.assign_by_hand(room_id, rng.choice(others))
+
+    def resolve_dropped(self, room_id: str) -> None:
+        """Whoever takes a chat out of the line resolves its room as well."""
+        rng = random.Random(f"{self._stores.scenario.seed} dropped {room_id}")
+        self._resolve_waiting(room_id, rng)
 
     def _remove(self, room_id: str, rng: random.Random) -> None:
         for agent_id in self._platform.agents_in(room_id):

@@ -421,14 +421,14 @@ def test_a_perfect_allocator_waits_only_for_slots() -> None:
 
 def test_a_perfect_allocator_leaves_to_people_what_they_take() -> None:
     customers = [
-        Customer(arrived_at=0.0, service_seconds=10.0),
-        Customer(arrived_at=1.0, service_seconds=1.0, by_hand_at=2.0, by_hand_agent=ANNA),
+        Customer(arrived_at=0.0, service_seconds=3.0),
+        Customer(arrived_at=1.0, service_seconds=5.0, by_hand_at=2.0, by_hand_agent=ANNA),
         Customer(arrived_at=1.5, service_seconds=1.0),
     ]
+    presence, one = [(0.0, ANNA, True)], Capacities(default=1)
 
-    waits = perfect_waits(customers, [(0.0, ANNA, True)], Capacities(default=1))
-
-    assert waits == [0.0, 1.0, 8.5]
+    assert perfect_waits(customers, presence, one) == [0.0, 1.0, 5.5]
+    assert perfect_waits(customers, presence, one, hands_fill_slots=False) == [0.0, 1.0, 1.5]
 
 
 def test_a_perfect_allocator_gives_nothing_to_who_is_away() -> None:

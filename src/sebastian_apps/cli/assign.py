@@ -75,6 +75,8 @@ def _refusal(room: RoomId, agent: AgentId, given: GivenByHand) -> str:
             return f"Agent {agent} is offline. Give it all the same with --offline."
         case ByHand.UNKNOWN_AGENT:
             return f"Agent {agent} is not in the list of Qiscus. See: sebastian agents"
+        case ByHand.NOT_READ:
+            return "The agents have not been read: do a worker and Redis run? sebastian doctor"
         case ByHand.ASSIGNED:
             return f"Room {room} is with agent {holder} already: move it in Qiscus."
         case ByHand.BEING_GIVEN:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from sebastian_apps.cli.options import config_option
+
 
 @click.command()
-@click.option("-c", "--config", type=click.Path(path_type=Path), help="The configuration file.")
+@config_option
 def migrate(config: Path | None) -> None:
     """Create Sebastian's tables, or bring them up to this version. Safe to run again.
 

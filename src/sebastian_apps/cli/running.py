@@ -54,6 +54,8 @@ async def _carried_out(parts: CliParts, work: Work[T]) -> T:
         return await work(parts)
     finally:
         await parts.close()
+        if not parts.roster.store_is_up:
+            click.echo("Redis cannot be reached: who is online is not known here.", err=True)
 
 
 def actor() -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from sebastian_apps.cli.options import config_option
+
 
 @click.command("set-webhook")
-@click.option("-c", "--config", type=click.Path(path_type=Path), help="The configuration file.")
+@config_option
 def set_webhook(config: Path | None) -> None:
     """Register both webhook URLs at Qiscus and tell what the platform confirmed.
 

@@ -39,7 +39,10 @@ LATEST_SERVICE = ["as_docs", "always_null", "shows_open"]
 @click.option("--service-seconds", default=1.0, help="How long one service takes.")
 @click.option("--capacity", default=2, help="What an agent on the floor is meant to hold.")
 def command(**options: Any) -> None:
-    """Run a stand-in for Qiscus Omnichannel, to be driven through /_fake/ or by its own floor."""
+    """Run a stand-in for Qiscus Omnichannel, to be driven through /_fake/ or by its own floor.
+
+    Example: sebastian fake-qiscus --port 8090 --agents 20
+    """
     uvloop.run(run(_config_of(options)))
 
 

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 from attrs import evolve
 
+from sebastian_apps.garbage import spare_collections
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.parts import WebhookParts, nothing
@@ -102,6 +103,7 @@ class _Server(uvicorn.Server):
             await self._parts.close()
             raise
         await super().startup(sockets)
+        spare_collections()
         for listener in sockets or ():
             log.info("listening", url=_url(listener), pid=os.getpid())
         if self._lifeline is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from sebastian_apps.garbage import spare_collections
 from sebastian_apps.settings import Settings
 from sebastian_apps.worker.watchdog import Watchdog
 from sebastian_apps.worker.worker import Worker
@@ -29,6 +30,7 @@ async def work(settings: Settings, threads: int) -> None:
     from sebastian_apps.container import build_worker
 
     worker = Worker(build_worker(settings, threads=threads), worker_name())
+    spare_collections()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)

@@ -64,6 +64,7 @@ class Admission(StrEnum):
     ADMITTED = "admitted"
     DOUBTFUL = "admitted, doubtful"
     REPEATED = "repeated"
+    PROVEN = "repeated, and no longer doubtful"
     REMEMBERED = "remembered"
     LATE_REPEAT = "late repeat"
     SUCCEEDED = "admitted, the chat before is over"
@@ -79,13 +80,16 @@ class Resolving(StrEnum):
     DOUBTED = "doubted"
 
 
+_ASKED_BEHIND = "the customer asked again, behind a service that is resolved"
+
+
 def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
     """Admit an arrival: at most one live chat a room, and a place that no repeat changes."""
     chat = room.chat
     if chat is None:
         return _admit_new(arrival, rules, room, now)
     if chat.state is not ChatState.ASSIGNED:
-        return Decided(Admission.REPEATED, _learned(arrival.base, chat, room))
+        return _repeat(arrival.base, chat, room, now)
     if _proves_service_over(arrival.base, chat):
         return _succeed(arrival, chat, room, now)
     if chat.asked_again_at is not None:
@@ -157,8 +161,7 @@ def _admit_new(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Dec
     closed, base = room.closed_service_id, arrival.base
     if base and not base.is_resolved and base.id == closed:
         return Decided(Admission.LATE_REPEAT)
-    surely_new = base is not None and base.is_resolved and (closed is None or base.id >= closed)
-    if surely_new or not room.closed_since(now - rules.settle):
+    if _is_surely_new(base, room) or not room.closed_since(now - rules.settle):
         change = admitted(_new_chat(arrival, now), reason="the customer asked")
         return Decided(Admission.ADMITTED, with_chat(room, change), (change,))
     change = admitted(
@@ -190,6 +193,25 @@ def _new_chat(
         doubt=doubt,
         settle_at=settle_at,
     )
+
+
+def _is_surely_new(base: Service | None, room: Room) -> bool:
+    """Whether the customer asks behind the very service that was closed last, or a younger one."""
+    if base is None or not base.is_resolved or room.closed_service_id is None:
+        return False
+    return room.closed_by_id and base.id >= room.closed_service_id
+
+
+def _repeat(base: Service | None, chat: Chat, room: Room, now: datetime) -> Decided[Admission]:
+    """A repeat changes nothing, unless it proves that a doubtful chat is wanted."""
+    learned = _learned(base, chat, room)
+    proven = learned is not None or (
+        chat.doubt in (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN) and _is_surely_new(base, room)
+    )
+    if not (proven and chat.is_doubtful):
+        return Decided(Admission.REPEATED, learned)
+    change = moved(chat, Move.CLEAR, now, reason=_ASKED_BEHIND, doubt=None, settle_at=None)
+    return Decided(Admission.PROVEN, with_chat(learned or room, change), (change,))
 
 
 def _learned(base: Service | None, chat: Chat, room: Room) -> Room | None:

@@ -23,6 +23,7 @@ class ByHand(StrEnum):
     NO_CHAT = "the room has no live chat"
     BEING_GIVEN = "it is being given to an agent right now"
     ASSIGNED = "an agent has it"
+    NOT_READ = "the agents have not been read"
     UNKNOWN_AGENT = "no such agent is known"
     OFFLINE = "the agent is offline"
     FULL = "the agent has no free slot"
@@ -152,7 +153,9 @@ def _not_waiting(chat: Chat | None) -> ByHand | None:
 
 
 def _agent_refusal(wish: Wish, roster: Roster | None) -> ByHand | None:
-    presence = roster.agents.get(wish.agent_id) if roster else None
+    if roster is None:
+        return ByHand.NOT_READ
+    presence = roster.agents.get(wish.agent_id)
     if presence is None:
         return ByHand.UNKNOWN_AGENT
     return None if presence.online or wish.offline else ByHand.OFFLINE

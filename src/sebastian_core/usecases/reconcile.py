@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -126,17 +126,22 @@ class Reconcile:
     async def _settle_not_listed(self, listing: Reading[PlatformRooms]) -> int:
         """Chats that wait with us but not there: each is read on its own before it is believed."""
         shown = {room.room_id for room in listing.seen}
-        missing = [chat for chat in await self._line() if self._is_missing(chat, shown, listing)]
-        done = [await self._settle_chat(chat) for chat in missing[:READS_AT_MOST]]
+        missing = await self._first_missing(shown, listing)
+        done = [await self._settle_chat(chat) for chat in missing]
         return sum(each is Settled.CLOSED for each in done)
 
-    async def _line(self) -> Iterable[Chat]:
-        line: list[Chat] = []
+    async def _first_missing(
+        self, shown: set[RoomId], listing: Reading[PlatformRooms]
+    ) -> Sequence[Chat]:
+        """Page by page: a line of a million chats would not fit into memory."""
+        missing: list[Chat] = []
         after: tuple[datetime, ChatId] | None = None
         while page := await self._room_repo.waiting(LINE_PAGE, after=after):
-            line.extend(page)
+            missing += [chat for chat in page if self._is_missing(chat, shown, listing)]
+            if len(missing) >= READS_AT_MOST:
+                break
             after = (page[-1].arrived_at, page[-1].id)
-        return line
+        return missing[:READS_AT_MOST]
 
     def _is_missing(self, chat: Chat, shown: set[RoomId], listing: Reading[PlatformRooms]) -> bool:
         return (

@@ -84,7 +84,7 @@ class TestAnArrivalInARoomWithoutAChat:
 
         assert arrive(room).answer is Admission.ADMITTED
 
-    @pytest.mark.parametrize("closed_service", [None, 5, 4])
+    @pytest.mark.parametrize("closed_service", [5, 4])
     def test_is_new_for_sure_where_its_base_is_resolved_and_not_older_than_the_last_close(
         self, closed_service: int | None
     ) -> None:
@@ -109,6 +109,7 @@ class TestAnArrivalInARoomWithoutAChat:
             (5, unresolved(4)),
             (5, unresolved(6)),
             (None, unresolved(5)),
+            (None, resolved(5)),
         ],
     )
     def test_is_doubtful_just_after_a_close_where_its_base_proves_nothing(
@@ -130,6 +131,49 @@ class TestAnArrivalInARoomWithoutAChat:
         )
 
         assert only_change(settled).arrived_at == NOW
+
+    def test_is_doubtful_where_the_last_close_was_unnamed_and_older_ids_prove_nothing_of_it(
+        self,
+    ) -> None:
+        room = a_room(closed_at=at(-1), closed_service_id=ServiceId(5), closed_by_id=False)
+
+        assert arrive(room, resolved(5)).answer is Admission.DOUBTFUL
+
+
+class TestAnArrivalInARoomWithADoubtfulChat:
+    @pytest.mark.parametrize("doubt", [Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN])
+    def test_that_is_new_for_sure_proves_that_the_chat_is_wanted(self, doubt: Doubt) -> None:
+        chat = a_waiting_chat(doubt=doubt, settle_at=at(5))
+        room = a_room(chat, closed_at=at(-1), closed_service_id=ServiceId(5), closed_by_id=True)
+
+        decided = arrive(room, resolved(5), at(1))
+
+        proven = only_change(decided)
+        assert decided.answer is Admission.PROVEN
+        assert (proven.is_ready(at(1)), proven.arrived_at) == (True, NOW)
+
+    @pytest.mark.parametrize("doubt", [Doubt.REFUSED_NOT_WAITING, Doubt.UNNAMED_RESOLVE])
+    def test_that_shows_a_younger_service_resolved_proves_it_too(self, doubt: Doubt) -> None:
+        chat = a_waiting_chat(doubt=doubt, settle_at=at(5), base_service_id=ServiceId(5))
+
+        assert only_change(arrive(a_room(chat), resolved(6), at(1))).is_ready(at(1))
+
+    @pytest.mark.parametrize(
+        ("doubt", "base"),
+        [
+            (Doubt.LATE_REPEAT, None),
+            (Doubt.LATE_REPEAT, unresolved(5)),
+            (Doubt.LATE_REPEAT, resolved(4)),
+            (Doubt.REFUSED_NOT_WAITING, resolved(5)),
+        ],
+    )
+    def test_cannot_prove_anything_by_a_base_that_we_knew(
+        self, doubt: Doubt, base: Service | None
+    ) -> None:
+        chat = a_waiting_chat(doubt=doubt, settle_at=at(5))
+        room = a_room(chat, closed_at=at(-1), closed_service_id=ServiceId(5), closed_by_id=True)
+
+        assert arrive(room, base, at(1)) == Decided(Admission.REPEATED)
 
 
 class TestTheFirstLookAtADoubtfulRoom:

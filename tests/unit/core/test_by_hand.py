@@ -174,6 +174,15 @@ class TestHandingOver:
 
         assert decided.answer.outcome is ByHand.UNKNOWN_AGENT
 
+    def test_nothing_is_given_before_the_agents_were_read(self) -> None:
+        wish = Wish(agent_id=ANNE, actor=EVE)
+
+        decided = hand_over(
+            wish, None, CapacityRules(), RULES, a_room(a_waiting_chat()), a_staffing(), TOKEN
+        )
+
+        assert decided.answer.outcome is ByHand.NOT_READ
+
     def test_a_paused_agent_can_be_given_a_chat_by_hand(self) -> None:
         paused = a_staffing(settings={ANNE: AgentSetting(paused=True)})
 

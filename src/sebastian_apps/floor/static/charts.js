@@ -1,6 +1,6 @@
 // Two small charts as SVG, so that their colours follow the page's, in dark and in light.
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 600, HEIGHT = 130, TOP = 14, FOOT = 18, LEFT = 34;
+const WIDTH = 600, HEIGHT = 130, TOP = 14, FOOT = 18, LEFT = 44;
 
 /** Bars per minute for each of `bars` (drawn in that order), and a line over them. */
 export function draw(figure, minutes, { bars, line, unit, label, describe }) {

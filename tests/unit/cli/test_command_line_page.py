@@ -1,0 +1,41 @@
+"""The page about the command line names every command and everything that the doctor can find."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sebastian_apps.cli import diagnosis
+from sebastian_apps.cli.main import COMMANDS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text(encoding="utf-8")
+NAME = re.compile(r'\b(?:problem|warning)\(\s*f?"([a-z{}-]+)"|^ {8}"([a-z-]+)",$', re.MULTILINE)
+INSERTED = {
+    "{name}-unreachable": ("redis", "broker"),
+    "{name}-evicts": ("redis", "broker"),
+    "{name}-webhook-elsewhere": ("allocation", "resolve"),
+    "{name}-webhook-off": ("allocation", "resolve"),
+}
+
+
+def test_every_command_is_named() -> None:
+    missing = [name for name in COMMANDS if f"sebastian {name}" not in PAGE]
+
+    assert missing == ["fake-qiscus"]
+
+
+def test_everything_that_can_be_found_is_named() -> None:
+    names = set(finding_names())
+
+    assert len(names) > 25
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def finding_names() -> Iterator[str]:
+    """The names in the code, those with something inserted spelled out."""
+    for file in Path(str(diagnosis.__file__)).parent.glob("*.py"):
+        for plain, in_table in NAME.findall(file.read_text(encoding="utf-8")):
+            name = plain or in_table
+            words = INSERTED.get(name, ("",))
+            yield from (name.replace("{name}", word) for word in words)

@@ -1,0 +1,145 @@
+"""What the floor page says is wrong, and what keeps everything from being given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from sebastian_apps.floor.look import FloorRules, Look
+from sebastian_apps.floor.view import FloorView, Level, Waits
+from sebastian_apps.floor.viewing import view_of
+from sebastian_apps.tracing import trace_of
+from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
+from sebastian_core.domain.ids import ChatId
+from sebastian_core.ports.room_repo import Report, Summary
+from tests.builders import NOON, a_chat, an_agent
+
+RULES = FloorRules(
+    capacities=CapacityRules(),
+    alert_refusals=5,
+    match_channels=True,
+    presence_max_age=timedelta(seconds=30),
+    verify=True,
+)
+UP = {"standing": "up"}
+DOWN = {"standing": "down", "down_since": (NOON - timedelta(seconds=90)).isoformat()}
+REFUSED = {"standing": "credentials refused"}
+
+
+def a_report(state: dict[str, Any], name: str = "worker-1", seconds_ago: float = 1) -> Report:
+    """What a worker said a moment ago."""
+    return Report(name=name, at=NOON - timedelta(seconds=seconds_ago), state=state)
+
+
+def a_look(*reports: Report, **changes: Any) -> Look:
+    """A calm floor: Anne is online, one worker is up, nobody waits."""
+    values: dict[str, Any] = {
+        "staffing": Staffing(NOON),
+        "summary": Summary(at=NOON),
+        "roster": Roster(NOON, {agent.agent_id: agent for agent in (an_agent(),)}),
+        "agent_store_is_up": True,
+        "line": [],
+        "held": [],
+        "rows": [],
+        "reports": reports or (a_report(UP),),
+        "minutes": [],
+    }
+    return Look(**(values | changes))
+
+
+def seen(look: Look) -> FloorView:
+    """The page."""
+    return view_of(look, RULES)
+
+
+def names(look: Look) -> list[str]:
+    """What is wrong, worst first."""
+    return [banner.name for banner in seen(look).banners]
+
+
+def waiting(number: int = 1, stuck: int = 0) -> dict[str, Any]:
+    """So many chats in the line."""
+    summary = Summary(at=NOON, waiting=number, ready=number, stuck=stuck, oldest_arrived_at=NOON)
+    return {"line": [a_chat()], "summary": summary}
+
+
+OLD = Roster(NOON - timedelta(minutes=3), {an_agent().agent_id: an_agent()})
+OFFLINE = Roster(NOON, {an_agent().agent_id: an_agent(online=False)})
+DRIFT = {"at": NOON.isoformat(), "admitted": 1, "settled": 2}
+
+
+@pytest.mark.parametrize(
+    ("look", "name"),
+    [
+        (a_look(a_report(UP, seconds_ago=60)), "workers"),
+        (a_look(a_report({"stopped": True})), "workers"),
+        (a_look(a_report(REFUSED)), "credentials"),
+        (a_look(a_report(DOWN)), "platform"),
+        (a_look(a_report(DOWN), a_report(UP, "worker-2")), "platform"),
+        (a_look(roster=None), "presence"),
+        (a_look(roster=OLD), "presence"),
+        (a_look(roster=OFFLINE), "nobody"),
+        (a_look(**waiting(stuck=1)), "stuck"),
+        (a_look(agent_store_is_up=False), "redis"),
+        (a_look(a_report(UP | {"drift": DRIFT})), "drift"),
+        (a_look(a_report(UP | {"reconcile": {"too_old": 3}})), "too old"),
+        (a_look(a_report(UP | {"honours_user_ids": False})), "user_ids"),
+    ],
+)
+def test_each_trouble_has_a_banner_of_its_own(look: Look, name: str) -> None:
+    assert names(look) == [name]
+
+
+def test_a_calm_floor_has_none() -> None:
+    assert names(a_look()) == []
+
+
+def test_the_worst_comes_first() -> None:
+    look = a_look(a_report(DOWN | {"drift": DRIFT}), agent_store_is_up=False)
+
+    assert names(look) == ["platform", "redis", "drift"]
+
+
+def test_nobody_online_is_worse_while_somebody_waits() -> None:
+    calm, grave = seen(a_look(roster=OFFLINE)), seen(a_look(roster=OFFLINE, **waiting()))
+
+    assert [calm.banners[0].level, grave.banners[0].level] == [Level.WARNING, Level.WRONG]
+
+
+def test_an_old_drift_is_no_longer_news() -> None:
+    old = DRIFT | {"at": (NOON - timedelta(hours=1)).isoformat()}
+
+    assert names(a_look(a_report(UP | {"drift": old}))) == []
+
+
+@pytest.mark.parametrize(
+    ("look", "waits", "why"),
+    [
+        (a_look(**waiting()), Waits.NEXT, "the next pass gives it away"),
+        (a_look(roster=OFFLINE, **waiting()), Waits.NOBODY, "of 1 agent 1 is offline"),
+        (a_look(roster=None, **waiting()), Waits.NOBODY, "the agents have not been read yet"),
+        (a_look(a_report(DOWN), **waiting()), Waits.HALT, "until Qiscus answers again"),
+        (
+            a_look(a_report(REFUSED), **waiting()),
+            Waits.HALT,
+            "until Qiscus takes our credentials again",
+        ),
+        (a_look(a_report({"stopped": True}), **waiting()), Waits.HALT, "no worker is running"),
+    ],
+)
+def test_each_chat_in_the_line_says_why_not_yet(look: Look, waits: Waits, why: str) -> None:
+    (row,) = seen(look).line
+
+    assert (row.waits, row.why) == (waits, why)
+
+
+def test_the_trace_of_a_chat_stays_whatever_becomes_of_it_and_is_nobody_elses() -> None:
+    chat = a_chat()
+    later = evolve(chat, version=9, refusals=3, ready_at=NOON + timedelta(hours=1))
+
+    assert trace_of(chat) == trace_of(later)
+    assert trace_of(chat) != trace_of(evolve(chat, id=ChatId(2)))
+    assert len(trace_of(chat)) == 32
