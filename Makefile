@@ -3,7 +3,7 @@ PYTHON ?=
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help dev test check format lock clean
+.PHONY: help bench dev test check docs format lock clean
 .NOTPARALLEL:
 
 help: ## Say what can be made
@@ -22,6 +22,13 @@ check: ## Style, types and architecture
 
 test: check ## The same, then the tests: make test ARGS="-k fifo"
 	$(BIN)/pytest $(ARGS)
+
+docs: ## Build the documentation into build/docs, without a warning
+	@scripts/docs
+
+bench: ## Measure everything beside its limits, for an hour: make bench ARGS="--quick drain"
+	@scripts/setup test
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: ## Put the code into shape
 	@scripts/setup test

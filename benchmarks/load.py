@@ -117,9 +117,8 @@ async def _timed(
 async def _connected(url: str, connections: int) -> list[_Line]:
     where = urlsplit(url)
     loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(_Line, where.hostname, where.port) for _ in range(connections)
-    ]
+    host, port = str(where.hostname), where.port or 80
+    opened = [await loop.create_connection(_Line, host, port) for _ in range(connections)]
     return [line for _, line in opened]
 
 

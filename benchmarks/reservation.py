@@ -122,7 +122,7 @@ def _pure(size: Size) -> float:
 
 
 def _simplest_updates(url: str, count: int = 200) -> float:
-    """What pgbench's simplest script does: one row changed and made durable, one after the other."""
+    """As pgbench's simplest script: one row changed and made durable, one after the other."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create table if not exists bench_account (id int, balance int)")
         connection.execute("insert into bench_account values (1, 0)")

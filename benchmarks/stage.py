@@ -177,7 +177,7 @@ def settings(
     *, database_url: str, redis_url: str, platform_url: str, port: int = 3000, **sections: Any
 ) -> dict[str, Any]:
     """A deployment's configuration with a rate limit that is out of the way."""
-    base = {
+    base: dict[str, Any] = {
         "listen": {"port": port},
         "db": {"connection_string": database_url},
         "redis": {"url": redis_url},

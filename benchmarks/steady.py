@@ -1,4 +1,4 @@
-"""A steady floor: how long from the webhook to the assignment, and from a freed slot to the next."""
+"""A steady floor: from the webhook to the assignment, and from a freed slot to the next."""
 
 from __future__ import annotations
 

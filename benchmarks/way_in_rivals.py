@@ -28,7 +28,12 @@ def main(name: str, config: Path) -> None:
     """Serve one rival on the configuration's port."""
     settings = load_settings(config, {})
     configure_logging(settings, process=name)
-    app = {"no commit": no_commit, "insert": insert, "bare": lambda _: bare}[name](settings)
+    make: dict[str, Callable[[Settings], Any]] = {
+        "no commit": no_commit,
+        "insert": insert,
+        "bare": lambda _: bare,
+    }
+    app = make[name](settings)
     uvicorn.run(
         app, port=settings.listen.port, loop="uvloop", http="httptools",
         access_log=False, log_level="warning", lifespan="auto",

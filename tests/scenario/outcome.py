@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from attrs import frozen
 
@@ -31,6 +32,8 @@ class Outcome:
     """Perfect, but unaware of what is given by hand: those chats fill no slots."""
     cpu_seconds: Mapping[str, float]
     elapsed_seconds: float
+    kept: Path | None = None
+    """Where logs, databases and the verdict stay."""
 
     @property
     def behind_perfect_seconds(self) -> float:
@@ -67,6 +70,7 @@ class Outcome:
             ("given to somebody offline", self._offline()),
             ("CPU seconds", self._cpu()),
             ("took", f"{self.elapsed_seconds:.1f} s"),
+            *([("kept in", str(self.kept))] if self.kept else []),
         ]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

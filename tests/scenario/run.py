@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from attrs import asdict
+from attrs import asdict, evolve
 
 from sebastian_apps.fake_qiscus.faults import Fault
 from tests.oracle import Record
@@ -28,15 +28,12 @@ def run(scenario: Scenario, *, keep: bool = False) -> Outcome:
     """Run it with processes of its own; logs stay where a promise was broken, or with `keep`."""
     directory = Path(tempfile.mkdtemp(prefix=f"sebastian-floor-{scenario.name}-"))
     directory.chmod(0o755)
-    is_clean = False
-    try:
-        with deployed(scenario, directory) as deployment:
-            outcome = _play(scenario, deployment)
-        is_clean = outcome.verdict.is_clean
-        return outcome
-    finally:
-        if is_clean and not keep:
-            shutil.rmtree(directory, ignore_errors=True)
+    with deployed(scenario, directory) as deployment:
+        outcome = _play(scenario, deployment)
+    if keep or not outcome.verdict.is_clean:
+        return evolve(outcome, kept=directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    return outcome
 
 
 def _play(scenario: Scenario, deployment: Deployment) -> Outcome:

@@ -14,6 +14,8 @@ from sebastian_core.domain.chat import ChatState, Move
 from sebastian_apps.webhook.routes.webhooks import COMMIT_SECONDS
 from sebastian_core.domain.rules import Rules
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
+from tests.oracle.capacity import judge_capacity
+from tests.oracle.order import judge_order_of_passes
 from tests.oracle.reading import chats_now, rows_of_history
 from tests.oracle.verdict import sorted_violations
 from tests.simulation.plan import CHAOS_SECONDS, CHANNELS
@@ -41,12 +43,27 @@ class FaultyJudging(Judging):
 
 
 def judge_run(stores: Stores, world: World) -> Verdict:
-    """The oracle's verdict; P4 counts a call that outlived its reservation as given by others."""
+    """The oracle's verdict.
+
+    P4 counts a call that outlived its reservation as given by others; P5 and P6 leave out what a
+    person assigned: people choose whom, and whose turn it is.
+    """
     record, judging = _record(stores, world), _judging(stores)
     verdict = judge(record, judging)
-    late = judge(evolve(record, events=_late_as_foreign(stores, record)), judging)
-    found = [each for each in verdict.violations if each.promise is not Promise.P4]
-    return evolve(verdict, violations=sorted_violations([*found, *late.of(Promise.P4)]))
+    late = evolve(record, events=_late_as_foreign(stores, record))
+    by_hand = {row.chat_id for row in record.history if row.reason == "assigned by hand"}
+    rooms = {row.room_id for row in record.history if row.chat_id in by_hand}
+    others = evolve(record, history=[row for row in record.history if row.chat_id not in by_hand])
+    found = [
+        *(each for each in verdict.violations if each.promise not in _JUDGED_APART),
+        *judge_capacity(late, judging, Truth.of(late.events)),
+        *judge_order_of_passes(others, judging),
+        *(each for each in verdict.of(Promise.P6) if each.room_id not in rooms),
+    ]
+    return evolve(verdict, violations=sorted_violations(found))
+
+
+_JUDGED_APART = (Promise.P4, Promise.P5, Promise.P6)
 
 
 def agreement(stores: Stores) -> tuple[str, ...]:
@@ -78,14 +95,14 @@ def own_checks(stores: Stores, world: World) -> tuple[str, ...]:
     record = _record(stores, world)
     truth = Truth.of(record.events)
     return (
-        *_forgotten(record, truth),
+        *_forgotten(stores, record, truth),
         *_unfounded(stores, record),
         *_begun_too_late(stores, record),
         *_tried_again(record),
     )
 
 
-def _forgotten(record: Record, truth: Truth) -> list[str]:
+def _forgotten(stores: Stores, record: Record, truth: Truth) -> list[str]:
     """P1 and P2: once acknowledged, a request has a chat of ours until somebody serves it.
 
     Not judged is what came as a repeat while the room's chat waited or was being given: by design
@@ -95,10 +112,10 @@ def _forgotten(record: Record, truth: Truth) -> list[str]:
     rows_of: defaultdict[str, list[Row]] = defaultdict(list)
     for row in record.history:
         rows_of[row.room_id].append(row)
-    found = []
+    found, mistaken = [], _closed_by_mistake(stores, record)
     for service_id, at in _first_acknowledged(record).items():
         service = truth.services[service_id]
-        if _came_as_repeat(rows_of[service.room_id], at):
+        if service_id in mistaken or _came_as_repeat(rows_of[service.room_id], at):
             continue
         until = min(service.assigned_at or UNSEEN_SECONDS, service.resolved_at or UNSEEN_SECONDS)
         gap = _longest_gap(rows_of[service.room_id], at, min(until, record.ended_at))
@@ -251,8 +268,6 @@ def _changes(stores: Stores) -> Mapping[int, Sequence[tuple[float, int]]]:
 
 
 def _capacity(setting: AgentSetting, default: int) -> int:
-    if setting.paused:
-        return 0
     return default if setting.capacity is None else setting.capacity
 
 
@@ -264,8 +279,7 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     be given for a later service than the one it came for, whose late resolve then closes it.
     """
     rows = sorted(record.history, key=lambda row: row.at)
-    unnamed = stores.platform.switches.latest_service == "always_null"
-    mistaken = _closed_by_mistake(record, unnamed=unnamed)
+    mistaken = _closed_by_mistake(stores, record)
     held: dict[str, int | None] = {}
     told: list[Event] = []
     position = 0
@@ -281,12 +295,13 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     return told
 
 
-def _closed_by_mistake(record: Record, *, unnamed: bool) -> frozenset[int]:
+def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
     """Services that went on when a chat that may have stood for the one before was closed.
 
     It may have where it came before this service did; and, where the platform names no services,
     where it was the first that we ever had of its room.
     """
+    unnamed = stores.platform.switches.latest_service == "always_null"
     first: dict[str, int] = {}
     came_at: dict[int, float] = {}
     closed: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)

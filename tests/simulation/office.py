@@ -12,8 +12,10 @@ from attrs import frozen
 
 from sebastian_core.domain.agent import AgentSetting, CapacityRules
 from sebastian_core.domain.by_hand import Wish
+from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.room import Decided
 from sebastian_core.domain.rules import Rules
 from sebastian_core.usecases.assign_by_hand import AssignByHand
 from sebastian_core.usecases.assign_chat import AssignChat
@@ -23,7 +25,7 @@ from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.release_chat import ReleaseChat
 from sebastian_core.usecases.set_capacity import SetCapacity
-from tests.simulation.plan import CHAOS_SECONDS
+from tests.simulation.plan import CHAOS_SECONDS, Fault
 from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.stores import Ports, Stores
 from tests.simulation.world import World
@@ -41,8 +43,11 @@ class Office:
         self._rng = random.Random(f"{stores.scenario.seed} office")
 
     def open(self) -> None:
-        """Begin."""
+        """Begin; where a fault is planned for a command's call, the command is given then."""
         OUTSIDE.spawn(self._work())
+        loop = asyncio.get_running_loop()
+        for fault in self._stores.scenario.faults:
+            loop.call_at(fault.at + 0.001, self._provoke, fault)
 
     def calm_down(self) -> None:
         """Everybody works again, with the capacity of the file."""
@@ -52,6 +57,12 @@ class Office:
                     AgentId(agent_id), lambda _: AgentSetting(), actor="test"
                 )
             )
+
+    def _provoke(self, fault: Fault) -> None:
+        process = Process(f"cli.f{fault.number}", self._stores.trace)
+        act = Desk.of(self._stores, process).looks().get((fault.port or "", fault.method or ""))
+        if act is not None:
+            process.spawn(_quietly(act))
 
     async def _work(self) -> None:
         acts = self._stores.scenario.office_acts
@@ -63,7 +74,7 @@ class Office:
             process.spawn(_quietly(self._draw(Desk.of(self._stores, process))))
 
     def _draw(self, desk: Desk) -> Act:
-        looks, deeds = desk.looks(), self._deeds(desk)
+        looks, deeds = list(desk.looks().values()), self._deeds(desk)
         return self._rng.choice(looks if self._rng.random() < 0.4 else deeds)
 
     def _deeds(self, desk: Desk) -> list[Act]:
@@ -124,28 +135,44 @@ class Desk:
             set_capacity=SetCapacity(repo, bell),
         )
 
-    def looks(self) -> list[Act]:
-        """The commands that only look."""
+    def looks(self) -> dict[tuple[str, str], Act]:
+        """The commands that decide nothing, by the port and method that they call."""
         repo, client = self.ports.room_repo, self.ports.client
         since = self.ports.clock.now() - timedelta(minutes=5)
-        return [
-            lambda: repo.summary(5),
-            repo.staffing,
-            lambda: self._ahead(),
-            lambda: repo.history(RoomId("1000")),
-            lambda: repo.decisions(20),
-            lambda: repo.steerings(20),
-            lambda: repo.held(20),
-            lambda: repo.flow(since),
-            repo.reports,
-            self.ports.agent_store.roster,
-            lambda: client.register_webhooks("http://a/", "http://b/"),
-            client.account,
-        ]
+        return {
+            ("room_repo", "summary"): lambda: repo.summary(5),
+            ("room_repo", "staffing"): repo.staffing,
+            ("room_repo", "ahead_of"): self._ahead,
+            ("room_repo", "history"): lambda: repo.history(RoomId("1000")),
+            ("room_repo", "decisions"): lambda: repo.decisions(20),
+            ("room_repo", "steerings"): lambda: repo.steerings(20),
+            ("room_repo", "held"): lambda: repo.held(20),
+            ("room_repo", "flow"): lambda: repo.flow(since),
+            ("room_repo", "reports"): repo.reports,
+            ("room_repo", "hasten"): lambda: repo.hasten(since),
+            ("room_repo", "set_default_capacity"): lambda: repo.set_default_capacity(
+                None, actor=ACTOR
+            ),
+            ("room_repo", "decide_on_floor"): self._nothing_on_floor,
+            ("agent_store", "roster"): self.ports.agent_store.roster,
+            ("qiscus_client", "account"): client.account,
+            ("qiscus_client", "register_webhooks"): lambda: client.register_webhooks("a", "b"),
+        }
+
+    async def _nothing_on_floor(self) -> None:
+        await self.ports.room_repo.decide_on_floor(
+            RoomId("1000"), lambda room, staffing, reservation_id: Decided(None)
+        )
 
     async def _ahead(self) -> None:
-        for chat in (await self.ports.room_repo.waiting(100))[:1]:
-            await self.ports.room_repo.ahead_of(chat)
+        somebody = Chat(
+            room_id=RoomId("1000"),
+            state=ChatState.WAITING,
+            arrived_at=self.ports.clock.now(),
+            changed_at=self.ports.clock.now(),
+            ready_at=self.ports.clock.now(),
+        )
+        await self.ports.room_repo.ahead_of(somebody)
 
 
 async def _quietly(act: Act) -> None:

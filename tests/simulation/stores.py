@@ -83,6 +83,11 @@ class RecordingRepo(InMemoryRoomRepo):
         reserved = await super().reserve(plan, limit=limit)
         if len(reserved) < limit:
             self._complain_of_idleness(plan)
+        for each in reserved:
+            if self._settings[each.agent_id].paused:
+                self._trace.surprises.append(
+                    f"P4 agent {each.agent_id} is paused and was given one"
+                )
         return reserved
 
     def _complain_of_idleness(self, plan: Plan) -> None:

@@ -368,13 +368,22 @@ class TestSecrets:
             None, "info", {"event": before + secret + after, name: {secret: [secret, (secret,)]}}
         )
 
-        assert mark in "***" or mark not in json.dumps(_without_masks(event), ensure_ascii=False)
+        assert mark in "***" or all(mark not in text for text in _texts(_without_masks(event)))
 
     def test_a_secret_too_short_to_search_for_does_not_blot_out_the_rest(self) -> None:
         assert Redactor(["abc", ""]).text("abcdef") == "abcdef"
 
     def test_a_longer_secret_wins_over_one_that_it_contains(self) -> None:
         assert Redactor(["abcd", "abcdef"]).text("x abcdef y abcd") == "x *** y ***"
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in nested lists."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    else:
+        yield str(value)
 
 
 async def _say(event: str, **fields: object) -> None:

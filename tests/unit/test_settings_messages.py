@@ -14,7 +14,7 @@ TOKEN = "expected a token of letters, digits, '-', '_', '.' and '~', or a list o
 HIDDEN = "found something else (not shown: it is a secret)"
 SECTIONS = (
     "listen, db, redis, webhook, admin, qiscus, presence, assign, reconcile, agents, queue, "
-    "history, log"
+    "history, log, metrics"
 )
 EXPOSED = (
     "0.0.0.0 can be reached from elsewhere, and without webhook.token anybody could forge a "

@@ -129,7 +129,6 @@ class Feed:
 
     async def _look(self) -> FloorView:
         """The newest view; the last one under a banner while nothing can be read."""
-        self._is_read = False
         try:
             self._seen = await self._view()
         except StoreUnavailable as error:
@@ -141,6 +140,7 @@ class Feed:
         return self._seen
 
     def _without_database(self, why: str) -> FloorView:
+        self._is_read = False
         seen = self._seen or FloorView(at=datetime.now(UTC), numbers=Numbers())
         banner = database_away(seen.at, why)
         return evolve(seen, banners=(banner, *seen.banners))

@@ -90,10 +90,8 @@ def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[
         return _admit_new(arrival, rules, room, now)
     if chat.state is not ChatState.ASSIGNED:
         return _repeat(arrival.base, chat, room, now)
-    if _proves_service_over(arrival.base, chat):
+    if _proves_service_over(arrival.base, chat, room):
         return _succeed(arrival, chat, room, now)
-    if chat.asked_again_at is not None:
-        return Decided(Admission.REPEATED)
     return _remember_asking(chat, rules, room, now)
 
 
@@ -226,11 +224,11 @@ def _learned(base: Service | None, chat: Chat, room: Room) -> Room | None:
     return evolve(room, closed_service_id=base.id) if base.id > max(known, default=-1) else None
 
 
-def _proves_service_over(base: Service | None, chat: Chat) -> bool:
-    """A service resolved after the one that the chat came in with can only be the chat's own."""
+def _proves_service_over(base: Service | None, chat: Chat, room: Room) -> bool:
+    """A service resolved after all that were over when the chat came can only be the chat's own."""
     if base is None or not base.is_resolved or chat.base_service_id is None:
         return False
-    return base.id > chat.base_service_id
+    return base.id > max(chat.base_service_id, room.closed_service_id or chat.base_service_id)
 
 
 def _succeed(arrival: Arrival, chat: Chat, room: Room, now: datetime) -> Decided[Admission]:
@@ -249,16 +247,19 @@ def _succeed(arrival: Arrival, chat: Chat, room: Room, now: datetime) -> Decided
 
 
 def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
+    """Remember the first arrival; each later one is a change, which older readings cannot answer."""
+    is_first = chat.asked_again_at is None
     change = moved(
         chat,
         Move.ASK_AGAIN,
         now,
         reason=Doubt.ASKED_AGAIN,
-        asked_again_at=now,
+        asked_again_at=now if is_first else chat.asked_again_at,
         doubt=Doubt.ASKED_AGAIN,
         settle_at=first_look_at(now, chat.assigned_at, rules),
     )
-    return Decided(Admission.REMEMBERED, with_chat(room, change), (change,))
+    answer = Admission.REMEMBERED if is_first else Admission.REPEATED
+    return Decided(answer, with_chat(room, change), (change,))
 
 
 def _repeats_close(service_id: ServiceId | None, room: Room) -> bool:

@@ -131,6 +131,8 @@ class Floor:
 
     def place(self, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
         """The policy's placements, checked; the shipped policy's where those cannot be used."""
+        if not chats:
+            return ()
         ordered = tuple(sorted(chats, key=lambda chat: (chat.arrived_at, chat.id)))
         policy = self.plan.policy
         try:

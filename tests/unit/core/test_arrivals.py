@@ -241,7 +241,17 @@ class TestAnArrivalInARoomWithALiveChat:
     def test_is_remembered_once_and_the_first_one_counts(self) -> None:
         chat = an_assigned_chat(asked_again_at=at(1), doubt=Doubt.ASKED_AGAIN, settle_at=at(6))
 
-        assert arrive(a_room(chat), now=at(2)) == Decided(Admission.REPEATED)
+        decided = arrive(a_room(chat), now=at(2))
+
+        assert decided.answer is Admission.REPEATED
+        assert only_change(decided).asked_again_at == at(1)
+
+    def test_makes_older_readings_stale_each_time_it_comes_to_an_assigned_chat(self) -> None:
+        chat = an_assigned_chat(asked_again_at=at(1), doubt=Doubt.ASKED_AGAIN, settle_at=at(6))
+
+        again = only_change(arrive(a_room(chat), now=at(2)))
+
+        assert (again.version, again.changed_at) == (chat.version + 1, at(2))
 
     def test_proves_by_a_younger_resolved_base_that_the_chat_is_over(self) -> None:
         chat = an_assigned_chat(base_service_id=ServiceId(5), base_resolved=True)
@@ -527,3 +537,13 @@ def test_a_customer_who_returns_is_served_whichever_webhook_comes_first(order: s
 
     assert room.chat is not None
     assert room.chat.is_ready(at(60))
+
+
+def test_a_late_message_of_the_chat_s_own_request_does_not_end_its_service() -> None:
+    """The chat came in with an older base, because a late copy of the request before opened it."""
+    serving = an_assigned_chat(base_service_id=ServiceId(1), base_resolved=True)
+    room = a_room(serving, closed_service_id=ServiceId(2), closed_by_id=True, closed_at=at(0))
+
+    decided = arrive(room, resolved(2), at(7))
+
+    assert decided.answer is Admission.REMEMBERED
