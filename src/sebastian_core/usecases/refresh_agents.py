@@ -157,8 +157,7 @@ class RefreshAgents:
         now = self._clock.monotonic()
         if known and same and now < known.next_at:
             return False
-        pause = doubled(FIRST_PAUSE, looks, PAUSE_LIMIT).total_seconds()
-        self._explained[agent_id] = _Explained(count, holding, looks + 1, now + pause)
+        self._explained[agent_id] = _Explained(count, holding, looks + 1, now + _pause(looks))
         return True
 
     def _in_turn(self, kind: str, agents: Iterable[AgentId], at_once: int) -> list[AgentId]:
@@ -249,6 +248,14 @@ def _no_longer_listed(
         for agent_id in holdings
         if agent_id not in listed
     ]
+
+
+def _pause(looks: int) -> float:
+    """Seconds until a difference is looked at again; the second look comes with the next refresh.
+
+    A listing may have come too early to prove anything about a room that just changed.
+    """
+    return doubled(FIRST_PAUSE, looks - 1, PAUSE_LIMIT).total_seconds() if looks else 0.0
 
 
 def _is_news(held: Chat | None) -> bool:
