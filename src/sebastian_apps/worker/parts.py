@@ -24,11 +24,16 @@ Step = Callable[[], Awaitable[None]]
 
 @frozen(kw_only=True)
 class Intervals:
-    """How often a worker does what."""
+    """How often a worker does what.
+
+    After a look that found something the next comes after `busy_pause`; for a `linger` after the
+    last of those, every `linger_pause`; then at every `tick` and whenever the bell rings.
+    """
 
     tick: timedelta = timedelta(seconds=2)
     linger: timedelta = timedelta(seconds=1)
     linger_pause: timedelta = timedelta(milliseconds=20)
+    busy_pause: timedelta = timedelta(milliseconds=5)
     settle: timedelta = timedelta(milliseconds=100)
     settle_idle: timedelta = timedelta(milliseconds=500)
     probe: timedelta = timedelta(milliseconds=500)

@@ -107,9 +107,14 @@ def admitted(chat: Chat, *, reason: str = "", actor: str = SYSTEM) -> Change:
 
 
 def with_chat(room: Room, *changes: Change) -> Room:
-    """The room after changes: its live chat is the last one changed that still lives."""
+    """The room after changes: its live chat is the last one changed that still lives.
+
+    A live chat is a new wish: the room no longer counts as dropped.
+    """
     last = changes[-1].chat
-    return evolve(room, chat=last if last.is_live else None)
+    return evolve(
+        room, chat=last if last.is_live else None, dropped=room.dropped and not last.is_live
+    )
 
 
 def close(

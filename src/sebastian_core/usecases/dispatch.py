@@ -64,16 +64,20 @@ class Dispatch:
         self._under_way: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._wants_permits = False
+        self._granted = 0
 
     async def __call__(self) -> int:
         """Reserve until nothing can be reserved or no permit is left; how many chats.
 
-        Raises StoreUnavailable while the database is away.
+        A pass that uses fewer permits than it has found no more to give: none follows it. Raises
+        StoreUnavailable while the database is away.
         """
         async with self._one_at_a_time:
             total = 0
             while reserved := await self._pass():
                 total += reserved
+                if reserved < self._granted:
+                    break
             self._gate.permits.busy = total > 0
             return total
 
@@ -98,6 +102,7 @@ class Dispatch:
         calls = self._assign_chat.calls
         permits = self._gate.take(BATCH, calls)
         self._wants_permits = not permits
+        self._granted = permits
         if not permits:
             return 0
         reserving_from = self._clock.monotonic()
