@@ -15,5 +15,7 @@ nitpicky = True
 
 html_theme = "furo"
 html_title = "Sebastian"
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from sebastian_adapters.postgres.migrate import check_schema, migrate, migrations
+from sebastian_adapters.postgres.migrate import Migration, check_schema, migrate, migrations
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
 NAMES = [f"{each.number:04} {each.name}" for each in migrations()]
@@ -48,14 +48,29 @@ async def test_missing_tables_are_told_with_what_to_do(postgres_url: str) -> Non
         await check(postgres_url)
 
 
-async def test_a_newer_version_s_tables_are_not_touched(postgres_url: str) -> None:
+async def test_the_version_before_runs_on_beside_new_tables(postgres_url: str) -> None:
     await migrate(postgres_url)
     await execute(postgres_url, b"insert into sebastian.migration values (9999, 'from the future')")
+
+    await check(postgres_url)
+    assert await migrate(postgres_url) == []
+
+
+async def test_tables_that_lack_what_this_version_needs_keep_it_out(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    await execute(
+        postgres_url, b"insert into sebastian.migration values (9999, 'from the future', 9999)"
+    )
 
     with pytest.raises(SchemaMismatch, match="newer version"):
         await check(postgres_url)
     with pytest.raises(SchemaMismatch, match="newer version"):
         await migrate(postgres_url)
+
+
+def test_a_file_says_which_code_it_keeps_out() -> None:
+    assert Migration(8, "drop", "-- oldest code: 7\nalter table").oldest_code == 7
+    assert Migration(8, "add", "alter table").oldest_code == 0
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(postgres_url: str) -> None:

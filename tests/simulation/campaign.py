@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -80,8 +81,8 @@ class Campaign:
         for (_, _, kind), number in self.struck.items():
             by_kind[kind] += number
         lines = [
-            f"{self.results} seeds, {self.chats} chats, {self.faults} faults, "
-            f"{len(self.failed)} seeds with violations",
+            f"{self.results} seeds, {self.chats} chats, {self.faults} faults",
+            f"seeds with violations: {len(self.failed)}",
             f"legal moves made: {moves} of {len(legal_moves())}",
             f"port call x kind of fault: {met} of {len(catalogue()) * len(Kind)}",
             "at port calls: " + ", ".join(f"{kind} {n}" for kind, n in sorted(by_kind.items())),
@@ -119,11 +120,14 @@ def examine(seed: int) -> Result:
     )
 
 
+def _collect_rarely() -> None:
+    """A run leaves many cycles behind, and soon after nothing of it is needed: a fifth faster."""
+    gc.set_threshold(100_000, 50, 50)
+
+
 def examine_all(seeds: Iterable[int], processes: int | None = None) -> Iterator[Result]:
     """Run the seeds, in their order, on so many processes (default: one a core)."""
     processes = processes or os.cpu_count() or 1
-    if processes == 1:
-        yield from map(examine, seeds)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_collect_rarely) as pool:
         yield from pool.map(examine, seeds, chunksize=CHUNK)

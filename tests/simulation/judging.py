@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve, frozen
 
 from sebastian_adapters.memory.platform import Event, Truth
+from sebastian_apps.webhook.routes.webhooks import COMMIT_SECONDS
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.chat import ChatState, Move
-from sebastian_apps.webhook.routes.webhooks import COMMIT_SECONDS
 from sebastian_core.domain.rules import Rules
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
 from tests.oracle.capacity import judge_capacity
 from tests.oracle.order import judge_order_of_passes
 from tests.oracle.reading import chats_now, rows_of_history
 from tests.oracle.verdict import sorted_violations
-from tests.simulation.plan import CHAOS_SECONDS, CHANNELS
+from tests.simulation.plan import CHANNELS, CHAOS_SECONDS
 from tests.simulation.stores import Stores
 from tests.simulation.world import World
 
@@ -27,6 +27,7 @@ REST_BEFORE_IDLE_SECONDS = 120.0
 CALL_SECONDS = 11.0
 """From the reading of the agents to the moment at which a late call is applied."""
 GAP_SECONDS = 1.0
+SETTLE_SECONDS = Rules().settle.total_seconds()
 CLOCK_READ_SECONDS = 0.01
 UNSEEN_SECONDS = 1e9
 SAME_CLOCK_SECONDS = 0.0001
@@ -82,11 +83,12 @@ def agreement(stores: Stores) -> tuple[str, ...]:
             found.append(f"we hold room {room_id} for agent {agent_id}, but {agents} serve it")
     if not platform.switches.user_ids_honoured:
         return tuple(found)
-    for room_id in platform.unresolved_rooms():
-        if platform.agents_in(room_id) and room_id not in held:
-            found.append(
-                f"{platform.agents_in(room_id)} serve room {room_id}, which we do not hold"
-            )
+    served = [each for each in platform.unresolved_rooms() if platform.agents_in(each)]
+    found += [
+        f"{platform.agents_in(each)} serve room {each}, which we do not hold"
+        for each in served
+        if each not in held
+    ]
     return tuple(found)
 
 
@@ -113,9 +115,11 @@ def _forgotten(stores: Stores, record: Record, truth: Truth) -> list[str]:
     for row in record.history:
         rows_of[row.room_id].append(row)
     found, mistaken = [], _closed_by_mistake(stores, record)
+    rooms = {row.room_id for row in record.history if row.reason == "taken out by hand"}
+    dropped = {each.service_id for each in truth.services.values() if each.room_id in rooms}
     for service_id, at in _first_acknowledged(record).items():
         service = truth.services[service_id]
-        if service_id in mistaken or _came_as_repeat(rows_of[service.room_id], at):
+        if service_id in mistaken | dropped or _came_as_repeat(rows_of[service.room_id], at):
             continue
         until = min(service.assigned_at or UNSEEN_SECONDS, service.resolved_at or UNSEEN_SECONDS)
         gap = _longest_gap(rows_of[service.room_id], at, min(until, record.ended_at))
@@ -299,7 +303,7 @@ def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
     """Services that went on when a chat that may have stood for the one before was closed.
 
     It may have where it came before this service did; and, where the platform names no services,
-    where it was the first that we ever had of its room.
+    where it was the first that we ever had of its room, or had only just come.
     """
     unnamed = stores.platform.switches.latest_service == "always_null"
     first: dict[str, int] = {}
@@ -309,8 +313,9 @@ def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
         first.setdefault(row.room_id, row.chat_id)
         came_at.setdefault(row.chat_id, row.at)
         if row.after is ChatState.CLOSED:
-            is_first = unnamed and first[row.room_id] == row.chat_id
-            closed[row.room_id].append((0.0 if is_first else came_at[row.chat_id], row.at))
+            came = came_at[row.chat_id]
+            is_unsure = first[row.room_id] == row.chat_id or row.at - came < SETTLE_SECONDS
+            closed[row.room_id].append((0.0 if unnamed and is_unsure else came, row.at))
     return frozenset(
         service.service_id
         for service in Truth.of(record.events).services.values()

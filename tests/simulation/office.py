@@ -44,15 +44,18 @@ class Office:
 
     def open(self) -> None:
         """Begin; where a fault is planned for a command's call, the command is given then."""
-        OUTSIDE.spawn(self._work())
+        OUTSIDE.start(self._work())
         loop = asyncio.get_running_loop()
         for fault in self._stores.scenario.faults:
             loop.call_at(fault.at + 0.001, self._provoke, fault)
 
     def calm_down(self) -> None:
-        """Everybody works again, with the capacity of the file."""
+        """Everybody works again, with the capacity of the file; what was dropped is over."""
+        for room in list(self._stores.room_repo._rooms.values()):
+            if room.dropped and room.chat is None:
+                self._world.resolve_dropped(room.room_id)
         for agent_id in self._world.agents:
-            OUTSIDE.spawn(
+            OUTSIDE.start(
                 self._stores.room_repo.set_agent(
                     AgentId(agent_id), lambda _: AgentSetting(), actor="test"
                 )
@@ -62,7 +65,7 @@ class Office:
         process = Process(f"cli.f{fault.number}", self._stores.trace)
         act = Desk.of(self._stores, process).looks().get((fault.port or "", fault.method or ""))
         if act is not None:
-            process.spawn(_quietly(act))
+            process.start(_quietly(act))
 
     async def _work(self) -> None:
         acts = self._stores.scenario.office_acts
@@ -71,7 +74,7 @@ class Office:
             if self._world.is_calm:
                 return
             process = Process(f"cli.{number}", self._stores.trace)
-            process.spawn(_quietly(self._draw(Desk.of(self._stores, process))))
+            process.start(_quietly(self._draw(Desk.of(self._stores, process))))
 
     def _draw(self, desk: Desk) -> Act:
         looks, deeds = list(desk.looks().values()), self._deeds(desk)

@@ -251,7 +251,7 @@ def _visit(rng: random.Random, after: float) -> Visit:
         service_seconds=rng.choice((rng.uniform(0.2, 2.0), rng.uniform(2.0, 9.0))),
         message_gaps=tuple(rng.uniform(0.1, 6.0) for _ in range(rng.choice((0, 1, 1, 2, 4)))),
         chatters=rng.random() < 0.3,
-        by_hand_after=maybe(0.08, 0.0, 3.0),
+        by_hand_after=maybe(0.08, 0.0, 3.0) or maybe(0.3, 5.0, 25.0),
         moved_after=maybe(0.05, 0.1, 5.0),
         removed_after=maybe(0.03, 0.1, 5.0),
         joined_after=maybe(0.05, 0.1, 5.0),

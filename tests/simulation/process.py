@@ -33,6 +33,12 @@ class Process:
         context.run(CURRENT.set, self)
         return asyncio.get_running_loop().create_task(coroutine, context=context)
 
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Like `spawn`, for a task that nobody waits for; the world outside keeps its own."""
+        task = self.spawn(coroutine)
+        self.tasks[task] = None
+        task.add_done_callback(lambda done: self.tasks.pop(done, None))
+
     async def ready(self) -> None:
         """Return when the process may go on: a dead one never does, a stopped one when it wakes."""
         if self.is_dead:

@@ -29,7 +29,7 @@ class Service:
 
     def start(self) -> None:
         """Start, and start again after every crash."""
-        OUTSIDE.spawn(self._supervise())
+        OUTSIDE.start(self._supervise())
 
     async def _supervise(self) -> None:
         while True:

@@ -19,10 +19,10 @@ from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_apps.worker.parts import Intervals, WorkerParts
-from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster
-from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import Fault as PlatformFault
+from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.plan import Plan
@@ -53,10 +53,12 @@ from tests.simulation.wire import Wire
 INTERVALS = Intervals(
     linger=timedelta(milliseconds=300),
     linger_pause=timedelta(milliseconds=100),
+    busy_pause=timedelta(milliseconds=100),
     settle=timedelta(seconds=1),
     probe=timedelta(seconds=1),
     reconcile=timedelta(seconds=20),
     prune=timedelta(seconds=20),
+    report=timedelta(seconds=10),
 )
 """As shipped, but for what would only cost time here: pauses that are shorter than the platform's
 latency, and duties that would come too late to be seen in a run of two minutes."""

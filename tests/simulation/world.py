@@ -39,7 +39,7 @@ class World:
             channels = tuple(CHANNELS[each] for each in plan.channels)
             agent_id = self._platform.add_agent(channels=channels)
             self.agents.append(agent_id)
-            OUTSIDE.spawn(self._come_and_go(agent_id, plan))
+            OUTSIDE.start(self._come_and_go(agent_id, plan))
         for customer in self._stores.scenario.customers:
             room_id = RoomId(str(1000 + customer.number))
             if customer.poison is not None:
@@ -238,7 +238,7 @@ class World:
             delays = [rng.uniform(0.3, 4.0)]
         for copy, each in enumerate(delays):
             self._posting += 1
-            OUTSIDE.spawn(self._deliver(each, body, _copied(delivery, copy), rng.choice((0, 1))))
+            OUTSIDE.start(self._deliver(each, body, _copied(delivery, copy), rng.choice((0, 1))))
 
     def _note_fault(self, what: str, room_id: str) -> None:
         self._stores.trace.others[what] += 1

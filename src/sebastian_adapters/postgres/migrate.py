@@ -13,12 +13,17 @@ from sebastian_adapters.postgres.pools import OLDEST_SERVER, Connection, Pool
 from sebastian_core.domain.errors import SchemaMismatch
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+_OLDEST_CODE = re.compile(r"^-- oldest code: (\d+)$", re.MULTILINE)
 _LOCK = 5337264820
+_LOCK_TIMEOUT = "5s"
+"""A table that somebody else holds (a backup, say) must not queue the webhooks behind us."""
+
 _TABLE = """
     create schema if not exists sebastian;
     create table if not exists sebastian.migration (
         number integer primary key,
         name text not null,
+        oldest_code integer not null default 0,
         applied_at timestamptz not null default clock_timestamp()
     );
 """
@@ -26,11 +31,22 @@ _TABLE = """
 
 @frozen
 class Migration:
-    """One numbered file."""
+    """One numbered file.
+
+    Migrations only add, so that the version before runs on beside the new tables. One that takes
+    away what older code needs says so in a line `-- oldest code: 7`: code whose newest migration is
+    older than that is kept out.
+    """
 
     number: int
     name: str
     sql: str
+
+    @property
+    def oldest_code(self) -> int:
+        """The newest migration that code must know at least to run beside this one."""
+        said = _OLDEST_CODE.search(self.sql)
+        return int(said[1]) if said else 0
 
 
 def migrations() -> list[Migration]:
@@ -50,7 +66,8 @@ async def migrate(conninfo: str) -> list[str]:
 
     May be run again and by several at once: one applies, the others wait and find nothing to do.
     All or nothing: a migration that fails leaves the tables as they were. Raises SchemaMismatch
-    where a newer version was here, StoreUnavailable where the database cannot be reached.
+    where a newer version took away what this one needs, StoreUnavailable where the database cannot
+    be reached or somebody holds the tables.
     """
     with translated():
         connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=10)
@@ -66,10 +83,10 @@ async def check_tables(pool: Pool) -> None:
 
 
 async def check_schema(connection: Connection) -> None:
-    """Raise SchemaMismatch, with what to do, unless the tables are this version's."""
+    """Raise SchemaMismatch, with what to do, unless this version can work with the tables."""
     with translated():
-        applied = await _applied(connection)
-    if _missing(applied):
+        missing = await _missing(connection)
+    if missing:
         raise SchemaMismatch("the database's tables are missing or old: run `sebastian migrate`")
 
 
@@ -77,30 +94,32 @@ async def _apply(connection: Connection) -> list[str]:
     if connection.info.server_version < OLDEST_SERVER:
         raise SchemaMismatch("PostgreSQL 13 or newer is needed")
     await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+    await connection.execute("select set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
     await connection.execute(_TABLE)
-    applied = await _applied(connection)
-    missing = _missing(applied)
+    missing = await _missing(connection)
     for migration in missing:
         await connection.execute(migration.sql.encode())
         await connection.execute(
-            "insert into sebastian.migration (number, name) values (%s, %s)",
-            (migration.number, migration.name),
+            "insert into sebastian.migration (number, name, oldest_code) values (%s, %s, %s)",
+            (migration.number, migration.name, migration.oldest_code),
         )
     return [f"{each.number:04} {each.name}" for each in missing]
 
 
-async def _applied(connection: Connection) -> set[int]:
-    there = await connection.execute("select to_regclass('sebastian.migration') is not null")
-    if await there.fetchone() != (True,):
-        return set()
-    cursor = await connection.execute("select number from sebastian.migration")
-    return {number for (number,) in await cursor.fetchall()}
-
-
-def _missing(applied: set[int]) -> list[Migration]:
-    brought = migrations()
-    if applied - {each.number for each in brought}:
+async def _missing(connection: Connection) -> list[Migration]:
+    brought, applied = migrations(), await _applied(connection)
+    newest = max(each.number for each in brought)
+    if max(applied.values(), default=0) > newest:
         raise SchemaMismatch(
             "the database was migrated by a newer version of Sebastian: upgrade this one"
         )
     return [each for each in brought if each.number not in applied]
+
+
+async def _applied(connection: Connection) -> dict[int, int]:
+    """The numbers of what was applied, each with the oldest code that it admits."""
+    there = await connection.execute("select to_regclass('sebastian.migration') is not null")
+    if await there.fetchone() != (True,):
+        return {}
+    cursor = await connection.execute("select number, oldest_code from sebastian.migration")
+    return dict(await cursor.fetchall())

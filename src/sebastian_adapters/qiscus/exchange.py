@@ -16,8 +16,8 @@ BODY_LIMIT_BYTES = 16 * 1024 * 1024
 async def exchanged(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answered:
     """The complete answer to the request; raises PlatformUnavailable where there is none.
 
-    httpx's errors die here. The fault `connect` means that nothing was sent. Redirects are not followed
-    and cookies not kept: a call depends on nothing that an earlier one was answered.
+    httpx's errors die here. The fault `connect` means that nothing was sent. No redirect is
+    followed and no cookie kept: a call depends on nothing that an earlier one was answered.
     """
     try:
         response = await transport.handle_async_request(request)

@@ -201,19 +201,29 @@ class _Answer(httpx.AsyncByteStream):
             self._fail(httpx.ReadError(str(error)))
         self._news.set()
 
+    def on_message_begin(self) -> None:
+        if self.is_complete:  # nobody asked for another answer
+            self.leaves_line_open = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
+        if not self.is_complete:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self.is_complete:
+            return
         self.status = self._parser.get_status_code()
         if self.status >= 200 and not self.begun.done():
             self.begun.set_result(None)
 
     def on_body(self, part: bytes) -> None:
-        self._parts.append(part)
-        self._unread(len(part))
+        if not self.is_complete:
+            self._parts.append(part)
+            self._unread(len(part))
 
     def on_message_complete(self) -> None:
+        if self.is_complete:
+            return
         if self.status < 200:
             self.headers.clear()
             return

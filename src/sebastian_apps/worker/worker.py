@@ -19,7 +19,8 @@ from sebastian_core.domain.errors import (
 from sebastian_core.usecases.assign_chat import Ended
 
 FIRST_RECONCILE_SECONDS = 30.0
-FINISH_SECONDS = 8.0
+LAST_LOOK_SECONDS = 2.0
+FINISH_SECONDS = 6.0
 PERMIT_PAUSE_SECONDS = 0.01
 SETTLE_BUSY_SECONDS = 10.0
 GOODBYE_SECONDS = 0.5
@@ -52,8 +53,8 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped. Raises what opening the parts raises."""
-        await self.parts.open()
         try:
+            await self.parts.open()
             await self._start()
             await self._work()
             left = await self.parts.dispatch.finish(FINISH_SECONDS)
@@ -80,7 +81,7 @@ class Worker:
         try:
             await asyncio.wait({*loops, stopped}, return_when=asyncio.FIRST_COMPLETED)
             self.stop()
-            await asyncio.wait({dispatching}, timeout=FINISH_SECONDS / 2)
+            await asyncio.wait({dispatching}, timeout=LAST_LOOK_SECONDS)
         finally:
             for task in {*loops, stopped}:
                 task.cancel()
@@ -119,11 +120,13 @@ class Worker:
         while not self._stopping.is_set():
             self._look.clear()
             self._answer_bell()
-            if await self._dispatch_once():
+            found = await self._dispatch_once()
+            if found:
                 linger = self.parts.intervals.linger.total_seconds()
                 lingers_until = self.parts.clock.monotonic() + linger
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._pause(lingers_until))
+                pause = self._pause(lingers_until, is_busy=found > 0)
+                await asyncio.wait_for(self._look.wait(), pause)
 
     def _answer_bell(self) -> None:
         heard_at, self._bell_heard_at = self._bell_heard_at, None
@@ -137,13 +140,15 @@ class Worker:
             log.warning("dispatch waits for the database", error=str(error))
             return 0
 
-    def _pause(self, lingers_until: float) -> float:
+    def _pause(self, lingers_until: float, *, is_busy: bool) -> float:
         every = self.parts.intervals
-        pause = every.linger_pause if self.parts.clock.monotonic() < lingers_until else every.tick
         until_permit = self.parts.dispatch.seconds_until_permit()
-        if until_permit is None:
-            return pause.total_seconds()
-        return min(max(until_permit, PERMIT_PAUSE_SECONDS), every.tick.total_seconds())
+        if until_permit is not None:
+            return min(max(until_permit, PERMIT_PAUSE_SECONDS), every.tick.total_seconds())
+        if is_busy:
+            return every.busy_pause.total_seconds()
+        is_lingering = self.parts.clock.monotonic() < lingers_until
+        return (every.linger_pause if is_lingering else every.tick).total_seconds()
 
     def _on_ended(self, ended: Ended) -> None:
         if ended.is_back_in_line or self.parts.dispatch.seconds_until_permit() is not None:

@@ -247,7 +247,7 @@ def _succeed(arrival: Arrival, chat: Chat, room: Room, now: datetime) -> Decided
 
 
 def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
-    """Remember the first arrival; each later one is a change, which older readings cannot answer."""
+    """Remember the first arrival; each later one is a change that older readings cannot answer."""
     is_first = chat.asked_again_at is None
     change = moved(
         chat,

@@ -199,6 +199,24 @@ class TestPermits:
 
         assert worker.gate.permits._calls.tokens == pytest.approx(17)
 
+    async def test_that_were_left_over_spare_another_pass(self) -> None:
+        passes = []
+
+        class CountingRoomRepo(InMemoryRoomRepo):
+            async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+                passes.append(limit)
+                return await super().reserve(plan, limit=limit)
+
+        stage = Stage(room_repo=CountingRoomRepo)
+        stage.agent(ANNE)
+        for room_id in ROOMS[:3]:
+            await stage.arrive(room_id)
+        worker = await a_worker(stage)
+
+        assert await worker.dispatch() == 3
+        assert len(passes) == 1
+        assert await worker.dispatch.finish(10) == 0
+
     async def test_are_given_back_where_the_database_is_away(self) -> None:
         class AwayRoomRepo(InMemoryRoomRepo):
             async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:

@@ -174,7 +174,7 @@ class Flow(RuleBasedStateMachine):
 
 TestTheFlow = Flow.TestCase
 TestTheFlow.settings = settings(
-    max_examples=EXAMPLES or 60,
+    max_examples=EXAMPLES or 200,
     stateful_step_count=30,
     deadline=None,
     derandomize=not EXAMPLES,

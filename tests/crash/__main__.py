@@ -1,0 +1,50 @@
+"""`python -m tests.crash [--sample N] [STORY…]`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import click
+
+from tests.crash.campaign import Found, all_stories, campaign
+from tests.crash.trial import Trial
+
+
+@click.command()
+@click.argument("stories", nargs=-1, type=click.Choice(list(all_stories())))
+@click.option("--sample", type=int, help="How many second crashes, drawn by lot; all without it.")
+@click.option("--seed", default=1, show_default=True, help="Another lot.")
+@click.option("--at-once", default=16, show_default=True, help="How many trials run at once.")
+@click.option("--points", is_flag=True, help="Also list every crash point by name.")
+def main(
+    stories: tuple[str, ...], sample: int | None, seed: int, at_once: int, points: bool
+) -> None:
+    """Kill a process at every step of every use case, let a fresh one take over, and judge.
+
+    Example: python -m tests.crash --sample 200
+    """
+    began = time.monotonic()
+    found = asyncio.run(_run(stories or tuple(all_stories()), sample, seed, at_once))
+    if points:
+        for story, names in found.steps.items():
+            click.echo(f"{story}\n" + "\n".join(f"  {n:>3} {name}" for n, name in enumerate(names)))
+    for trial in found.unclean:
+        click.echo(f"{trial.told()}\n")
+    click.echo(found.told())
+    click.echo(f"took             {time.monotonic() - began:.0f} s")
+    raise SystemExit(1 if found.unclean else 0)
+
+
+async def _run(stories: tuple[str, ...], sample: int | None, seed: int, at_once: int) -> Found:
+    async with campaign(at_once, _tell) as trials:
+        return await trials.run(stories=stories, sample=sample, seed=seed)
+
+
+def _tell(trial: Trial) -> None:
+    if not trial.is_clean:
+        click.echo(f"unclean: {trial.crash}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The process that dies: Sebastian's own graph on real servers, one use case at a time.
+
+It does what it is told over a pipe and answers when it is done, so that its steps come in the same
+order each time. Whoever tells it plays the platform's webhooks, the tick and the duties.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import structlog
+from attrs import evolve, frozen
+from dependency_injector import providers
+
+from sebastian_adapters.postgres.pools import worker_pool
+from sebastian_apps.container import Container
+from sebastian_apps.settings import load_settings
+from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
+from sebastian_core.domain.by_hand import Wish
+from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.rules import Rules
+from tests.crash.steps import Steps, watch_ports
+
+LEASE = timedelta(seconds=6)
+FINISH_SECONDS = 10.0
+REFUSAL_DELAY = timedelta(milliseconds=200)
+
+__all__ = ["Standing", "brief_rules", "run"]
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What the record holds: how many wait, how many are in doubt, and who holds which room."""
+
+    waiting: int
+    in_doubt: int
+    held: frozenset[tuple[str, int | None]]
+
+
+def brief_rules(rules: Rules) -> Rules:
+    """The configured rules with the delays that no setting names cut short."""
+    return evolve(rules, refusal_delay=REFUSAL_DELAY, exclusion=timedelta(seconds=1))
+
+
+def run(orders: Connection, config: Path) -> None:
+    """Serve orders until the pipe is closed or a step kills the process."""
+    _be_quiet()
+    steps = Steps()
+    watch_ports(steps)
+    asyncio.run(_serve(orders, Office(_container(config), steps)))
+
+
+class Office:
+    """One process's use cases, each an order."""
+
+    def __init__(self, container: Container, steps: Steps) -> None:
+        self._container = container
+        self._steps = steps
+        self._repo = container.room_repo()
+        self._orders: dict[str, Callable[..., Awaitable[Any]]] = {
+            "arm": self._arm,
+            "steps": self._passed,
+            "admit": self._admit,
+            "resolve": self._resolve,
+            "dispatch": self._dispatch,
+            "settle": self._settle,
+            "refresh": self._refresh,
+            "reconcile": self._reconcile,
+            "duty": self._duty,
+            "by hand": self._by_hand,
+            "standing": self._standing,
+        }
+
+    async def open(self) -> None:
+        """As a worker opens its parts; nobody listens to the bell."""
+        await self._container.pool().open()
+        await self._container.clock().sync()
+        await self._container.job_queue().open()
+        await self._container.client().open()
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self._container.client().aclose()
+        await self._container.job_queue().aclose()
+        await self._container.agent_store().aclose()
+        await self._container.pool().close()
+
+    async def carry_out(self, order: str, *asked: Any) -> Any:
+        """Do one thing; the platform's failures are a duty's daily bread."""
+        try:
+            return await self._orders[order](*asked)
+        except (PlatformUnavailable, PlatformRefused) as error:
+            return str(error)
+
+    async def _arm(self, kill_at: int | None, changes_only: bool) -> None:
+        self._steps.arm(kill_at, changes_only=changes_only)
+
+    async def _passed(self) -> list[str]:
+        return list(self._steps.passed)
+
+    async def _admit(self, body: bytes) -> str:
+        return str((await self._container.admit_chat()(decode_arrival(body))).answer)
+
+    async def _resolve(self, body: bytes) -> str:
+        return str((await self._container.resolve_chat()(decode_resolution(body))).answer)
+
+    async def _dispatch(self) -> int:
+        dispatch = self._container.dispatch()
+        found = int(await dispatch())
+        await dispatch.finish(FINISH_SECONDS)
+        return found
+
+    async def _settle(self) -> int:
+        return int(await self._container.settle_chat().due())
+
+    async def _refresh(self) -> str:
+        return str(await self._container.refresh_agents()())
+
+    async def _reconcile(self) -> str:
+        return str(await self._container.reconcile()())
+
+    async def _duty(self) -> bool:
+        await self._repo.report(f"office {os.getpid()}", {"here": True})
+        return bool(await self._repo.hold_duty(f"office {os.getpid()}", LEASE))
+
+    async def _by_hand(self, room_id: str, agent_id: int) -> str:
+        wish = Wish(agent_id=AgentId(agent_id), actor="a person")
+        given = await self._container.assign_by_hand()(RoomId(room_id), wish)
+        return str(given.handed.outcome)
+
+    async def _standing(self) -> Standing:
+        waiting, held = await self._repo.waiting(100), await self._repo.held(100)
+        return Standing(
+            waiting=len(waiting),
+            in_doubt=sum(
+                chat.doubt is not None or chat.settle_at is not None for chat in [*waiting, *held]
+            ),
+            held=frozenset((str(chat.room_id), chat.agent_id) for chat in held),
+        )
+
+
+async def _serve(orders: Connection, office: Office) -> None:
+    await office.open()
+    try:
+        while (order := await asyncio.to_thread(_next, orders)) is not None:
+            orders.send(await office.carry_out(*order))
+    finally:
+        await office.close()
+
+
+def _next(orders: Connection) -> tuple[Any, ...] | None:
+    try:
+        order: tuple[Any, ...] = orders.recv()
+    except EOFError:
+        return None
+    return order
+
+
+def _container(config: Path) -> Container:
+    settings = load_settings(config, {}, needs={"db", "redis", "qiscus"})
+    container = Container(
+        settings=providers.Object(settings), make_pool=providers.Object(worker_pool)
+    )
+    container.rules.override(providers.Object(brief_rules(container.rules())))
+    return container
+
+
+def _be_quiet() -> None:
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -1,0 +1,212 @@
+"""One trial: a story, perhaps a crash, a recovery, perhaps a crash in it, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from signal import SIGKILL
+
+import psycopg
+import redis
+from attrs import define, field, frozen
+
+from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
+from sebastian_core.domain.rules import Rules
+from tests.crash.office import Standing, brief_rules
+from tests.crash.stage import Actor, Died, Stage
+from tests.crash.stories import STORIES
+from tests.integration.postgres import emptied
+from tests.oracle import Capacities, Judging, Record, Verdict, judge
+from tests.oracle.reading import read_postgres
+
+AGENTS = 2
+CAPACITY = 1
+SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.6, 1.0))
+ROUND_PAUSE_SECONDS = 0.2
+QUIET_SECONDS = 20.0
+OTHERS = "select count(*) from pg_stat_activity where datname = current_database()"
+
+
+@frozen(kw_only=True)
+class Crash:
+    """Where a story is cut off: at the n-th step, and at the m-th change of its recovery."""
+
+    story: str
+    first: int | None = None
+    second: int | None = None
+
+    def __str__(self) -> str:
+        told = [f"at step {self.first}"] if self.first is not None else []
+        told += [f"and at change {self.second} of the recovery"] if self.second is not None else []
+        return " ".join([self.story, *told])
+
+
+@frozen(kw_only=True)
+class Trial:
+    """What came of it. `steps` are those of the story, `changes` those of the first recovery."""
+
+    crash: Crash
+    died: int
+    """How often a process was killed by its step."""
+    steps: Sequence[str]
+    changes: Sequence[str]
+    verdict: Verdict
+    unrest: str = ""
+    """Why the floor did not come to rest; empty if it did."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every promise was kept and all came to rest."""
+        return self.verdict.is_clean and not self.unrest
+
+    def told(self) -> str:
+        """What went wrong."""
+        return f"{self.crash}: {self.unrest}\n{self.verdict.told(5)}"
+
+
+@define(kw_only=True)
+class Place:
+    """A database, a numbered Redis database and a directory: for one trial after the other."""
+
+    database_url: str
+    redis_url: str
+    directory: Path
+    threads: ThreadPoolExecutor
+    _actors: list[Actor] = field(factory=list, init=False)
+
+    async def carry_out(self, crash: Crash) -> Trial:
+        """Run one trial from an empty database to the verdict."""
+        await asyncio.to_thread(self._sweep)
+        async with serve(FakeConfig(agents=AGENTS)) as fake:
+            config = self._configure(fake)
+            actor = await Actor.start(config, self.threads)
+            agents = fake.platform.agent_ids()
+            stage = Stage(fake, config, self.threads, actor, crash.first, agents)
+            try:
+                return await self._play(crash, stage)
+            finally:
+                await stage.actor.end()
+
+    async def _play(self, crash: Crash, stage: Stage) -> Trial:
+        steps, changes, died = await _told(stage, crash), [], 0
+        unrest = "no process recovered"
+        for kill_at in (crash.second, None):
+            died += await self._replace(stage)
+            try:
+                await stage.act("arm", kill_at, True)
+                unrest = await _recover(stage)
+                changes = list(await stage.act("steps"))
+                break
+            except Died:
+                continue
+        verdict = judge(await asyncio.to_thread(self._record, stage), _judging())
+        return Trial(
+            crash=crash, died=died, steps=steps, changes=changes, verdict=verdict, unrest=unrest
+        )
+
+    async def _replace(self, stage: Stage) -> bool:
+        """A fresh process takes over; whether the one before was killed."""
+        code = await stage.actor.end()
+        stage.actor = await Actor.start(stage.config, self.threads)
+        return code == -SIGKILL
+
+    def _sweep(self) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            while connection.execute(OTHERS).fetchone() != (1,):
+                connection.execute("select pg_sleep(0.01)")
+        emptied(self.database_url)
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.flushdb()
+
+    def _configure(self, fake: FakeQiscus) -> Path:
+        account = fake.platform.account
+        settings = {
+            "db": {"connection_string": self.database_url},
+            "redis": {"url": self.redis_url},
+            "webhook": {"base_url": "http://127.0.0.1:1", "max_current_customer": CAPACITY},
+            "assign": {"timeout": _ms(CALL), "reservation": _ms(RESERVATION)},
+            "qiscus": {
+                "base_url": fake.url,
+                "app_id": account.app_code,
+                "secret_key": account.secret_key,
+                "settle": _ms(SETTLE),
+                "rate_limit": 1000,
+                "burst": 100,
+            },
+        }
+        path = self.directory / "config.yml"
+        path.write_text(json.dumps(settings))
+        return path
+
+    def _record(self, stage: Stage) -> Record:
+        history, chats, passes = read_postgres(self.database_url)
+        platform = stage.fake.platform
+        return Record(
+            events=[event for _, event in platform.log.since(0, 1_000_000)],
+            history=history,
+            chats=chats,
+            deliveries=stage.deliveries,
+            passes=passes,
+            ended_at=platform.clock(),
+        )
+
+
+async def _told(stage: Stage, crash: Crash) -> list[str]:
+    """Play the story until it ends or its process does; the steps that it took."""
+    try:
+        await STORIES[crash.story](stage)
+        return list(await stage.act("steps"))
+    except Died:
+        return []
+
+
+async def _recover(stage: Stage) -> str:
+    """Round by round what a worker does, until our record and the platform agree."""
+    deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
+    await stage.act("duty")
+    while True:
+        for order in ("refresh", "reconcile", "settle", "dispatch"):
+            await stage.act(order)
+        unrest = _unrest(stage, await stage.act("standing"))
+        if not unrest:
+            break
+        if asyncio.get_running_loop().time() > deadline:
+            return unrest
+        await asyncio.sleep(ROUND_PAUSE_SECONDS)
+    await _end_all(stage)
+    return ""
+
+
+async def _end_all(stage: Stage) -> None:
+    """Every agent finishes: the slots come free."""
+    for room in stage.fake.platform.unresolved_rooms():
+        await stage.resolves(stage.is_resolved(room))
+
+
+def _unrest(stage: Stage, standing: Standing) -> str:
+    platform = stage.fake.platform
+    served = {
+        (room, agent) for room in platform.unresolved_rooms() for agent in platform.agents_in(room)
+    }
+    if platform.waiting_rooms() or standing.waiting or standing.in_doubt:
+        return f"still waiting: {platform.waiting_rooms()} at the platform; here {standing}"
+    if standing.held != served:
+        return f"served are {served}, held are {standing.held}"
+    return ""
+
+
+def _judging() -> Judging:
+    return Judging(
+        capacities=Capacities(default=CAPACITY),
+        rules=brief_rules(Rules(settle=SETTLE, call=CALL, reservation=RESERVATION)),
+        presence_interval_seconds=2.0,
+        idle_seconds=None,
+    )
+
+
+def _ms(duration: timedelta) -> str:
+    return f"{round(duration.total_seconds() * 1000)}ms"
