@@ -74,16 +74,30 @@ def main(subjects: tuple[str, ...], quick: bool, rounds: int | None, path: Path 
     effort = QUICK if quick else FULL
     if rounds is not None:
         effort = Effort(rounds, effort.seconds, effort.chats, effort.waiting)
-    figures = []
     with staged() as stage:
-        for name in subjects or SUBJECTS:
-            click.echo(f"measuring {name} …", err=True)
-            figures += SUBJECTS[name](stage, effort)
+        figures, failed = _measured(stage, subjects or tuple(SUBJECTS), effort)
     show(figures)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     written = path or Path("benchmarks/results") / f"{moment}.json"
     write(figures, written)
     click.echo(f"written to {written}", err=True)
+    if failed:
+        raise click.ClickException(f"not measured: {', '.join(failed)}")
+
+
+def _measured(
+    stage: Stage, subjects: tuple[str, ...], effort: Effort
+) -> tuple[list[Figure], list[str]]:
+    """The figures of all subjects that could be measured, and the names of the others."""
+    figures, failed = [], []
+    for name in subjects:
+        click.echo(f"measuring {name} …", err=True)
+        try:
+            figures += SUBJECTS[name](stage, effort)
+        except Exception as error:  # noqa: BLE001 - an hour of other figures is not thrown away
+            click.echo(f"{name}: {error}", err=True)
+            failed.append(name)
+    return figures, failed
 
 
 if __name__ == "__main__":

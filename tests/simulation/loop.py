@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-TaskFactory = Callable[
-    [asyncio.AbstractEventLoop, Coroutine[Any, Any, Any], contextvars.Context | None],
-    "asyncio.Task[Any]",
-]
 PASS_SECONDS = 1e-6
 """What one pass of the loop takes: a task that sleeps for almost nothing still gets on."""
 PASSES_AT_MOST = 3_000_000
@@ -52,14 +47,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._jumping.now
 
-    def call_soon_threadsafe(
-        self,
-        callback: Callable[..., object],
-        *args: Any,
-        context: contextvars.Context | None = None,
-    ) -> asyncio.Handle:
+    def _write_to_self(self) -> None:
         """There is one thread, so nobody has to be woken."""
-        return self.call_soon(callback, *args, context=context)
 
 
 def run_virtually(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import os
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
@@ -464,6 +464,3 @@ def _changed(function: FunctionType, edit: Edit) -> FunctionType:
     exec(code, namespace)
     changed: FunctionType = namespace[function.__name__]
     return changed
-
-
-Hunter = Callable[[Sequence[Mutant], int], Iterator[tuple[Mutant, Catch | None]]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Coroutine
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define, field
@@ -87,7 +88,7 @@ def own_tasks(
     """The loop's task factory: a new task belongs to the process that starts it."""
     task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context)
     owner = context.get(CURRENT, OUTSIDE) if context is not None else CURRENT.get()
-    if owner is OUTSIDE or coroutine.__qualname__.endswith(OUTLIVES):
+    if owner is OUTSIDE or getattr(coroutine, "__qualname__", "").endswith(OUTLIVES):
         return task
     owner.tasks[task] = None
     task.add_done_callback(lambda done: owner.tasks.pop(done, None))
@@ -98,12 +99,10 @@ class ProcessClock(Clock):
     """A process's estimate of the database's time: right but for a constant error."""
 
     def __init__(self, truth: Clock, *, off_seconds: float) -> None:
-        from datetime import timedelta
-
         self._truth = truth
         self._off = timedelta(seconds=off_seconds)
 
-    def now(self) -> Any:
+    def now(self) -> datetime:
         """See Clock.now."""
         return self._truth.now() + self._off
 

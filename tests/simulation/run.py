@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import structlog
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import SebastianError
@@ -19,7 +20,7 @@ from tests.simulation.judging import agreement, judge_run, own_checks
 from tests.simulation.loop import run_virtually
 from tests.simulation.office import Office
 from tests.simulation.plan import CHAOS_SECONDS, WEBHOOKS, WORKERS, Scenario, Spell, Trouble
-from tests.simulation.process import OUTSIDE, own_tasks
+from tests.simulation.process import own_tasks
 from tests.simulation.services import Service, WebhookService, WorkerService
 from tests.simulation.stores import Stores
 from tests.simulation.tracing import Trace
@@ -152,11 +153,9 @@ def _judged(stores: Stores, world: World) -> Run:
 def _surprises_told(trace: Trace) -> Iterator[None]:
     """Whatever the program logs as an error is a surprise; nothing else is written anywhere."""
 
-    def take(_: Any, __: str, event: dict[str, Any]) -> NoReturn:
+    def take(_: Any, __: str, event: MutableMapping[str, Any]) -> NoReturn:
         error = event.get("exc_info")
         if error is True:
-            import sys
-
             error = sys.exc_info()[1]
         trace.surprises.append(f"logged: {event.get('event')} {event.get('duty', '')} {error!r}")
         raise structlog.DropEvent
@@ -171,7 +170,3 @@ def _surprises_told(trace: Trace) -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
-
-
-__all__ = ["OUTSIDE", "Run", "evolve", "run"]
-Runner = Callable[[Scenario], Run]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sebastian_core.domain.errors import (
     Fault as PlatformFault,
@@ -91,7 +91,7 @@ class Schedule:
         return error
 
 
-_AT_PLATFORM = {
+_AT_PLATFORM: dict[Trouble, Callable[[], SebastianError]] = {
     Trouble.PLATFORM_DOWN: lambda: PlatformUnavailable(PlatformFault.CONNECT, "down"),
     Trouble.PLATFORM_FAILING: lambda: PlatformUnavailable(
         PlatformFault.SERVER_ERROR, "failing", status=500

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 from attrs import define, evolve, frozen
@@ -276,7 +277,7 @@ def build_worker(stores: Stores, process: Process) -> WorkerParts:
             gate,
             ports.clock,
             evolve(chosen, policy=stores.policy) if stores.policy else chosen,
-            on_ended=lambda ended: [tell(ended) for tell in listeners] and None,
+            on_ended=partial(_tell_all, listeners),
         ),
         settle_chat=settle_chat,
         refresh_agents=RefreshAgents(
@@ -303,10 +304,10 @@ def build_webhook(stores: Stores, process: Process) -> tuple[AdmitChat, ResolveC
     )
 
 
+def _tell_all(listeners: list[Callable[[Ended], None]], ended: Ended) -> None:
+    for tell in listeners:
+        tell(ended)
+
+
 async def _nothing() -> None:
     """There is nothing to open or close in memory."""
-
-
-def seconds(moment: datetime, stores: Stores) -> float:
-    """A moment of the database on the loop's clock."""
-    return (moment - stores.platform.epoch).total_seconds()

@@ -6,6 +6,8 @@ import asyncio
 import random
 from typing import Any, Literal
 
+from attrs import evolve
+
 from sebastian_adapters.memory.platform import Body, Event, Platform, Resolved
 from sebastian_core.domain.ids import RoomId
 from tests.oracle import Delivered
@@ -256,19 +258,13 @@ class World:
 
 
 def _lost(delivery: Delivered) -> Delivered:
-    from attrs import evolve
-
     return evolve(delivery, is_lost=True)
 
 
 def _copied(delivery: Delivered, copy: int) -> Delivered:
-    from attrs import evolve
-
     return evolve(delivery, copy=copy)
 
 
 def _answered(delivery: Delivered, sent_at: float, at: float, status: int | None) -> Delivered:
-    from attrs import evolve
-
     answered_at = None if status is None else at
     return evolve(delivery, sent_at=sent_at, answered_at=answered_at, status=status)

@@ -19,7 +19,7 @@ class DatabaseReading:
     """What the server tells. `pools_transactions`: a proxy hands our session to several backends.
 
     `migrations_missing` counts those of this version that were not applied, `is_newer` tells that
-    some were applied which this version does not know. What needs tables is None without them.
+    one was applied which keeps this version out. What needs tables is None without them.
     `duty_over_since` is how long ago the lease of the duties ended; negative while it runs.
     """
 
@@ -69,14 +69,14 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
     pools_transactions = await _pools_transactions(first, second)
     applied = await _applied(first)
     brought = {each.number for each in migrations()}
-    has_tables = brought <= applied
+    has_tables = brought <= applied.keys()
     holder, over_since = await _duty(first) if has_tables else (None, None)
     return DatabaseReading(
         version=first.info.server_version,
         is_standby=bool(await _value(first, "select pg_is_in_recovery()")),
         pools_transactions=pools_transactions,
-        migrations_missing=len(brought - applied),
-        is_newer=bool(applied - brought),
+        migrations_missing=len(brought - applied.keys()),
+        is_newer=max(applied.values(), default=0) > max(brought),
         duty_holder=holder,
         duty_over_since=over_since,
         stuck=await _stuck(first, alert_refusals) if has_tables else 0,
@@ -100,11 +100,12 @@ async def _backend(connection: Connection) -> object:
     return await _value(connection, "select pg_backend_pid()")
 
 
-async def _applied(connection: Connection) -> set[int]:
+async def _applied(connection: Connection) -> dict[int, int]:
+    """The numbers of what was applied, each with the oldest code that it admits."""
     if await _value(connection, "select to_regclass('sebastian.migration')") is None:
-        return set()
-    cursor = await connection.execute("select number from sebastian.migration")
-    return {number for (number,) in await cursor.fetchall()}
+        return {}
+    cursor = await connection.execute("select number, oldest_code from sebastian.migration")
+    return dict(await cursor.fetchall())
 
 
 async def _duty(connection: Connection) -> tuple[str | None, timedelta | None]:

@@ -1,0 +1,243 @@
+"""The real processes of a run, each behind our proxy, watched and started again like a service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httpx
+from attrs import asdict, define, field
+
+from sebastian_apps.dev.owned_process import OwnedProcess
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from tests.chaos.proxy import Proxy
+from tests.chaos.shape import Shape
+from tests.scenario.platform import PlatformOptions
+
+APP_ID, SECRET_KEY = "demoapp-x1y2z3a4b5c6d7e", "FAKE_SECRET"
+STARTUP_SECONDS = 60.0
+POLL_SECONDS = 0.1
+RESTART_SECONDS = 0.3
+
+
+class NotInTime(Exception):
+    """Something did not come true in time."""
+
+
+@define(eq=False)
+class Watched:
+    """One of our processes: started again whenever it has ended."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: OwnedProcess | None = None
+    starts: int = 0
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self.process is None or not self.process.running:
+            if self.process is not None:
+                self.process.stop()
+            self.process = OwnedProcess.spawn(self.command, log=self.log, stop_signal=SIGTERM)
+            self.starts += 1
+
+    def running(self) -> OwnedProcess:
+        """The process; raises NotInTime before the first start."""
+        if self.process is None:
+            raise NotInTime(f"{self.name} was not started")
+        return self.process
+
+
+@define(eq=False, kw_only=True)
+class Deployment:
+    """What runs, and where it is reached."""
+
+    directory: Path
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+    proxies: dict[str, Proxy]
+    watched: dict[str, Watched] = field(factory=dict)
+    platform_url: str = ""
+    held_down: set[str] = field(factory=set)
+    """Who is not started again just now."""
+    control: httpx.AsyncClient = field(factory=lambda: httpx.AsyncClient(timeout=20.0))
+
+    async def told(
+        self, path: str, body: Mapping[str, Any] | None = None, *, method: str | None = None
+    ) -> Any:
+        """One request to the platform's control API, past the proxy."""
+        wanted = method or ("GET" if body is None else "POST")
+        answer = await self.control.request(wanted, f"{self.platform_url}/_fake/{path}", json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def supervise(self) -> None:
+        """Start again whoever has ended, for ever."""
+        while True:
+            for name, each in self.watched.items():
+                if name not in self.held_down:
+                    await asyncio.to_thread(each.start)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def is_ready(self, url: str) -> bool:
+        """Whether a webhook service is ready."""
+        try:
+            return (await self.control.get(f"{url}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@asynccontextmanager
+async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
+    """PostgreSQL, Valkey, the fake platform, webhook services and workers, all ready."""
+    async with AsyncExitStack() as stack:
+        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
+        valkey = stack.enter_context(EmbeddedValkey(directory=directory / "valkey"))
+        ports = [_free_port() for _ in range(shape.webhooks)]
+        deployment = Deployment(
+            directory=directory, postgres=postgres, valkey=valkey, proxies={}
+        )
+        stack.push_async_callback(deployment.control.aclose)
+        rng = random.Random(f"{shape.seed} proxies")
+        await _open(stack, deployment, "postgres", rng, _postgres_socket(postgres))
+        await _open(stack, deployment, "redis", rng, _valkey_socket(valkey))
+        targets = [("127.0.0.1", port) for port in ports]
+        await _open(stack, deployment, "webhooks", rng, *targets)
+        await _start_platform(shape, deployment, stack)
+        await _open(stack, deployment, "platform", rng, _address(deployment.platform_url))
+        _start_ours(shape, deployment, stack, ports)
+        supervising = asyncio.create_task(deployment.supervise())
+        stack.callback(supervising.cancel)
+        await _wait_until_ready(deployment, ports)
+        yield deployment
+
+
+async def until(what: str, holds: Callable[[], Any], seconds: float) -> None:
+    """Wait until it holds; raises NotInTime."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await holds():
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError as error:
+        raise NotInTime(f"after {seconds:g} s: {what}") from error
+
+
+async def _open(
+    stack: AsyncExitStack,
+    deployment: Deployment,
+    name: str,
+    rng: random.Random,
+    *targets: tuple[str, int] | Path,
+) -> None:
+    proxy = Proxy(targets, rng)
+    await proxy.start()
+    stack.push_async_callback(proxy.stop)
+    deployment.proxies[name] = proxy
+
+
+async def _start_platform(shape: Shape, deployment: Deployment, stack: AsyncExitStack) -> None:
+    options = PlatformOptions(
+        webhook_base=f"http://127.0.0.1:{deployment.proxies['webhooks'].port}",
+        app_id=APP_ID,
+        secret_key=SECRET_KEY,
+        agents=shape.agents,
+        latency_seconds=0.03,
+        doubled_share=0.05,
+        seed=shape.seed,
+    )
+    log = deployment.directory / "platform.log"
+    command = [sys.executable, "-m", "tests.scenario.platform", json.dumps(asdict(options))]
+    platform = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM)
+    stack.callback(platform.stop)
+
+    async def listens() -> bool:
+        return await asyncio.to_thread(lambda: log.read_text().startswith("http"))
+
+    await until("the platform listens", listens, STARTUP_SECONDS)
+    deployment.platform_url = log.read_text().split()[0]
+
+
+def _start_ours(
+    shape: Shape, deployment: Deployment, stack: AsyncExitStack, ports: list[int]
+) -> None:
+    config = _write_config(shape, deployment)
+    migrate = [sys.executable, "-m", "sebastian_apps.cli.main", "migrate", "-c", str(config)]
+    done = subprocess.run(migrate, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotInTime(f"the migration failed: {done.stdout}{done.stderr}")
+    for number, port in enumerate(ports, 1):
+        arguments = ["sebastian_apps.webhook.main", "--port", str(port)]
+        _watch(deployment, stack, f"webhook {number}", config, *arguments)
+    for number in range(1, shape.workers + 1):
+        _watch(deployment, stack, f"worker {number}", config, "sebastian_apps.worker.main")
+
+
+def _watch(
+    deployment: Deployment, stack: AsyncExitStack, name: str, config: Path, *arguments: str
+) -> None:
+    log = deployment.directory / f"{name.replace(' ', '-')}.log"
+    command = [sys.executable, "-m", *arguments, "-c", str(config)]
+    watched = deployment.watched[name] = Watched(name, command, log)
+    watched.start()
+    stack.callback(lambda: watched.running().stop())
+
+
+def _write_config(shape: Shape, deployment: Deployment) -> Path:
+    ports = {name: proxy.port for name, proxy in deployment.proxies.items()}
+    settings = shape.settings
+    url = f"postgresql://postgres@127.0.0.1:{ports['postgres']}/postgres?sslmode=disable"
+    settings["db"] = {"connection_string": url + "&gssencmode=disable"}
+    settings["redis"] = {"url": f"redis://127.0.0.1:{ports['redis']}/0"}
+    settings["webhook"]["base_url"] = f"http://127.0.0.1:{ports['webhooks']}"
+    settings["qiscus"] |= {
+        "base_url": f"http://127.0.0.1:{ports['platform']}",
+        "app_id": APP_ID,
+        "secret_key": SECRET_KEY,
+    }
+    path = deployment.directory / "config.yml"
+    path.write_text(json.dumps(settings, indent=2))
+    return path
+
+
+async def _wait_until_ready(deployment: Deployment, ports: list[int]) -> None:
+    async def ready() -> bool:
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        return all([await deployment.is_ready(url) for url in urls])
+
+    async def begun() -> bool:
+        logs = [each.log for name, each in deployment.watched.items() if "worker" in name]
+        return all(["worker started" in await asyncio.to_thread(log.read_text) for log in logs])
+
+    await until("the webhook services are ready", ready, STARTUP_SECONDS)
+    await until("the workers have started", begun, STARTUP_SECONDS)
+
+
+def _postgres_socket(server: EmbeddedPostgres) -> Path:
+    (folder,) = parse_qs(urlsplit(server.url).query)["host"]
+    return Path(folder) / ".s.PGSQL.5432"
+
+
+def _valkey_socket(server: EmbeddedValkey) -> Path:
+    return Path(unquote(urlsplit(server.url).path))
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 0
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

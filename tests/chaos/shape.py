@@ -1,0 +1,91 @@
+"""What one run of chaos is like."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from attrs import frozen
+
+from sebastian_apps.fake_qiscus import FloorConfig
+from sebastian_core.domain.rules import Rules
+
+
+@frozen(kw_only=True)
+class Shape:
+    """How long, how busy, how often something fails, and by which durations Sebastian lives."""
+
+    seed: int = 1
+    fault_seconds: float
+    """For how long things fail; then all is healed and comes to rest."""
+    faults_at_most: int = 10_000
+    fault_pause_seconds: float = 2.0
+    """Between the beginnings of two faults, on average."""
+    kills: int = 0
+    """Workers that are killed beside no other fault, to measure what others notice of it."""
+    rate_per_second: float = 8.0
+    agents: int = 20
+    capacity: int = 3
+    workers: int = 3
+    webhooks: int = 2
+    settle_seconds: float = 5.0
+    call_seconds: float = 6.0
+    reservation_seconds: float = 10.0
+    presence_seconds: float = 5.0
+    reconcile_seconds: float = 10.0
+    rest_seconds: float = 120.0
+    """How long the floor may take to come to rest."""
+
+    @property
+    def rules(self) -> Rules:
+        """The durations as the core knows them."""
+        return Rules(
+            settle=timedelta(seconds=self.settle_seconds),
+            call=timedelta(seconds=self.call_seconds),
+            reservation=timedelta(seconds=self.reservation_seconds),
+        )
+
+    @property
+    def floor(self) -> FloorConfig:
+        """The customers, until stopped."""
+        return FloorConfig(
+            agents=self.agents,
+            capacity=self.capacity,
+            chats=0,
+            rate_per_second=self.rate_per_second,
+            service_seconds=1.0,
+            message_every_seconds=0.5,
+            online_seconds=60.0,
+            offline_seconds=3.0,
+            seed=self.seed,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The part of the configuration that a shape decides."""
+        return {
+            "webhook": {"max_current_customer": self.capacity},
+            "presence": {"interval": self.presence_seconds},
+            "reconcile": {"interval": self.reconcile_seconds},
+            "assign": {"timeout": self.call_seconds, "reservation": self.reservation_seconds},
+            "qiscus": {
+                "settle": self.settle_seconds,
+                "rate_limit": 1000,
+                "burst": 200,
+                "in_flight": 64,
+            },
+            "log": {"format": "json"},
+        }
+
+
+BRIEF = Shape(
+    fault_seconds=14.0,
+    fault_pause_seconds=0.6,
+    settle_seconds=1.0,
+    call_seconds=1.5,
+    reservation_seconds=3.0,
+    presence_seconds=1.0,
+    reconcile_seconds=2.0,
+    rest_seconds=20.0,
+)
+"""Short durations, for the test command."""
