@@ -15,7 +15,7 @@ from tests.crash.trial import Trial
 @click.argument("stories", nargs=-1, type=click.Choice(list(all_stories())))
 @click.option("--sample", type=int, help="How many second crashes, drawn by lot; all without it.")
 @click.option("--seed", default=1, show_default=True, help="Another lot.")
-@click.option("--at-once", default=16, show_default=True, help="How many trials run at once.")
+@click.option("--at-once", default=12, show_default=True, help="How many trials run at once.")
 @click.option("--points", is_flag=True, help="Also list every crash point by name.")
 def main(
     stories: tuple[str, ...], sample: int | None, seed: int, at_once: int, points: bool

@@ -159,7 +159,7 @@ async def _serve(orders: Connection, office: Office) -> None:
 def _next(orders: Connection) -> tuple[Any, ...] | None:
     try:
         order: tuple[Any, ...] = orders.recv()
-    except EOFError:
+    except (EOFError, OSError):
         return None
     return order
 

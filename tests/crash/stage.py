@@ -105,7 +105,9 @@ class Stage:
     async def given(self) -> str:
         """A customer who is served, by us."""
         room = await self.arrived()
-        await self.act("dispatch")
+        while not self.fake.platform.agents_in(room):
+            await self.act("dispatch")
+            await self.act("settle")
         return room
 
     async def arrives(self, room: str | None = None) -> str:

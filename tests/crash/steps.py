@@ -57,6 +57,8 @@ class Steps:
     def _is_last(self, name: str, *, changes: bool) -> bool:
         if not self.is_armed or (self.changes_only and not changes):
             return False
+        if name.startswith("before ") and self.passed and self.passed[-1].startswith("after "):
+            return False  # nothing lies between: the same point
         self.passed.append(name)
         return len(self.passed) - 1 == self.kill_at
 

@@ -25,7 +25,7 @@ from tests.oracle.reading import read_postgres
 
 AGENTS = 2
 CAPACITY = 1
-SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.6, 1.0))
+SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.8, 1.2))
 ROUND_PAUSE_SECONDS = 0.2
 QUIET_SECONDS = 20.0
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database()"
@@ -165,20 +165,26 @@ async def _told(stage: Stage, crash: Crash) -> list[str]:
 
 
 async def _recover(stage: Stage) -> str:
-    """Round by round what a worker does, until our record and the platform agree."""
-    deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
+    """Do what a worker does until our record and the platform agree; then all services end."""
     await stage.act("duty")
+    unrest = await _come_to_rest(stage)
+    if not unrest:
+        await _end_all(stage)
+        unrest = await _come_to_rest(stage)
+    return unrest
+
+
+async def _come_to_rest(stage: Stage) -> str:
+    """Round by round, a few times a second; what is still wrong when the time is over."""
+    deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
+    orders = ("refresh", "reconcile", "settle", "dispatch")
     while True:
-        for order in ("refresh", "reconcile", "settle", "dispatch"):
+        for order in orders:
             await stage.act(order)
         unrest = _unrest(stage, await stage.act("standing"))
-        if not unrest:
-            break
-        if asyncio.get_running_loop().time() > deadline:
+        if not unrest or asyncio.get_running_loop().time() > deadline:
             return unrest
         await asyncio.sleep(ROUND_PAUSE_SECONDS)
-    await _end_all(stage)
-    return ""
 
 
 async def _end_all(stage: Stage) -> None:

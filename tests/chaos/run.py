@@ -1,0 +1,107 @@
+"""Runs one chaos: a floor, faults, kills, rest, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from attrs import evolve
+
+from sebastian_apps.fake_qiscus.faults import Fault
+from tests.chaos.deployment import Deployment, NotInTime, deployed, until
+from tests.chaos.faults import Mischief
+from tests.chaos.outcome import Outcome, after_kill, judged
+from tests.chaos.shape import Shape
+from tests.oracle import Record
+from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
+
+LIVE_CHATS = "select count(*) from sebastian.chat where state <> 'closed'"
+LATE_SECONDS = 2.5
+KILL_PAUSE_SECONDS = (2.0, 4.0)
+LOST_SHARE = 0.03
+
+__all__ = ["Fault", "run"]
+
+
+async def run(shape: Shape, *, keep: bool = False) -> Outcome:
+    """Run it with processes of its own; everything stays where something was wrong."""
+    directory = Path(tempfile.mkdtemp(prefix="sebastian-chaos-"))
+    directory.chmod(0o755)
+    async with deployed(shape, directory) as deployment:
+        outcome = await _play(shape, deployment)
+    if outcome.is_clean and not keep:
+        shutil.rmtree(directory, ignore_errors=True)
+        return outcome
+    return evolve(outcome, broken=[*outcome.broken, f"kept in {directory}"] if not keep else [])
+
+
+async def _play(shape: Shape, deployment: Deployment) -> Outcome:
+    lost = {"lost": LOST_SHARE}
+    await deployment.told("webhook-faults", {"allocation": lost, "resolved": lost})
+    await deployment.told("floor", _told_floor(shape))
+    kills = await _kill_workers(shape, deployment)
+    mischief = Mischief(deployment, shape, random.Random(f"{shape.seed} faults"))
+    await mischief.play()
+    unrest = await _come_to_rest(shape, deployment)
+    record = await _record(deployment)
+    outcome = Outcome(
+        shape=shape,
+        record=record,
+        verdict=judged(shape, record, _merged(mischief.outages)),
+        faults=mischief.done,
+        starts={name: each.starts for name, each in deployment.watched.items()},
+        after_kills=[after_kill(record, at) for at in kills],
+        unrest=unrest,
+        broken=[repr(each) for each in mischief.failures],
+    )
+    told = f"{outcome.told()}\n\n{outcome.verdict.told(1000)}\n"
+    (deployment.directory / "verdict.txt").write_text(told)
+    (deployment.directory / "record.pickle").write_bytes(pickle.dumps(record))
+    return outcome
+
+
+async def _kill_workers(shape: Shape, deployment: Deployment) -> list[float]:
+    """Kill one worker after the other beside no other fault; the moments."""
+    rng, kills = random.Random(f"{shape.seed} kills"), []
+    for number in range(shape.kills):
+        await asyncio.sleep(rng.uniform(*KILL_PAUSE_SECONDS))
+        watched = deployment.watched[f"worker {number % shape.workers + 1}"]
+        kills.append(time.time())
+        await asyncio.to_thread(watched.running().kill)
+    if kills:
+        await asyncio.sleep(shape.reservation_seconds + shape.settle_seconds + 2.0)
+    return kills
+
+
+async def _come_to_rest(shape: Shape, deployment: Deployment) -> str:
+    """No more customers; everybody is served and resolved, and no chat of ours lives."""
+    await deployment.told("webhook-faults", {"allocation": {"lost": 0}, "resolved": {"lost": 0}})
+    await deployment.told("floor-end", {}) if False else None
+    ends_at = time.monotonic() + shape.rest_seconds
+    try:
+        await until("nobody waits", lambda: _nobody_waits(deployment), shape.rest_seconds)
+        await asyncio.sleep(LATE_SECONDS)
+        left = max(1.0, ends_at - time.monotonic())
+        await until("no chat lives", lambda: _is_quiet(deployment), left)
+    except NotInTime as error:
+        return str(error)
+    return ""
+
+
+async def _nobody_waits(deployment: Deployment) -> bool:
+    return bool((await deployment.told("floor"))["is_done"])
+
+
+async def _is_quiet(deployment: Deployment) -> bool:
+    def count() -> Any:
+        with psycopg.connect(deployment.postgres.url, autocommit=True) as connection:
+            return connection.execute(LIVE_CHATS).fetchone()
+
+    return bool(await asyncio.to_thread(count) == (0,))

@@ -1,0 +1,80 @@
+"""What the simulation found, each as its shortest sequence of events."""
+
+from __future__ import annotations
+
+import pytest
+
+from sebastian_core.domain.arrivals import Resolution, Resolving, resolve
+from sebastian_core.domain.chat import CloseReason, Doubt
+from sebastian_core.domain.ids import RoomId, ServiceId
+from sebastian_core.domain.room import Decided
+from tests.unit.core.building import (
+    ANNE,
+    BEN,
+    ROOM,
+    RULES,
+    a_room,
+    an_assigned_chat,
+    at,
+    only_change,
+)
+from tests.unit.core.staging import Stage
+
+
+class TestAResolveAsLateAsAWebhookCanBe:
+    """Its process was stopped for a minute and a half, and the room's next chat is under way."""
+
+    def test_of_a_service_before_an_unresolved_base_is_a_repeat(self) -> None:
+        chat = an_assigned_chat(base_service_id=ServiceId(7), base_resolved=False)
+        late = Resolution(room_id=ROOM, service_id=ServiceId(6))
+
+        assert resolve(late, RULES, a_room(chat), at(90)) == Decided(Resolving.REPEATED)
+
+    def test_is_doubted_where_nothing_named_the_service_of_the_chat_before(self) -> None:
+        room = a_room(an_assigned_chat(), closed_at=at(-60), closed_by_id=False)
+
+        decided = resolve(Resolution(room_id=ROOM, service_id=ServiceId(6)), RULES, room, at(30))
+
+        assert decided.answer is Resolving.DOUBTED
+        assert only_change(decided).doubt is Doubt.UNNAMED_RESOLVE
+
+
+class TestALostResolve:
+    @pytest.mark.parametrize("is_absent", [False, True])
+    async def test_is_found_where_the_platform_ignores_whom_we_ask_for(
+        self, is_absent: bool
+    ) -> None:
+        stage = Stage(user_ids_honoured=False, counts_absent=is_absent)
+        stage.agent(ANNE)
+        stage.agent(BEN)
+        worker = stage.worker()
+        await worker.refresh_agents()
+        await stage.arrive(ROOM)
+        await stage.dispatch(worker)
+        stage.message(RoomId("room-2"))
+        stage.platform.assign_by_hand("room-2", BEN)
+        stage.clock.advance(60)
+        stage.end(ROOM)
+
+        await worker.refresh_agents()
+        await worker.settle_chat.due()
+
+        assert await stage.find_chat(ROOM) is None
+
+    async def test_is_found_although_the_agents_login_is_gone(self) -> None:
+        stage = Stage()
+        stage.agent(ANNE)
+        worker = stage.worker()
+        await worker.refresh_agents()
+        await stage.arrive(ROOM)
+        await stage.dispatch(worker)
+        stage.clock.advance(60)
+        stage.end(ROOM)
+        stage.platform.delete_agent(ANNE)
+
+        await worker.refresh_agents()
+        await worker.settle_chat.due()
+
+        assert await stage.find_chat(ROOM) is None
+        (last, *_) = await stage.room_repo.history(ROOM)
+        assert last.reason == f"settled: {CloseReason.RESOLVED}"
