@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -48,37 +49,35 @@ class Size:
 
 
 def measure(stage: Stage, *, rounds: int, large: int = LARGE) -> list[Figure]:
-    """The corners and points between, on one database for each length of the line."""
-    by_line = {
-        SMALL: [Size(100, SMALL, 1), Size(100, SMALL, 10)]
-        + [Size(agents, SMALL, 100) for agents in (10, 100, 1_000, 10_000)],
-        large: [Size(100, large, 1)]
-        + [Size(agents, large, 100) for agents in (10, 100, 1_000, 10_000)],
-    }
-    figures = []
-    for waiting, sizes in by_line.items():
-        url = stage.new_database()
-        for first in range(0, waiting, 100_000):
-            fill_line(url, invented_rooms(min(100_000, waiting), first))
-        figures += asyncio.run(_measured(url, sizes, rounds))
-    return _compared(figures)
+    """The corners and points between, in turns; each length of the line has its own database."""
+    urls = {waiting: _filled(stage, waiting) for waiting in (SMALL, large)}
+    sizes = [Size(100, waiting, batch) for waiting in urls for batch in (1, 10)]
+    sizes += [Size(agents, waiting, 100) for agents in (10, 100, 1_000, 10_000) for waiting in urls]
+    return _compared(asyncio.run(_measured(urls, sizes, rounds)))
 
 
-async def _measured(url: str, sizes: Sequence[Size], rounds: int) -> list[Figure]:
-    pool = worker_pool(url)
-    await pool.open()
-    repo = PostgresRoomRepo(pool)
+def _filled(stage: Stage, waiting: int) -> str:
+    url = stage.new_database()
+    for first in range(0, waiting, 100_000):
+        fill_line(url, invented_rooms(min(100_000, waiting - first), first))
+    return url
+
+
+async def _measured(urls: Mapping[int, str], sizes: Sequence[Size], rounds: int) -> list[Figure]:
+    pools = {waiting: worker_pool(url) for waiting, url in urls.items()}
     reached: dict[Size, list[float]] = {size: [] for size in sizes}
     updates, pure = [], {size: _pure(size) for size in sizes}
-    try:
+    async with AsyncExitStack() as stack:
+        for pool in pools.values():
+            await pool.open()
+            stack.push_async_callback(pool.close)
         for number in range(rounds + 1):
             for size in sizes:
-                rate = await _round(repo, url, size)
+                repo = PostgresRoomRepo(pools[size.waiting])
+                rate = await _round(repo, urls[size.waiting], size)
                 if number:  # the first warms up
                     reached[size].append(rate)
-            updates.append(_simplest_updates(url))
-    finally:
-        await pool.close()
+            updates.append(_simplest_updates(urls[SMALL]))
     return [_figure(size, rates, median(updates), pure[size]) for size, rates in reached.items()]
 
 

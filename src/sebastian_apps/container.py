@@ -5,6 +5,7 @@ Pools and clients are built closed and opened by whoever runs them, so the graph
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -58,6 +59,8 @@ from sebastian_core.usecases.set_capacity import SetCapacity
 from sebastian_core.usecases.settle_chat import SettleChat
 
 Step = Callable[[], Awaitable[None]]
+CLOCK_FIRST_SECONDS = 1.0
+CLOCK_SECONDS = 30.0
 
 log = structlog.stdlib.get_logger("sebastian")
 
@@ -110,10 +113,10 @@ def _agent_store(settings: Settings) -> RedisAgentStore:
     return RedisAgentStore(_text(settings.redis.url))
 
 
-def _job_queue(settings: Settings) -> DramatiqJobQueue | PostgresJobQueue:
+def _job_queue(settings: Settings, threads: int) -> DramatiqJobQueue | PostgresJobQueue:
     if settings.queue.doorbell == "postgres":
         return PostgresJobQueue(_text(settings.db.connection_string))
-    return DramatiqJobQueue(_text(settings.broker_url))
+    return DramatiqJobQueue(_text(settings.broker_url), threads=threads)
 
 
 def _pool(settings: Settings, make: Callable[[str], Pool]) -> Pool:
@@ -145,6 +148,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     make_pool = providers.Object(worker_pool)
+    threads = providers.Object(1)
     on_call: providers.Object[OnCall | None] = providers.Object(None)
 
     rules = providers.Singleton(_rules, settings)
@@ -152,7 +156,7 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(PostgresClock, pool)
     room_repo = providers.Singleton(PostgresRoomRepo, pool)
     agent_store = providers.Singleton(_agent_store, settings)
-    job_queue = providers.Singleton(_job_queue, settings)
+    job_queue = providers.Singleton(_job_queue, settings, threads)
 
     client = providers.Singleton(_client, settings, clock, on_call)
     roster = providers.Singleton(KnownRoster, agent_store)
@@ -242,13 +246,14 @@ def build_webhook(
     container = _container(settings, webhook_pool, stores)
     client = container.client() if settings.qiscus.app_id else None
     is_real = stores is None
+    keeping_time: list[asyncio.Task[None]] = []
 
     async def open_all() -> None:
         if is_real:
             await container.pool().open()
             with suppress(StoreUnavailable):  # 503 until it is back; /readyz tells
                 await check_tables(container.pool())
-                await container.clock().sync()
+            keeping_time.append(asyncio.create_task(_keep_time(container.clock())))
             await container.job_queue().open()
         if client is not None:
             await client.open()
@@ -265,8 +270,21 @@ def build_webhook(
         counts=WebhookMetrics(),
         checks={"database": lambda: check_tables(container.pool())} if is_real else {},
         open=open_all,
-        close=_closing(container, client, is_real=is_real),
+        close=_closing(container, client, keeping_time, is_real=is_real),
     )
+
+
+async def _keep_time(clock: PostgresClock) -> None:
+    """Go by the database's clock, from the moment on at which there is one."""
+    pause = CLOCK_FIRST_SECONDS
+    while True:
+        try:
+            await clock.sync()
+        except StoreUnavailable as error:
+            log.warning("the clock waits for the database", error=str(error))
+        else:
+            pause = CLOCK_SECONDS
+        await asyncio.sleep(pause)
 
 
 def _floor(container: Container, settings: Settings) -> FloorUseCases:
@@ -289,7 +307,7 @@ def build_worker(
     from sebastian_apps.metrics import WorkerMetrics, metered
 
     metrics = WorkerMetrics()
-    container = _container(settings, worker_pool, stores, metrics.called)
+    container = _container(settings, worker_pool, stores, metrics.called, threads)
     client = container.client()
     is_real = stores is None
 
@@ -373,8 +391,16 @@ def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliPart
     )
 
 
-def _closing(container: Container, client: HttpxQiscusClient | None, *, is_real: bool) -> Step:
+def _closing(
+    container: Container,
+    client: HttpxQiscusClient | None,
+    tasks: Sequence[asyncio.Task[None]] = (),
+    *,
+    is_real: bool,
+) -> Step:
     async def close_all() -> None:
+        for task in tasks:
+            task.cancel()
         if client is not None:
             await client.aclose()
         if is_real:
@@ -407,11 +433,13 @@ def _container(
     make_pool: Callable[[str], Pool],
     stores: MemoryStores | None,
     on_call: OnCall | None = None,
+    threads: int = 1,
 ) -> Container:
     container = Container(
         settings=providers.Object(settings),
         make_pool=providers.Object(make_pool),
         on_call=providers.Object(on_call),
+        threads=providers.Object(threads),
     )
     if stores is not None:
         container.override_providers(

@@ -105,9 +105,7 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
         postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
         valkey = stack.enter_context(EmbeddedValkey(directory=directory / "valkey"))
         ports = [_free_port() for _ in range(shape.webhooks)]
-        deployment = Deployment(
-            directory=directory, postgres=postgres, valkey=valkey, proxies={}
-        )
+        deployment = Deployment(directory=directory, postgres=postgres, valkey=valkey, proxies={})
         stack.push_async_callback(deployment.control.aclose)
         rng = random.Random(f"{shape.seed} proxies")
         await _open(stack, deployment, "postgres", rng, _postgres_socket(postgres))
@@ -116,7 +114,9 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
         await _open(stack, deployment, "webhooks", rng, *targets)
         await _start_platform(shape, deployment, stack)
         await _open(stack, deployment, "platform", rng, _address(deployment.platform_url))
-        _start_ours(shape, deployment, stack, ports)
+        config = _write_config(shape, deployment)
+        await asyncio.to_thread(_migrate, config)
+        _start_ours(shape, deployment, stack, config, ports)
         supervising = asyncio.create_task(deployment.supervise())
         stack.callback(supervising.cancel)
         await _wait_until_ready(deployment, ports)
@@ -168,14 +168,16 @@ async def _start_platform(shape: Shape, deployment: Deployment, stack: AsyncExit
     deployment.platform_url = log.read_text().split()[0]
 
 
-def _start_ours(
-    shape: Shape, deployment: Deployment, stack: AsyncExitStack, ports: list[int]
-) -> None:
-    config = _write_config(shape, deployment)
+def _migrate(config: Path) -> None:
     migrate = [sys.executable, "-m", "sebastian_apps.cli.main", "migrate", "-c", str(config)]
     done = subprocess.run(migrate, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotInTime(f"the migration failed: {done.stdout}{done.stderr}")
+
+
+def _start_ours(
+    shape: Shape, deployment: Deployment, stack: AsyncExitStack, config: Path, ports: list[int]
+) -> None:
     for number, port in enumerate(ports, 1):
         arguments = ["sebastian_apps.webhook.main", "--port", str(port)]
         _watch(deployment, stack, f"webhook {number}", config, *arguments)

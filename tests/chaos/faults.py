@@ -14,6 +14,7 @@ from attrs import asdict, define, field
 
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey, ServerUnavailable
 from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.fake_qiscus.faults import FaultKind
 from tests.chaos.deployment import Deployment
 from tests.chaos.proxy import Weather
 from tests.chaos.shape import Shape
@@ -61,7 +62,7 @@ class Mischief:
         if owner in self._busy:
             return
         self._busy.add(owner)
-        self.done[f"{what} {owner.split(' ')[0]}"] += 1
+        self.done[f"{what} {owner.split(' ', maxsplit=1)[0]}"] += 1
         task = asyncio.get_running_loop().create_task(self._carry_out(owner, work))
         self._under_way.add(task)
         task.add_done_callback(self._end)
@@ -146,9 +147,9 @@ class Mischief:
 
     def _fault(self) -> Fault:
         rng, seconds = self.rng, self.rng.uniform(*LONG)
-        kind = rng.choice(("status", "status", "reset", "silence", "rubbish"))
+        kinds: tuple[FaultKind, ...] = ("status", "status", "reset", "silence", "rubbish")
         return Fault(
-            kind=kind,
+            kind=rng.choice(kinds),
             operation=rng.choice(("*", "assign_agent", "assign_agent", "available_agents")),
             probability=rng.choice((0.2, 0.5, 1.0)),
             for_seconds=seconds,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from attrs import field, frozen
 
 from sebastian_core.domain.chat import ChatState, Move
+from tests.chaos.shape import Shape
 from tests.oracle import Capacities, Judging, Promise, Record, Verdict, judge
 from tests.oracle.perfect import percentile
-from tests.chaos.shape import Shape
 
 PROMISED = (
     Promise.P1,
@@ -49,6 +50,8 @@ class Outcome:
     unrest: str = ""
     broken: Sequence[str] = field(factory=tuple)
     """What went wrong with the chaos itself."""
+    kept: Path | None = None
+    """Where logs, databases and the verdict stay."""
 
     @property
     def violations(self) -> list[str]:
@@ -66,7 +69,7 @@ class Outcome:
             "lost" if each.is_lost else str(each.status or "unanswered")
             for each in self.record.deliveries
         )
-        moves = Counter(row.move for row in self.record.history)
+        moves = Counter(str(row.move) for row in self.record.history)
         counts = self.verdict.counts
         rows = [
             f"seed             {self.shape.seed}",
@@ -78,6 +81,7 @@ class Outcome:
             *self._after_kills(),
             *([f"not at rest      {self.unrest}"] if self.unrest else []),
             *(f"broken           {each}" for each in self.broken),
+            *([f"kept in          {self.kept}"] if self.kept else []),
         ]
         return "\n".join(rows)
 
@@ -88,11 +92,15 @@ class Outcome:
         following = [each for each in known if each is not None]
         settled = [each for kill in self.after_kills for each in kill.settled_seconds]
         limit = self.shape.reservation_seconds + self.shape.settle_seconds + 2.0
+        p50, p99, last = (
+            percentile(following, 0.5),
+            percentile(following, 0.99),
+            max(settled, default=0),
+        )
         return [
-            f"after {len(known)} kills    next assignment p50 {percentile(following, 0.5):.3f} s, "
-            f"p99 {percentile(following, 0.99):.3f} s",
-            f"dead's chats     {len(settled)} reserved at a kill, the last settled after "
-            f"{max(settled, default=0.0):.1f} s (demanded: {limit:g} s)",
+            f"after {len(known)} kills    next assignment p50 {p50:.3f} s, p99 {p99:.3f} s",
+            f"left behind      {len(settled)} chats at a kill, the last settled in {last:.1f} s",
+            f"                 (demanded: within {limit:g} s)",
         ]
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from attrs import evolve
+from attrs import asdict, evolve
 
-from sebastian_apps.fake_qiscus.faults import Fault
 from tests.chaos.deployment import Deployment, NotInTime, deployed, until
 from tests.chaos.faults import Mischief
 from tests.chaos.outcome import Outcome, after_kill, judged
@@ -27,25 +26,29 @@ LATE_SECONDS = 2.5
 KILL_PAUSE_SECONDS = (2.0, 4.0)
 LOST_SHARE = 0.03
 
-__all__ = ["Fault", "run"]
-
 
 async def run(shape: Shape, *, keep: bool = False) -> Outcome:
     """Run it with processes of its own; everything stays where something was wrong."""
-    directory = Path(tempfile.mkdtemp(prefix="sebastian-chaos-"))
-    directory.chmod(0o755)
+    directory = _new_directory()
     async with deployed(shape, directory) as deployment:
         outcome = await _play(shape, deployment)
-    if outcome.is_clean and not keep:
-        shutil.rmtree(directory, ignore_errors=True)
-        return outcome
-    return evolve(outcome, broken=[*outcome.broken, f"kept in {directory}"] if not keep else [])
+    if keep or not outcome.is_clean:
+        return evolve(outcome, kept=directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    return outcome
+
+
+def _new_directory() -> Path:
+    """One that PostgreSQL's own account may pass through."""
+    directory = Path(tempfile.mkdtemp(prefix="sebastian-chaos-"))
+    directory.chmod(0o755)
+    return directory
 
 
 async def _play(shape: Shape, deployment: Deployment) -> Outcome:
     lost = {"lost": LOST_SHARE}
     await deployment.told("webhook-faults", {"allocation": lost, "resolved": lost})
-    await deployment.told("floor", _told_floor(shape))
+    await deployment.told("floor", asdict(shape.floor))
     kills = await _kill_workers(shape, deployment)
     mischief = Mischief(deployment, shape, random.Random(f"{shape.seed} faults"))
     await mischief.play()
@@ -83,7 +86,6 @@ async def _kill_workers(shape: Shape, deployment: Deployment) -> list[float]:
 async def _come_to_rest(shape: Shape, deployment: Deployment) -> str:
     """No more customers; everybody is served and resolved, and no chat of ours lives."""
     await deployment.told("webhook-faults", {"allocation": {"lost": 0}, "resolved": {"lost": 0}})
-    await deployment.told("floor-end", {}) if False else None
     ends_at = time.monotonic() + shape.rest_seconds
     try:
         await until("nobody waits", lambda: _nobody_waits(deployment), shape.rest_seconds)
@@ -105,3 +107,33 @@ async def _is_quiet(deployment: Deployment) -> bool:
             return connection.execute(LIVE_CHATS).fetchone()
 
     return bool(await asyncio.to_thread(count) == (0,))
+
+
+async def _record(deployment: Deployment) -> Record:
+    history, chats, passes = await asyncio.to_thread(read_postgres, deployment.postgres.url)
+    return Record(
+        events=events_of_json(await _paged(deployment, "log", "events")),
+        history=history,
+        chats=chats,
+        deliveries=deliveries_of_json(await _paged(deployment, "deliveries", "deliveries")),
+        passes=passes,
+        ended_at=(await deployment.told("truth"))["now"],
+    )
+
+
+async def _paged(deployment: Deployment, path: str, key: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while page := (await deployment.told(f"{path}?after={len(found)}"))[key]:
+        found += page
+    return found
+
+
+def _merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same moments in spans that do not touch."""
+    merged: list[tuple[float, float]] = []
+    for since, until_at in sorted(spans):
+        if merged and since <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], until_at))
+        else:
+            merged.append((since, until_at))
+    return merged

@@ -46,12 +46,18 @@ class Shape:
         )
 
     @property
+    def kill_seconds(self) -> float:
+        """How long the kills take, with the time to settle after the last."""
+        settled = self.reservation_seconds + self.settle_seconds + 2.0
+        return self.kills * 3.0 + settled if self.kills else 0.0
+
+    @property
     def floor(self) -> FloorConfig:
-        """The customers, until stopped."""
+        """The customers: they come for as long as things fail."""
         return FloorConfig(
             agents=self.agents,
             capacity=self.capacity,
-            chats=0,
+            chats=round(self.rate_per_second * (self.fault_seconds + self.kill_seconds)),
             rate_per_second=self.rate_per_second,
             service_seconds=1.0,
             message_every_seconds=0.5,
@@ -79,8 +85,8 @@ class Shape:
 
 
 BRIEF = Shape(
-    fault_seconds=14.0,
-    fault_pause_seconds=0.6,
+    fault_seconds=10.0,
+    fault_pause_seconds=0.5,
     settle_seconds=1.0,
     call_seconds=1.5,
     reservation_seconds=3.0,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import click
 
 from tests.crash.campaign import Found, all_stories, campaign
 from tests.crash.trial import Trial
+
+TOLD_EVERY = 50
 
 
 @click.command()
@@ -37,13 +40,17 @@ def main(
 
 
 async def _run(stories: tuple[str, ...], sample: int | None, seed: int, at_once: int) -> Found:
-    async with campaign(at_once, _tell) as trials:
+    numbers = itertools.count(1)
+
+    def tell(trial: Trial) -> None:
+        number = next(numbers)
+        if not trial.is_clean:
+            click.echo(f"unclean: {trial.told()}", err=True)
+        if number % TOLD_EVERY == 0:
+            click.echo(f"{number} trials", err=True)
+
+    async with campaign(at_once, tell) as trials:
         return await trials.run(stories=stories, sample=sample, seed=seed)
-
-
-def _tell(trial: Trial) -> None:
-    if not trial.is_clean:
-        click.echo(f"unclean: {trial.crash}", err=True)
 
 
 if __name__ == "__main__":

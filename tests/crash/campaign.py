@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -61,8 +62,13 @@ class Campaign:
     _places: asyncio.Queue[Place]
     on_trial: Progress = field(default=lambda trial: None)
 
-    async def run(self, *, stories: Iterable[str], sample: int | None, seed: int) -> Found:
-        """All first crashes, then all second ones, or so many of them as the sample says."""
+    async def run(
+        self, *, stories: Iterable[str], sample: int | None, seed: int, ends_at: float | None = None
+    ) -> Found:
+        """All first crashes, then all second ones, or so many of them as the sample says.
+
+        No second crash begins after `ends_at` (on the monotonic clock).
+        """
         whole = await self._all(Crash(story=story) for story in stories)
         steps = {trial.crash.story: trial.steps for trial in whole}
         first = await self._all(
@@ -77,17 +83,19 @@ class Campaign:
         ]
         if sample is not None and sample < len(chosen):
             chosen = random.Random(seed).sample(chosen, sample)
-        second = await self._all(chosen)
+        second = await self._all(chosen, ends_at)
         return Found(steps=steps, first=[*whole, *first], second=second)
 
-    async def _all(self, crashes: Iterable[Crash]) -> list[Trial]:
+    async def _all(self, crashes: Iterable[Crash], ends_at: float | None = None) -> list[Trial]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(crash)) for crash in crashes]
-        return [task.result() for task in tasks]
+            tasks = [group.create_task(self._one(crash, ends_at)) for crash in crashes]
+        return [trial for task in tasks if (trial := task.result()) is not None]
 
-    async def _one(self, crash: Crash) -> Trial:
+    async def _one(self, crash: Crash, ends_at: float | None) -> Trial | None:
         place = await self._places.get()
         try:
+            if ends_at is not None and time.monotonic() > ends_at:
+                return None
             trial = await place.carry_out(crash)
         finally:
             self._places.put_nowait(place)
@@ -100,7 +108,7 @@ async def campaign(
     at_once: int, on_trial: Progress = lambda trial: None
 ) -> AsyncIterator[Campaign]:
     """Servers of its own, and so many places on them."""
-    PROCESSES.set_forkserver_preload(["tests.crash.office"])
+    PROCESSES.set_forkserver_preload(["pytest", "tests.crash.campaign"])
     places: asyncio.Queue[Place] = asyncio.Queue()
     with ExitStack() as stack:
         postgres = stack.enter_context(embedded_postgres(QUICK))

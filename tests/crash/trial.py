@@ -25,7 +25,7 @@ from tests.oracle.reading import read_postgres
 
 AGENTS = 2
 CAPACITY = 1
-SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.8, 1.2))
+SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.7, 1.1))
 ROUND_PAUSE_SECONDS = 0.2
 QUIET_SECONDS = 20.0
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database()"

@@ -32,7 +32,7 @@ SHOWN_AT_MOST = 3
 @click.option("--trace", is_flag=True, help="With --replay: print the whole trace.")
 @click.option("--mutants", is_flag=True, help="Plant bugs, and see whether they are caught.")
 @click.option("--mutant", multiple=True, help="Only this planted bug; may be given again.")
-@click.option("--mutant-seeds", default=120, help="How many seeds a planted bug is looked for in.")
+@click.option("--mutant-seeds", default=300, help="How many seeds a planted bug is looked for in.")
 def main(
     seeds: int,
     first: int,

@@ -235,8 +235,10 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _core(
                 "domain.settling:counts",
-                "and evidence.began_at >= before + rules.settle",
-                "",
+                "if evidence.state is not RoomState.WAITING:",
+                "if evidence.state is RoomState.WAITING:\n"
+                "    return True\n"
+                "if evidence.state is not RoomState.WAITING:",
             ),
         ),
     ),
@@ -275,16 +277,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a late resolve closes the next chat",
         (_core("domain.arrivals:_repeats_close", "if service_id is None:", "if True:"),),
-    ),
-    Mutant(
-        "a resolve is taken for a repeat",
-        (
-            _core(
-                "domain.arrivals:_repeats_close",
-                "service_id <= room.closed_service_id",
-                "service_id > room.closed_service_id",
-            ),
-        ),
     ),
     Mutant(
         "a returning customer is taken for a repeat",

@@ -139,4 +139,4 @@ def test_no_text_is_long_or_holds_a_secret(text: str, secret: str) -> None:
 
 
 def check(status: int, body: bytes = b"") -> None:
-    check_status(Answered(status, httpx.Headers(), body), now=NOON, secrets=())
+    check_status(Answered(status, httpx.Headers(), body), now=lambda: NOON, secrets=())

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve
+from psycopg.errors import SerializationFailure
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.group_commit import Call
@@ -96,7 +97,10 @@ async def _lock_rooms(
         Statement("lock_live_chats", asked),
         Statement("clock"),
     )
-    return rooms_from(rooms, chats), now
+    locked = rooms_from(rooms, chats)
+    if not locked.keys() >= set(room_ids):
+        raise SerializationFailure("a room was pruned between being met and being locked")
+    return locked, now
 
 
 def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writing:

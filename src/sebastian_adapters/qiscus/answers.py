@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -57,8 +57,10 @@ def parse_object(answered: Answered) -> Answer:
     return parsed
 
 
-def check_status(answered: Answered, *, now: datetime, secrets: Iterable[str]) -> None:
-    """Pass a 2xx; raise what any other status means. `now` is what a dated Retry-After counts from.
+def check_status(
+    answered: Answered, *, now: Callable[[], datetime], secrets: Iterable[str]
+) -> None:
+    """Pass a 2xx; raise what any other status means. `now` is for a dated Retry-After.
 
     The text of a refusal is short and holds none of the secrets and no e-mail address.
     """
@@ -66,7 +68,7 @@ def check_status(answered: Answered, *, now: datetime, secrets: Iterable[str]) -
     if 200 <= status < 300:
         return
     if status == 429:
-        wait = retry_after_seconds(answered.headers, now)
+        wait = retry_after_seconds(answered.headers, now())
         raise PlatformUnavailable(
             Fault.THROTTLED, "too many requests", status=status, retry_after_seconds=wait
         )

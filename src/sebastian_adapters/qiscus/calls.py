@@ -28,6 +28,10 @@ OnCall = Callable[[str, str, float], None]
 T = TypeVar("T")
 
 
+LANES_FOR_DUTIES = 16
+"""Connections beyond those that assignments may use at once: for readings, listings, the probe."""
+
+
 @frozen(kw_only=True)
 class Question:
     """One request to the platform, and how its answer may be taken."""
@@ -87,8 +91,14 @@ class Calls:
             raise PlatformUnavailable(Fault.CONNECT, "the client is not open")
         call = asyncio.create_task(self._told(transport, question, read))
         self._under_way.add(call)
-        call.add_done_callback(self._under_way.discard)
+        call.add_done_callback(self._forget)
         return await asyncio.shield(call)
+
+    def _forget(self, call: asyncio.Task[Any]) -> None:
+        """A call whose caller has gone may fail unheard."""
+        self._under_way.discard(call)
+        if not call.cancelled():
+            call.exception()
 
     async def _told(
         self, transport: LaneTransport, question: Question, read: Callable[[Answered], T]
@@ -118,7 +128,7 @@ class Calls:
             raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
         if answered.status not in question.also_answers:
             secrets = (*self._secrets(), *question.hidden)
-            check_status(answered, now=self.clock.now(), secrets=secrets)
+            check_status(answered, now=self.clock.now, secrets=secrets)
         return answered
 
     async def _authorised(self, transport: LaneTransport, question: Question) -> Answered:
@@ -159,7 +169,7 @@ class Calls:
     def _new_transport(self) -> LaneTransport:
         context = self.ssl_context or httpx.create_ssl_context()
         return LaneTransport(
-            self.in_flight,
+            self.in_flight + LANES_FOR_DUTIES,
             lambda: Http11Transport(context, KEEP_ALIVE_SECONDS),
             KEEP_ALIVE_SECONDS,
             connect_seconds=self.connect_timeout.total_seconds(),

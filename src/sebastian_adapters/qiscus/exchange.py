@@ -16,8 +16,9 @@ BODY_LIMIT_BYTES = 16 * 1024 * 1024
 async def exchanged(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answered:
     """The complete answer to the request; raises PlatformUnavailable where there is none.
 
-    httpx's errors die here. The fault `connect` means that nothing was sent. No redirect is
-    followed and no cookie kept: a call depends on nothing that an earlier one was answered.
+    httpx's errors die here. The faults `connect` and `crowded` mean that nothing was sent. No
+    redirect is followed and no cookie kept: a call depends on nothing that an earlier one was
+    answered.
     """
     try:
         response = await transport.handle_async_request(request)
@@ -25,7 +26,9 @@ async def exchanged(transport: httpx.AsyncBaseTransport, request: httpx.Request)
             body = await _whole_body(response)
         finally:
             await response.aclose()
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+    except httpx.PoolTimeout as error:
+        raise PlatformUnavailable(Fault.CROWDED, type(error).__name__) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise PlatformUnavailable(Fault.CONNECT, type(error).__name__) from error
     except httpx.TimeoutException as error:
         raise PlatformUnavailable(Fault.TIMEOUT, type(error).__name__) from error

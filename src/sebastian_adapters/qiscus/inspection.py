@@ -96,7 +96,7 @@ class _Session:
         answered = await self._answered(request)
         own = self._credentials
         secrets = [each for each in (own.secret_key, own.password, own.email) if each]
-        check_status(answered, now=self._clock.now(), secrets=secrets)
+        check_status(answered, now=self._clock.now, secrets=secrets)
         return app_reading(parse_object(answered))
 
     async def _answered(self, request: httpx.Request) -> Answered:

@@ -29,16 +29,20 @@ ROLES: dict[Role, frozenset[Need]] = {
 
 @frozen(eq=False)
 class _Order:
-    """Two durations of which one must not exceed the other."""
+    """Two durations of which one, so many times, must not exceed the other.
+
+    A reservation leaves room for the reading before the call, or no call would ever begin.
+    """
 
     smaller: str
     greater: str
     strictly: bool
+    times: float = 1
 
 
 _ORDERS = (
     _Order("presence.interval", "presence.max_age", strictly=False),
-    _Order("assign.timeout", "assign.reservation", strictly=True),
+    _Order("assign.timeout", "assign.reservation", strictly=True, times=1.5),
     _Order("reconcile.interval", "reconcile.max_age", strictly=False),
 )
 
@@ -88,15 +92,18 @@ def contradictions(settings: Settings, unread: Collection[str] = ()) -> Iterator
 
 
 def _holds(settings: Settings, order: _Order) -> bool:
-    smaller, greater = _span(settings, order.smaller), _span(settings, order.greater)
+    smaller = _span(settings, order.smaller) * order.times
+    greater = _span(settings, order.greater)
     return smaller < greater or (smaller == greater and not order.strictly)
 
 
 def _contradiction(settings: Settings, order: _Order) -> Problem:
     if order.greater in settings.places:
         words = "more than" if order.strictly else "at least"
+        words += f" {order.times:g} times" if order.times != 1 else ""
         return _unfit(settings, order.greater, words, order.smaller)
     words = "less than" if order.strictly else "at most"
+    words += f" {1 / order.times:.0%} of" if order.times != 1 else ""
     return _unfit(settings, order.smaller, words, order.greater)
 
 

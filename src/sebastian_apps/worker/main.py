@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,14 +15,15 @@ import click
 
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.settings import Settings
+from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
 from sebastian_apps.worker.watchdog import Watchdog
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
 
 
 def worker_name() -> str:
-    """A name that no other running worker has: host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """A name that no other running worker has; containers may share host names and numbers."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
 async def work(settings: Settings, threads: int) -> None:
@@ -34,6 +35,7 @@ async def work(settings: Settings, threads: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
+    _stop_with_parent(loop, worker)
     watching = asyncio.create_task(Watchdog().beat())
     try:
         await worker.run()
@@ -43,46 +45,24 @@ async def work(settings: Settings, threads: int) -> None:
             await watching
 
 
+def _stop_with_parent(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+    lifeline = os.environ.get(LIFELINE)
+    if lifeline is None:
+        return
+
+    def parent_is_gone() -> None:
+        loop.remove_reader(int(lifeline))
+        worker.stop()
+
+    loop.add_reader(int(lifeline), parent_is_gone)
+
+
 def supervise(config: Path | None, processes: int, threads: int) -> int:
     """Run so many workers as child processes, start again those that die, pass on SIGTERM."""
     command = [sys.executable, "-m", "sebastian_apps.worker.main", "--threads", str(threads)]
     if config is not None:
         command += ["--config", str(config)]
     return Supervisor(command, processes).run()
-
-
-class Supervisor:
-    """Keeps a number of child processes running until it is told to stop."""
-
-    def __init__(self, command: list[str], processes: int) -> None:
-        self._command = command
-        self._processes = processes
-        self._children: list[subprocess.Popen[bytes]] = []
-        self._stopping = False
-
-    def run(self) -> int:
-        """Run until SIGTERM or SIGINT; 0 if all children ended well."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        self._children = [self._start() for _ in range(self._processes)]
-        while not self._stopping:
-            self._replace_dead()
-            signal.sigtimedwait([signal.SIGCHLD], 1.0)
-        return max(abs(child.wait()) for child in self._children)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command)
-
-    def _replace_dead(self) -> None:
-        self._children = [
-            child if child.poll() is None or self._stopping else self._start()
-            for child in self._children
-        ]
-
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
-        for child in self._children:
-            child.terminate()
 
 
 @click.command(name="sebastian-worker")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -42,6 +42,7 @@ class Worker:
         self._look = asyncio.Event()
         self._has_duties = False
         self._due = 0
+        self._outage_since: datetime | None = None
         self._reconciled = asyncio.Event()
         self._bell_heard_at: float | None = None
         parts.ended.append(self._on_ended)
@@ -55,13 +56,25 @@ class Worker:
         """Work until stopped. Raises what opening the parts raises."""
         try:
             await self.parts.open()
-            await self._start()
-            await self._work()
+            if await self._started():
+                await self._work()
             left = await self.parts.dispatch.finish(FINISH_SECONDS)
             log.info("worker stopped", worker=self.name, calls_left=left)
             await self._say_goodbye()
         finally:
             await self.parts.close()
+
+    async def _started(self) -> bool:
+        """Start, unless told to stop meanwhile."""
+        starting = asyncio.create_task(self._start())
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (starting, stopped):
+            task.cancel()
+        (end, _) = await asyncio.gather(starting, stopped, return_exceptions=True)
+        if isinstance(end, Exception):
+            raise end
+        return not self._stopping.is_set()
 
     async def _start(self) -> None:
         log.info("worker started", worker=self.name)
@@ -163,10 +176,12 @@ class Worker:
         self.parts.notes.has_duties = self._has_duties
 
     async def _probe(self) -> None:
-        began = await self.parts.gate.probe_if_due()
-        if began is None:
+        self._outage_since = await self.parts.gate.probe_if_due() or self._outage_since
+        if self._outage_since is None:
             return
-        hastened = await self.parts.room_repo.hasten(began)
+        self._look.set()
+        hastened = await self.parts.room_repo.hasten(self._outage_since)
+        self._outage_since = None
         log.info("the platform is back", hastened=hastened)
         self._look.set()
 

@@ -45,9 +45,13 @@ class PlanRefused(SebastianError):
 
 
 class Fault(StrEnum):
-    """Why the platform could not be asked, or did not answer usably."""
+    """Why the platform could not be asked, or did not answer usably.
+
+    `crowded` is our own doing: no connection came free in time, and nothing was sent.
+    """
 
     CONNECT = "connect"
+    CROWDED = "crowded"
     THROTTLED = "throttled"
     TIMEOUT = "timeout"
     BROKEN = "broken"
@@ -80,7 +84,7 @@ class PlatformUnavailable(SebastianError):
     @property
     def surely_not_applied(self) -> bool:
         """Whether the call certainly changed nothing at the platform."""
-        return self.fault in (Fault.CONNECT, Fault.THROTTLED)
+        return self.fault in (Fault.CONNECT, Fault.CROWDED, Fault.THROTTLED)
 
 
 class PlatformRefused(SebastianError):

@@ -97,7 +97,7 @@ class Permits:
         """Take permits for so many assignments of so many calls each; how many were to be had."""
         if not self.is_open(now):
             return 0
-        spare = self._calls.available(now) - self._kept_for_duties(now)
+        spare = self._calls.available(now) - self._kept_for_duties(calls_each, now)
         granted = min(wanted, self.limits.in_flight - self._in_flight, int(spare // calls_each))
         granted = max(granted, 0)
         self._in_flight += granted
@@ -127,7 +127,7 @@ class Permits:
         if wait > 0:
             return wait
         self._calls.charge(1)
-        self._duties.charge(1)
+        self._charge_duty(now)
         return 0.0
 
     def seconds_until_open(self, calls_each: int, now: float) -> float:
@@ -168,5 +168,12 @@ class Permits:
         self._probe_at = now + self._probe_pause
         self._probe_pause = min(self._probe_pause * 2, self.limits.probe_limit_seconds)
 
-    def _kept_for_duties(self, now: float) -> float:
-        return min(float(self.duties_waiting), max(0.0, self._duties.available(now)))
+    def _charge_duty(self, now: float) -> None:
+        """What the duties take while nobody else wants it is not held against them later."""
+        share = self._duties.available(now)
+        self._duties.charge(1 if self.busy else min(1.0, max(0.0, share)))
+
+    def _kept_for_duties(self, calls_each: int, now: float) -> float:
+        """What is left to the duties that wait, but never so much that nobody can be assigned."""
+        share = max(0.0, self._duties.available(now))
+        return min(float(self.duties_waiting), share, self._calls.size - calls_each)

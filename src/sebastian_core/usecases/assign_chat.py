@@ -101,7 +101,7 @@ class AssignChat:
             if ended is not None:
                 return ended
             if not self._fits(reserving_from):
-                return await self._release(reservation, "no time left for the call")
+                return await self._refuse(reservation, "the reading left no time for the call")
         return await self._attempt(reservation, reserving_from)
 
     def _fits(self, reserving_from: float) -> bool:

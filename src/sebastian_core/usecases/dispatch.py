@@ -15,7 +15,7 @@ from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.room_repo import RoomRepo
-from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.usecases.assign_chat import AssignChat, Ended, Ending
 from sebastian_core.usecases.known_roster import KnownRoster
 from sebastian_core.usecases.platform_gate import PlatformGate
 
@@ -78,7 +78,7 @@ class Dispatch:
                 total += reserved
                 if reserved < self._granted:
                     break
-            self._gate.permits.busy = total > 0
+            self._gate.permits.busy = total > 0 or self._wants_permits
             return total
 
     @property
@@ -138,6 +138,9 @@ class Dispatch:
     async def _carry_out(self, reservation: Reservation, reserving_from: float) -> None:
         try:
             ended = await self._assign_chat(reservation, reserving_from)
-        finally:
+        except Exception as error:
             self._gate.permits.end()
+            self._on_ended(Ended(reservation, Ending.LOST, f"unexpected: {error!r}"))
+            raise
+        self._gate.permits.end()
         self._on_ended(ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.agent_store import AgentStore
+
+LEFT_ALONE_SECONDS = 2.0
 
 
 class KnownRoster:
@@ -21,14 +24,22 @@ class KnownRoster:
         self._store = agent_store
         self._copy: Roster | None = None
         self._unstored: dict[AgentId, Presence] = {}
+        self._ask_again_at = 0.0
         self.store_is_up = True
 
     async def roster(self) -> Roster | None:
-        """The newest roster to be had; None before anybody read one."""
+        """The newest roster to be had; None before anybody read one.
+
+        A store that failed is left alone for a while: one that is silent costs seconds each time.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._copy is not None and now < self._ask_again_at:
+            return self._copy
         try:
             shared = await self._store.roster()
         except StoreUnavailable:
             self.store_is_up = False
+            self._ask_again_at = asyncio.get_running_loop().time() + LEFT_ALONE_SECONDS
             return self._copy
         self.store_is_up = True
         if shared is not None and (self._copy is None or shared.read_at >= self._copy.read_at):

@@ -22,6 +22,7 @@ from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.settle_chat import SettleChat
 
+Place = tuple[datetime, ChatId]
 LINE_PAGE = 1000
 READS_AT_MOST = 50
 """How many of our waiting chats that the listing lacks are read one by one in a run."""
@@ -59,6 +60,7 @@ class Reconcile:
         self._rules = rules
         self._max_age = max_age
         self._last: Reading[frozenset[RoomId]] | None = None
+        self._read_up_to: Place | None = None
 
     async def __call__(self) -> Reconciled:
         """Run once; raises what the client raises, and then nothing was changed."""
@@ -133,14 +135,18 @@ class Reconcile:
     async def _first_missing(
         self, shown: set[RoomId], listing: Reading[PlatformRooms]
     ) -> Sequence[Chat]:
-        """Page by page: a line of a million chats would not fit into memory."""
+        """Page by page: a line of a million chats would not fit into memory.
+
+        Begins behind those that the last run read, so that some that stay missing hide nobody.
+        """
         missing: list[Chat] = []
-        after: tuple[datetime, ChatId] | None = None
+        after, self._read_up_to = self._read_up_to, None
         while page := await self._room_repo.waiting(LINE_PAGE, after=after):
             missing += [chat for chat in page if self._is_missing(chat, shown, listing)]
             if len(missing) >= READS_AT_MOST:
+                self._read_up_to = _place(missing[READS_AT_MOST - 1])
                 break
-            after = (page[-1].arrived_at, page[-1].id)
+            after = _place(page[-1])
         return missing[:READS_AT_MOST]
 
     def _is_missing(self, chat: Chat, shown: set[RoomId], listing: Reading[PlatformRooms]) -> bool:
@@ -149,6 +155,10 @@ class Reconcile:
             and chat.doubt is None
             and proven_from(chat, self._rules) <= listing.began_at
         )
+
+
+def _place(chat: Chat) -> Place:
+    return chat.arrived_at, chat.id
 
 
 def _lacks_chat(room: Room | None) -> bool:

@@ -76,7 +76,10 @@ class SettleChat:
                 if self._gate.is_open():
                     await self(chat)
 
-        await asyncio.gather(*(one(chat) for chat in chats))
+        ends = await asyncio.gather(*(one(chat) for chat in chats), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
         return len(chats)
 
     async def _read(self, chat: Chat) -> Evidence:

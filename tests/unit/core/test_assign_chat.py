@@ -206,7 +206,7 @@ class TestTimeForTheCall:
 
         ended = await call.carried_out()
 
-        assert ended.ending is Ending.RELEASED
+        assert ended.ending is Ending.REFUSED
         assert call.faults.calls == ["eligible_agents"]
 
     async def test_a_slow_first_try_leaves_no_time_for_a_second(self) -> None:

@@ -1,0 +1,32 @@
+"""Every first crash point, and some second ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.crash.campaign import Found, all_stories, campaign
+
+SECONDS = 40.0
+SECOND_CRASHES = 20
+AT_ONCE = 10
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_dies_at_any_step_breaks_no_promise() -> None:
+    found = asyncio.run(_found())
+
+    assert len(found.steps) == len(all_stories())
+    assert all(found.steps.values()), found.steps
+    assert not found.unclean, "\n".join(trial.told() for trial in found.unclean)
+
+
+async def _found() -> Found:
+    """Second crashes only as long as there is time: a slow machine tries fewer."""
+    ends_at = time.monotonic() + SECONDS
+    async with campaign(AT_ONCE) as trials:
+        return await trials.run(
+            stories=all_stories(), sample=SECOND_CRASHES, seed=1, ends_at=ends_at
+        )
