@@ -38,12 +38,17 @@ class Found:
         """The trials in which something went wrong."""
         return [trial for trial in [*self.first, *self.second] if not trial.is_clean]
 
+    @property
+    def killed(self) -> int:
+        """How many processes were killed at their point."""
+        return _killed(self.first, 1)
+
     def told(self) -> str:
         """The figures, a line each."""
         points = sum(map(len, self.steps.values()))
         rows = [
             f"stories          {len(self.steps)}",
-            f"crash points     {points} ({_killed(self.first, 1)} reached and killed)",
+            f"crash points     {points} ({self.killed} reached and killed)",
             f"second crashes   {len(self.second)} ({_killed(self.second, 2)} killed twice)",
             f"violations       {sum(len(each.verdict.violations) for each in self._all)}",
             f"not at rest      {sum(bool(each.unrest) for each in self._all)}",
@@ -67,15 +72,18 @@ class Campaign:
     ) -> Found:
         """All first crashes, then all second ones, or so many of them as the sample says.
 
-        No second crash begins after `ends_at` (on the monotonic clock).
+        No crash is begun after `ends_at` (on the monotonic clock): those around a commit or a call
+        to the platform come first.
         """
         whole = await self._all(Crash(story=story) for story in stories)
         steps = {trial.crash.story: trial.steps for trial in whole}
-        first = await self._all(
-            Crash(story=story, first=number)
+        points = [
+            (not _is_outward(name), Crash(story=story, first=number))
             for story, names in steps.items()
-            for number in range(len(names))
-        )
+            for number, name in enumerate(names)
+        ]
+        points.sort(key=lambda point: point[0])
+        first = await self._all((crash for _, crash in points), ends_at)
         chosen = [
             Crash(story=trial.crash.story, first=trial.crash.first, second=number)
             for trial in first
@@ -130,6 +138,10 @@ async def campaign(
 def all_stories() -> Sequence[str]:
     """Every story by its name."""
     return tuple(STORIES)
+
+
+def _is_outward(step: str) -> bool:
+    return "commit" in step or "platform" in step
 
 
 def _killed(trials: Sequence[Trial], times: int) -> int:

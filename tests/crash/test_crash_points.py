@@ -1,4 +1,4 @@
-"""Every first crash point, and some second ones."""
+"""Every first crash point and some second ones, as far as the time allows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from tests.crash.campaign import Found, all_stories, campaign
 
-SECONDS = 40.0
+SECONDS = 35.0
 SECOND_CRASHES = 20
 AT_ONCE = 10
+KILLED_AT_LEAST = 20
 
 
 @pytest.mark.timeout(120)
@@ -20,11 +21,12 @@ def test_a_process_that_dies_at_any_step_breaks_no_promise() -> None:
 
     assert len(found.steps) == len(all_stories())
     assert all(found.steps.values()), found.steps
+    assert found.killed >= KILLED_AT_LEAST
     assert not found.unclean, "\n".join(trial.told() for trial in found.unclean)
 
 
 async def _found() -> Found:
-    """Second crashes only as long as there is time: a slow machine tries fewer."""
+    """A slow machine tries fewer; `python -m tests.crash` tries all."""
     ends_at = time.monotonic() + SECONDS
     async with campaign(AT_ONCE) as trials:
         return await trials.run(

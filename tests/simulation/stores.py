@@ -54,8 +54,6 @@ from tests.simulation.wire import Wire
 INTERVALS = Intervals(
     linger=timedelta(milliseconds=300),
     linger_pause=timedelta(milliseconds=100),
-    busy_pause=timedelta(milliseconds=100),
-    busy_pause=timedelta(milliseconds=50),
     settle=timedelta(milliseconds=500),
     settle_idle=timedelta(seconds=1),
     probe=timedelta(seconds=1),

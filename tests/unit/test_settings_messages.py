@@ -202,7 +202,8 @@ BROKEN = [
     Broken(
         "a reservation as short as the call",
         "assign:\n  timeout: 8s\n  reservation: 8s\n",
-        "config.yml:3:16 assign.reservation: expected more than 1.5 times assign.timeout (8s), found 8s",
+        "config.yml:3:16 assign.reservation: expected more than 1.5 times assign.timeout (8s), "
+        "found 8s",
     ),
     Broken(
         "an environment that contradicts the file",
