@@ -141,6 +141,46 @@ class TestTheDutiesShare:
 
         assert permits.take_for_duty(0.0) == pytest.approx(1 / 30)
 
+    def test_lets_assignments_through_where_duties_always_wait(self) -> None:
+        permits = some_permits(rate=20.0, burst=20)
+        permits.busy, permits.duties_waiting = True, 1
+
+        assigned, asked = compete(permits, seconds=10)
+
+        assert assigned >= 5 * 10
+        assert 0 < asked <= 20 / 3 * 10 + 20 / 3
+
+    def test_is_not_held_against_duties_that_worked_while_nobody_else_wanted_to(self) -> None:
+        permits = some_permits(rate=20.0, burst=20)
+        for tenth in range(100):
+            permits.take_for_duty(tenth / 10)
+
+        permits.busy = True
+
+        assert permits.take_for_duty(10.2) <= 3 / 20
+
+    def test_cannot_keep_a_small_burst_from_assigning(self) -> None:
+        permits = some_permits(rate=5.0, burst=2)
+        permits.busy, permits.duties_waiting = True, 3
+
+        assert permits.take(1, 2, 0.0) == 1
+
+
+def compete(permits: Permits, seconds: int) -> tuple[int, int]:
+    """How many assignments and calls of duties came through, both asking a hundred times a second.
+
+    An assignment costs two calls.
+    """
+    assigned = asked = 0
+    for moment in range(seconds * 100):
+        now = moment / 100
+        taken = permits.take(10, 2, now)
+        for _ in range(taken):
+            permits.end()
+        assigned += taken
+        asked += permits.take_for_duty(now) == 0.0
+    return assigned, asked
+
 
 class TestA429:
     def test_holds_everything_for_as_long_as_it_asks(self) -> None:

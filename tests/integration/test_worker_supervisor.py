@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+DEADLINE_SECONDS = 20.0
+SLEEPER = """
+import os, pathlib, select, sys
+pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+select.select([int(os.environ["SEBASTIAN_LIFELINE"])], [], [], 60)
+"""
+PARENT = """
+import sys
+from sebastian_apps.worker.supervisor import Supervisor
+sys.exit(Supervisor([sys.executable, "-c", sys.argv[1], sys.argv[2]], 2).run())
+"""
+
+
+@contextmanager
+def supervised(child: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, child, str(folder)])
+    try:
+        yield parent
+    finally:
+        parent.kill()
+        parent.wait()
+        for pid in children_in(folder):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def children_in(folder: Path) -> list[int]:
+    return sorted(int(each.name) for each in folder.iterdir())
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(ProcessLookupError, FileNotFoundError):
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    return False
+
+
+def wait_for(what: str, holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
+        assert time.monotonic() < give_up_at, f"never: {what}"
+        time.sleep(0.02)
+
+
+def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
+    with supervised(SLEEPER, tmp_path):
+        wait_for("two children", lambda: len(children_in(tmp_path)) == 2)
+
+        os.kill(children_in(tmp_path)[0], signal.SIGKILL)
+
+        wait_for("a third child", lambda: len(children_in(tmp_path)) == 3)
+
+
+def test_sigterm_ends_all(tmp_path: Path) -> None:
+    with supervised(SLEEPER, tmp_path) as parent:
+        wait_for("two children", lambda: len(children_in(tmp_path)) == 2)
+
+        parent.terminate()
+        parent.wait(DEADLINE_SECONDS)
+
+        assert not any(is_alive(pid) for pid in children_in(tmp_path))
+
+
+def test_children_go_when_their_parent_is_killed(tmp_path: Path) -> None:
+    with supervised(SLEEPER, tmp_path) as parent:
+        wait_for("two children", lambda: len(children_in(tmp_path)) == 2)
+
+        parent.kill()
+
+        wait_for("no child", lambda: not any(is_alive(pid) for pid in children_in(tmp_path)))
+
+
+def test_a_misconfigured_child_ends_the_parent(tmp_path: Path) -> None:
+    with supervised("raise SystemExit(2)", tmp_path) as parent:
+        assert parent.wait(DEADLINE_SECONDS) == 2
