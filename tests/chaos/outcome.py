@@ -124,7 +124,11 @@ def after_kill(record: Record, at: float) -> AfterKill:
     held = [chat_id for chat_id, row in before.items() if row.after is ChatState.RESERVED]
     ends = {
         chat_id: min(
-            (row.at for row in record.history if row.chat_id == chat_id and row.at > at),
+            (
+                row.at
+                for row in record.history
+                if row.chat_id == chat_id and row.at > at and row.after is not ChatState.RESERVED
+            ),
             default=at + KILL_SPAN_SECONDS,
         )
         for chat_id in held

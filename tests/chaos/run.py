@@ -25,6 +25,8 @@ LIVE_CHATS = "select count(*) from sebastian.chat where state <> 'closed'"
 LATE_SECONDS = 2.5
 KILL_PAUSE_SECONDS = (2.0, 4.0)
 LOST_SHARE = 0.03
+SLOW_SECONDS = 0.2
+"""How long a call takes while workers are killed: so that they die with some under way."""
 
 
 async def run(shape: Shape, *, keep: bool = False) -> Outcome:
@@ -71,15 +73,18 @@ async def _play(shape: Shape, deployment: Deployment) -> Outcome:
 
 
 async def _kill_workers(shape: Shape, deployment: Deployment) -> list[float]:
-    """Kill one worker after the other beside no other fault; the moments."""
+    """Kill one worker after the other, with many calls under way; the moments."""
+    if not shape.kills:
+        return []
     rng, kills = random.Random(f"{shape.seed} kills"), []
+    slow = await deployment.told("faults", {"kind": "latency", "seconds": SLOW_SECONDS})
     for number in range(shape.kills):
         await asyncio.sleep(rng.uniform(*KILL_PAUSE_SECONDS))
         watched = deployment.watched[f"worker {number % shape.workers + 1}"]
         kills.append(time.time())
         await asyncio.to_thread(watched.running().kill)
-    if kills:
-        await asyncio.sleep(shape.reservation_seconds + shape.settle_seconds + 2.0)
+    await asyncio.sleep(shape.reservation_seconds + shape.settle_seconds + 2.0)
+    await deployment.told(f"faults?number={slow['number']}", method="DELETE")
     return kills
 
 

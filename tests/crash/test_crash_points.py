@@ -9,7 +9,7 @@ import pytest
 
 from tests.crash.campaign import Found, all_stories, campaign
 
-SECONDS = 35.0
+SECONDS = 28.0
 SECOND_CRASHES = 20
 AT_ONCE = 10
 KILLED_AT_LEAST = 20

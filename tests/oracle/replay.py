@@ -12,6 +12,7 @@ from sebastian_core.domain.rules import Rules
 from tests.oracle.record import PassRow, Record, Row, Snapshot
 
 _DOUBTS = frozenset(str(each) for each in Doubt)
+_OUTLIVES_RESERVATION = (str(Doubt.UNNAMED_RESOLVE), str(Doubt.LATE_SUCCESS))
 _DOUBTING = (Move.ADMIT, Move.RELEASE, Move.DOUBT, Move.ASK_AGAIN)
 _BELIEVED_AGAIN = (Move.CLEAR, Move.RESERVE, Move.CONFIRM, Move.ADOPT, Move.TRANSFER)
 
@@ -25,6 +26,8 @@ class Standing:
     is_doubtful: bool = False
     is_passed_over: bool = False
     """Kept for a while to agents whom the history does not name: not comparable to others."""
+    is_in_question: bool = False
+    """Doubted while it was being given, for a reason that outlives the reservation."""
 
     def is_ready(self, at: float) -> bool:
         """Whether it might have been given then."""
@@ -36,13 +39,18 @@ def standing_after(before: Standing | None, row: Row, rules: Rules) -> Standing:
     """What a row makes of a chat."""
     if before is None:
         before = Standing(row, row.at)
+    in_question = row.reason in _OUTLIVES_RESERVATION or (
+        before.is_in_question and row.move not in _BELIEVED_AGAIN
+    )
     doubtful = before.is_doubtful
     if row.move in _DOUBTING:
-        doubtful = row.reason in _DOUBTS or row.move is Move.DOUBT
-    elif row.move in _BELIEVED_AGAIN or row.move in (Move.REFUSE, Move.PASS_OVER):
+        doubtful = row.reason in _DOUBTS or row.move is Move.DOUBT or in_question
+    elif row.move in (Move.REFUSE, Move.PASS_OVER):
+        doubtful = in_question
+    elif row.move in _BELIEVED_AGAIN:
         doubtful = False
     passed_over = row.move is Move.PASS_OVER or before.is_passed_over
-    return Standing(row, _ready_at(before, row, rules), doubtful, passed_over)
+    return Standing(row, _ready_at(before, row, rules), doubtful, passed_over, in_question)
 
 
 def _ready_at(before: Standing, row: Row, rules: Rules) -> float:

@@ -17,7 +17,7 @@ from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, jud
 from tests.oracle.capacity import judge_capacity
 from tests.oracle.order import judge_order_of_passes
 from tests.oracle.reading import chats_now, rows_of_history
-from tests.oracle.verdict import sorted_violations
+from tests.oracle.verdict import Violation, sorted_violations
 from tests.simulation.plan import CHANNELS, CHAOS_SECONDS
 from tests.simulation.stores import Stores
 from tests.simulation.world import World
@@ -57,6 +57,7 @@ def judge_run(stores: Stores, world: World) -> Verdict:
     others = evolve(record, history=[row for row in record.history if row.chat_id not in by_hand])
     found = [
         *(each for each in verdict.violations if each.promise not in _JUDGED_APART),
+        *(each for each in verdict.of(Promise.P1) if not _was_repeat(record, each)),
         *judge_capacity(late, judging, Truth.of(late.events)),
         *judge_order_of_passes(others, judging),
         *(each for each in verdict.of(Promise.P6) if each.room_id not in rooms),
@@ -64,7 +65,12 @@ def judge_run(stores: Stores, world: World) -> Verdict:
     return evolve(verdict, violations=sorted_violations(found))
 
 
-_JUDGED_APART = (Promise.P4, Promise.P5, Promise.P6)
+def _was_repeat(record: Record, violation: Violation) -> bool:
+    rows = [row for row in record.history if row.room_id == violation.room_id]
+    return _came_as_repeat(rows, violation.at or 0.0)
+
+
+_JUDGED_APART = (Promise.P1, Promise.P4, Promise.P5, Promise.P6)
 
 
 def agreement(stores: Stores) -> tuple[str, ...]:
@@ -302,23 +308,26 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
 def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
     """Services that went on when a chat that may have stood for the one before was closed.
 
-    It may have where it came before this service did; and, where the platform names no services,
-    where it was the first that we ever had of its room, or had only just come.
+    It may have where it came before this service did, or where nothing proves which service it came
+    for: the platform names none, or its webhook was lost and it is the first of its room; or, where
+    the platform does not name the last resolved one, it had only just come.
     """
-    unnamed = stores.platform.switches.latest_service == "always_null"
+    names = stores.platform.switches.latest_service
     first: dict[str, int] = {}
-    came_at: dict[int, float] = {}
+    came: dict[int, Row] = {}
     closed: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in record.history:
         first.setdefault(row.room_id, row.chat_id)
-        came_at.setdefault(row.chat_id, row.at)
-        if row.after is ChatState.CLOSED:
-            came = came_at[row.chat_id]
-            is_unsure = first[row.room_id] == row.chat_id or row.at - came < SETTLE_SECONDS
-            closed[row.room_id].append((0.0 if unnamed and is_unsure else came, row.at))
+        admission = came.setdefault(row.chat_id, row)
+        if row.after is not ChatState.CLOSED:
+            continue
+        is_unnamed = names == "always_null" or "webhook was lost" in admission.reason
+        is_first = is_unnamed and first[row.room_id] == row.chat_id
+        is_new = names != "as_docs" and row.at - admission.at < SETTLE_SECONDS
+        closed[row.room_id].append((0.0 if is_first or is_new else admission.at, row.at))
     return frozenset(
         service.service_id
         for service in Truth.of(record.events).services.values()
-        for came, at in closed[service.room_id]
-        if came < service.opened_at < at < (service.resolved_at or UNSEEN_SECONDS)
+        for came_at, at in closed[service.room_id]
+        if came_at < service.opened_at < at < (service.resolved_at or UNSEEN_SECONDS)
     )

@@ -171,10 +171,16 @@ def pass_over(
 def refuse(
     reservation: Reservation, reason: str, rules: Rules, room: Room, now: datetime
 ) -> Decided[Fenced]:
-    """The platform said no to a room that waits: give the slot back and try again later."""
+    """The platform said no to a room that waits: give the slot back and try again later.
+
+    Where a call of an earlier reservation succeeded meanwhile, the no proves nothing: the slot
+    stays, and the chat is settled.
+    """
     chat = _held(room, reservation)
     if chat is None:
         return Decided(Fenced.GONE)
+    if chat.doubt is Doubt.LATE_SUCCESS:
+        return Decided(Fenced.DONE)
     change = refused(chat, rules, now, reason, **_open_doubt(chat))
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 

@@ -7,12 +7,15 @@ import pytest
 from sebastian_core.domain.arrivals import Resolution, Resolving, resolve
 from sebastian_core.domain.chat import CloseReason, Doubt
 from sebastian_core.domain.ids import RoomId, ServiceId
+from sebastian_core.domain.reservation import Fenced, refuse
 from sebastian_core.domain.room import Decided
 from tests.unit.core.building import (
     ANNE,
     BEN,
     ROOM,
     RULES,
+    a_reservation,
+    a_reserved_chat,
     a_room,
     an_assigned_chat,
     at,
@@ -37,6 +40,15 @@ class TestAResolveAsLateAsAWebhookCanBe:
 
         assert decided.answer is Resolving.DOUBTED
         assert only_change(decided).doubt is Doubt.UNNAMED_RESOLVE
+
+
+class TestARefusalAfterALateSuccess:
+    def test_proves_nothing_and_keeps_the_slot(self) -> None:
+        chat = a_reserved_chat(doubt=Doubt.LATE_SUCCESS, settle_at=at(5))
+
+        decided = refuse(a_reservation(chat), "in the room already", RULES, a_room(chat), at(1))
+
+        assert decided == Decided(Fenced.DONE)
 
 
 class TestALostResolve:
