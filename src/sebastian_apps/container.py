@@ -59,6 +59,9 @@ from sebastian_core.usecases.set_capacity import SetCapacity
 from sebastian_core.usecases.settle_chat import SettleChat
 
 Step = Callable[[], Awaitable[None]]
+CALLS_OF_DUTIES = 16
+"""Connections beyond those of the assignments: for readings, listings and the probe."""
+
 CLOCK_FIRST_SECONDS = 1.0
 CLOCK_SECONDS = 30.0
 
@@ -104,7 +107,7 @@ def _client(settings: Settings, clock: Clock, on_call: OnCall | None = None) -> 
         email=qiscus.email,
         password=_text(qiscus.password) or None,
         timeout=min(qiscus.timeout, settings.assign.timeout),
-        in_flight=qiscus.in_flight,
+        in_flight=qiscus.in_flight + CALLS_OF_DUTIES,
         on_call=on_call,
     )
 

@@ -551,7 +551,7 @@ class TestConnections:
             release.set()
             await first
 
-        assert error.fault is Why.CONNECT
+        assert error.fault is Why.CROWDED
         assert len(server.requests) == 1
 
     async def test_callers_who_go_away_cost_no_connection(self, clock: InMemoryClock) -> None:

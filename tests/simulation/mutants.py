@@ -240,6 +240,9 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    return True\n"
                 "if evidence.state is not RoomState.WAITING:",
             ),
+            _core(
+                "domain.reservation:doubt_attempt", "settle_at=now + rules.settle", "settle_at=now"
+            ),
         ),
     ),
     Mutant(

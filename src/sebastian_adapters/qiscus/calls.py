@@ -28,10 +28,6 @@ OnCall = Callable[[str, str, float], None]
 T = TypeVar("T")
 
 
-LANES_FOR_DUTIES = 16
-"""Connections beyond those that assignments may use at once: for readings, listings, the probe."""
-
-
 @frozen(kw_only=True)
 class Question:
     """One request to the platform, and how its answer may be taken."""
@@ -169,7 +165,7 @@ class Calls:
     def _new_transport(self) -> LaneTransport:
         context = self.ssl_context or httpx.create_ssl_context()
         return LaneTransport(
-            self.in_flight + LANES_FOR_DUTIES,
+            self.in_flight,
             lambda: Http11Transport(context, KEEP_ALIVE_SECONDS),
             KEEP_ALIVE_SECONDS,
             connect_seconds=self.connect_timeout.total_seconds(),
