@@ -13,7 +13,7 @@ from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.group_commit import Call
 from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
 from sebastian_adapters.postgres.rows import rooms_from
-from sebastian_adapters.postgres.staffing import staffing_from, staffing_statements
+from sebastian_adapters.postgres.staffing import staffing_from, staffing_statement
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
 from sebastian_core.domain.errors import InvalidInput
@@ -45,9 +45,10 @@ async def decide_on_floor(
 ) -> Decided[T]:
     """Decide about one room by what all agents hold, both read under the lock."""
     rooms, _ = await _lock_rooms(transaction, [room_id], alters_line=True)
-    token = Statement("reservation_id")
-    (((reservation_id,),), *floor) = await transaction.send(token, *staffing_statements())
-    staffing = staffing_from(floor)
+    ((reservation_id,),), agents = await transaction.send(
+        Statement("reservation_id"), staffing_statement()
+    )
+    staffing = staffing_from(agents)
     decided = decision(rooms[room_id], staffing, reservation_id)
     writing = _writing(rooms, [decided])
     if not writing:

@@ -225,30 +225,40 @@ from unnest(%(agent_id)s::bigint[], %(list_at)s::timestamptz[]) as new (agent_id
 order by agent_id
 on conflict (agent_id) do update set list_at = excluded.list_at
 
--- name: loads
--- How many live chats each agent holds, as two arrays: ten thousand rows would cost more to read.
-select coalesce(array_agg(agent_id), '{}'), coalesce(array_agg(held), '{}')
-from (
-    select agent_id, count(*)::integer as held
-    from sebastian.chat
-    where state in ('reserved', 'assigned')
-    group by agent_id
-) as held_by_agent
-
--- name: agent_settings
--- What people decided about agents and when each was last given a chat, as arrays. With a moment,
--- only those whom somebody decided about and those who were given a chat since.
+-- name: staffing
+-- How many live chats each agent holds, what people decided about agents, when each was last given a
+-- chat, and the default capacity, if people set one; in arrays: ten thousand rows would cost more to
+-- read. With a moment, of the agents only those whom somebody decided about and those who were given
+-- a chat since. The clock is read behind all that: nothing here is younger.
 select
-    coalesce(array_agg(agent_id), '{}'),
-    coalesce(array_agg(paused), '{}'),
-    coalesce(array_agg(capacity), '{}'),
-    coalesce(array_agg(last_given_at), '{}')
-from sebastian.agent
-where
-    %(since)s::timestamptz is null
-    or last_given_at >= %(since)s
-    or paused
-    or capacity is not null
+    held.agent_ids, held.loads,
+    known.agent_ids, known.paused, known.capacities, known.last_given_at,
+    (select value from sebastian.setting where name = 'default capacity'),
+    clock_timestamp()
+from (
+    select
+        coalesce(array_agg(agent_id), '{}') as agent_ids,
+        coalesce(array_agg(load), '{}') as loads
+    from (
+        select agent_id, count(*)::integer as load
+        from sebastian.chat
+        where state in ('reserved', 'assigned')
+        group by agent_id
+    ) as held_by_agent
+) as held
+cross join (
+    select
+        coalesce(array_agg(agent_id), '{}') as agent_ids,
+        coalesce(array_agg(paused), '{}') as paused,
+        coalesce(array_agg(capacity), '{}') as capacities,
+        coalesce(array_agg(last_given_at), '{}') as last_given_at
+    from sebastian.agent
+    where
+        %(since)s::timestamptz is null
+        or last_given_at >= %(since)s
+        or paused
+        or capacity is not null
+) as known
 
 -- name: default_capacity
 -- The default capacity that people set here, if they did.

@@ -16,7 +16,7 @@ from attrs import define, evolve, field, frozen
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.pools import Statement, Transaction
 from sebastian_adapters.postgres.rows import Row, as_json, chat_from, reserved_columns
-from sebastian_adapters.postgres.staffing import KnownStaffing, staffing_from, staffing_statements
+from sebastian_adapters.postgres.staffing import KnownStaffing, staffing_from, staffing_statement
 from sebastian_core.domain.agent import Staffing
 from sebastian_core.domain.chat import Chat, Needs
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
@@ -105,22 +105,22 @@ class Reserving:
         self, transaction: Transaction, guess: _Guess
     ) -> tuple[Staffing, list[Needs], _Line]:
         known = self._known
-        *read, lines, heads = await transaction.send(
+        _, agents, ((keys,),), heads = await transaction.send(
             Statement("lock_line"),
-            *staffing_statements(known.staffing.now if known else None),
+            staffing_statement(known.staffing.now if known else None),
             Statement("lines"),
             _heads(guess.closed, guess.limit, first=guess.limit),
         )
-        staffing = staffing_from(read[1:])
+        staffing = staffing_from(agents)
         self._known = known.after(staffing) if known else KnownStaffing.whole(staffing)
-        ((keys,),) = lines
         waiting = [Needs.from_key(key) for key in keys]
         return self._known.staffing, waiting, _Line.of(heads, guess.limit)
 
 
 async def read_staffing(transaction: Transaction) -> Staffing:
     """Loads and settings of all agents."""
-    return staffing_from(await transaction.send(*staffing_statements()))
+    (rows,) = await transaction.send(staffing_statement())
+    return staffing_from(rows)
 
 
 async def _nothing(transaction: Transaction) -> tuple[()]:

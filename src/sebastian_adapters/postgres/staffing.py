@@ -13,27 +13,20 @@ from sebastian_core.domain.agent import AgentSetting, Staffing
 from sebastian_core.domain.ids import AgentId
 
 
-def staffing_statements(since: datetime | None = None) -> tuple[Statement, ...]:
-    """What reads loads and settings; of the settings, with a moment, those that may have changed.
-
-    The clock comes last: nothing that is read is younger.
-    """
-    return (
-        Statement("loads"),
-        Statement("agent_settings", {"since": since}),
-        Statement("default_capacity"),
-        Statement("clock"),
-    )
+def staffing_statement(since: datetime | None = None) -> Statement:
+    """What reads loads and settings; with a moment, of these what may have changed since."""
+    return Statement("staffing", {"since": since})
 
 
-def staffing_from(read: Sequence[Sequence[Row]]) -> Staffing:
-    """What the rows of those statements say."""
-    ((agent_ids, held),), ((set_ids, *decided),), default, ((now,),) = read
+def staffing_from(rows: Sequence[Row]) -> Staffing:
+    """What the row of that statement says."""
+    ((agent_ids, loads, known_ids, paused, capacities, last_given_at, default, now),) = rows
+    settings = map(AgentSetting, paused, capacities, last_given_at)
     return Staffing(
         now=now,
-        loads=dict(zip(agent_ids, held, strict=True)),
-        settings=dict(zip(set_ids, map(AgentSetting, *decided), strict=True)),
-        default_capacity=default[0][0] if default else None,
+        loads=dict(zip(agent_ids, loads, strict=True)),
+        settings=dict(zip(known_ids, settings, strict=True)),
+        default_capacity=default,
     )
 
 
