@@ -48,6 +48,9 @@ SUBJECTS: dict[str, Subject] = {
         stage, rounds=effort.rounds, seconds=effort.seconds * 2
     ),
     "idle-slot": lambda stage, effort: steady.measure_idle_slot(stage, trials=effort.rounds * 6),
+    "behind-perfect": lambda stage, effort: steady.measure_behind_perfect(
+        stage, rounds=effort.rounds
+    ),
     "naive": lambda stage, effort: naive.measure(stage, rounds=effort.rounds),
     "idle": lambda stage, effort: steady.idle_and_memory(
         stage, seconds=effort.seconds * 4, waiting=effort.waiting
