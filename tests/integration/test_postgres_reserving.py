@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import psycopg
@@ -17,25 +17,7 @@ from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Read
 from sebastian_core.domain.reservation import Reservation
 from tests.builders import ANNE, BEN, CLEO, WHATSAPP, WIDGET, a_plan, an_agent
 from tests.contracts.room_repo import arrive, arrive_all, chat_of, end
-from tests.integration.postgres import emptied, migrated_database, room_repo, rows
-from tests.servers import PostgresServer
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[str]:
-    with migrated_database(postgres_server) as url:
-        yield url
-
-
-@pytest.fixture
-def url(database: str) -> str:
-    return emptied(database)
-
-
-@pytest.fixture
-async def repo(url: str) -> AsyncIterator[PostgresRoomRepo]:
-    async with room_repo(url) as repo:
-        yield repo
+from tests.integration.postgres import room_repo, rows
 
 
 @pytest.fixture

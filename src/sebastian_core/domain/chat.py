@@ -46,7 +46,6 @@ class Doubt(StrEnum):
     OTHER_AGENT = "the platform named another agent than the one we sent"
     NOT_LISTED = "the agent's rooms at the platform do not show it"
     ASKED_AGAIN = "the customer asked again while we hold the chat as assigned"
-    NOT_WAITING = "the platform's waiting rooms do not show it"
 
 
 class Move(StrEnum):
