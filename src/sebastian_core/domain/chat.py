@@ -124,6 +124,10 @@ class Needs:
         """Whether the agent may be eligible for the room, as far as we know."""
         return self.only is None or agent_id in self.only
 
+    def served_in(self, channels: frozenset[ChannelId]) -> bool:
+        """Whether somebody with these channels serves the chat's; unknown on either side: yes."""
+        return self.channel_id is None or not channels or self.channel_id in channels
+
 
 @frozen(kw_only=True)
 class Chat:
