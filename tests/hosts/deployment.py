@@ -38,7 +38,7 @@ async def deployed(
     async with AsyncExitStack() as stack:
         deployment = Deployment(
             directory=directory,
-            postgres=stack.enter_context(_postgres(servers, directory)),
+            postgres=stack.enter_context(postgres_on(servers, directory)),
             valkey=stack.enter_context(_valkey(servers, directory)),
             proxies={},
         )
@@ -61,7 +61,8 @@ def webhook_url(host: Host) -> str:
     return f"http://{host.address}:{WEBHOOK_PORT}"
 
 
-def _postgres(servers: Host, directory: Path) -> EmbeddedPostgres:
+def postgres_on(servers: Host, directory: Path) -> EmbeddedPostgres:
+    """A PostgreSQL for whoever is on the same network; to be started on that host."""
     who_may = directory / "who-may.conf"
     who_may.write_text(_WHO_MAY)
     settings = {
@@ -70,6 +71,12 @@ def _postgres(servers: Host, directory: Path) -> EmbeddedPostgres:
         "hba_file": str(who_may),
     }
     return EmbeddedPostgres(directory=directory / "postgres", settings=settings)
+
+
+def database_url(servers: Host) -> str:
+    """Where the others reach it."""
+    address = f"{servers.address}:{POSTGRES_PORT}"
+    return f"postgresql://postgres@{address}/postgres?sslmode=disable&gssencmode=disable"
 
 
 def _valkey(servers: Host, directory: Path) -> EmbeddedValkey:
@@ -95,9 +102,8 @@ def _platform(shape: HostsShape, network: Network) -> PlatformOptions:
 
 def _config(shape: HostsShape, deployment: Deployment, network: Network, name: str) -> Path:
     servers, settings = network[SERVERS], shape.settings
-    database = f"{servers.address}:{POSTGRES_PORT}/postgres?sslmode=disable&gssencmode=disable"
     settings["listen"] = {"host": network[name].address, "port": WEBHOOK_PORT}
-    settings["db"] = {"connection_string": f"postgresql://postgres@{database}"}
+    settings["db"] = {"connection_string": database_url(servers)}
     settings["redis"] = {"url": f"redis://{servers.address}:{REDIS_PORT}/0"}
     settings["webhook"] |= {"base_url": webhook_url(network[name]), "insecure": True}
     settings["assign"]["verify"] = shape.verify
