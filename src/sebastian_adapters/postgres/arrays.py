@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-_ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"'})
-
 
 def array(values: Iterable[object]) -> str:
     """The literal of an array of texts, numbers, truths or moments, with NULL for None."""
@@ -19,7 +17,8 @@ def array(values: Iterable[object]) -> str:
 
 
 def _text(value: str) -> str:
-    return f'"{value.translate(_ESCAPED)}"'
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 _ELEMENT: dict[type, Callable[[Any], str]] = {
