@@ -26,9 +26,8 @@ def _element(value: object) -> str:
 
 
 def _text(value: str) -> str:
-    if "\\" in value or '"' in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{value}"'
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 _ELEMENT: dict[type, Callable[[Any], str]] = {

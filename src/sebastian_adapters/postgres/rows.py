@@ -89,6 +89,8 @@ _REMEMBERED = (
     "last_assigned_at",
     "dropped",
 )
+remembered = attrgetter(*_REMEMBERED)
+"""What is remembered of a room: all of it but its live chat."""
 
 _states = {state.value: state for state in ChatState}
 _doubts = {doubt.value: doubt for doubt in Doubt}
