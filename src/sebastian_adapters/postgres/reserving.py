@@ -167,7 +167,7 @@ class _Pass:
                     reservation_id,
                     self._plan.rules,
                     self._line.now,
-                    reason=type(self._plan.policy).__name__,
+                    reason=self._floor.served_by,
                     details=self._details(agent_id, given[agent_id], pass_id, chat.needs),
                 )
             )
@@ -194,7 +194,7 @@ class _Pass:
             "asked": self._asked,
             "free_slots": self._floor.free_slots,
             "given": len(changes),
-            "policy": type(self._plan.policy).__name__,
+            "policy": self._floor.served_by,
             "explained": as_json({each.key: self._floor.explain(each) for each in needs}),
         }
         return Statement("tell_pass", told)

@@ -25,6 +25,7 @@ from sebastian_core.domain.policy import (
     Policy,
     ReadyChat,
     check_placements,
+    name_of,
 )
 from sebastian_core.domain.rules import Rules
 
@@ -108,6 +109,7 @@ class Floor:
     plan: Plan
     agents: Mapping[AgentId, Agent]
     candidates: Mapping[AgentId, Candidate] = field(init=False)
+    _served: list[str] = field(factory=list, init=False, eq=False, repr=False)
 
     @candidates.default
     def _candidates(self) -> Mapping[AgentId, Candidate]:
@@ -142,6 +144,11 @@ class Floor:
                 raise
             self.plan.on_refused(error)
         return self._checked(LeastLoaded(), ordered)
+
+    @property
+    def served_by(self) -> str:
+        """The name of the policy whose placements were answered last."""
+        return self._served[-1]
 
     def standing_of(self, agent_id: AgentId, needs: Needs) -> Standing:
         """How one agent of the roster stands for these needs."""
@@ -178,6 +185,7 @@ class Floor:
     def _checked(self, policy: Policy, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
         placements = tuple(policy.place(chats, list(self.candidates.values())))
         check_placements(placements, chats, self.candidates)
+        self._served.append(name_of(policy))
         return placements
 
 
