@@ -348,7 +348,7 @@ class InMemoryRoomRepo(RoomRepo):
             ReservationId(next(self._reservation_ids)),
             plan.rules,
             now,
-            reason=plan.policy.__class__.__name__,
+            reason=floor.served_by,
             details=floor.explain(chat.needs)
             | {"load": candidate.load, "capacity": candidate.capacity},
         )

@@ -192,7 +192,7 @@ class _Pass:
                     self._line.tokens[chat.id],
                     self._plan.rules,
                     self._line.now,
-                    reason=type(self._plan.policy).__name__,
+                    reason=self._floor.served_by,
                     details=self._details(agent_id, given[agent_id], chat.needs),
                 )
             )
@@ -214,6 +214,6 @@ class _Pass:
             "snapshot": self._line.snapshot,
             "asked": self._asked,
             "free_slots": self._floor.free_slots,
-            "policy": type(self._plan.policy).__name__,
+            "policy": self._floor.served_by,
             "explained": as_json({each.key: self._floor.explain(each) for each in needs}),
         }

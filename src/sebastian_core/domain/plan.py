@@ -27,6 +27,7 @@ from sebastian_core.domain.policy import (
     ReadyChat,
     by_rank,
     check_placements,
+    name_of,
 )
 from sebastian_core.domain.rules import Rules
 
@@ -172,6 +173,7 @@ class Floor:
     kinds: Counter[Kind]
     in_order: Sequence[Candidate]
     candidates: Mapping[AgentId, Candidate] = field(init=False)
+    _served: list[str] = field(factory=list, init=False, eq=False, repr=False)
 
     @candidates.default
     def _candidates(self) -> Mapping[AgentId, Candidate]:
@@ -233,6 +235,11 @@ class Floor:
             self.plan.on_refused(error)
         return self._checked(LeastLoaded(), ordered)
 
+    @property
+    def served_by(self) -> str:
+        """The name of the policy whose placements were answered last."""
+        return self._served[-1]
+
     def standing_of(self, agent_id: AgentId, needs: Needs) -> Standing:
         """How one agent of the roster stands for these needs."""
         return _for_needs(self.agents[agent_id].kind, needs.allow(agent_id), needs)
@@ -258,6 +265,7 @@ class Floor:
     def _checked(self, policy: Policy, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
         placements = tuple(policy.place(chats, list(self.in_order)))
         check_placements(placements, chats, self.candidates)
+        self._served.append(name_of(policy))
         return placements
 
 

@@ -97,6 +97,11 @@ class Policy(Protocol):
     ) -> Sequence[Placement]: ...
 
 
+def name_of(policy: Policy) -> str:
+    """What the history calls a policy: its `name` where it has one, else its class's."""
+    return str(getattr(policy, "name", type(policy).__name__))
+
+
 class LeastLoaded(Policy):
     """Oldest chat first, to the agent with the fewest live chats.
 

@@ -25,7 +25,7 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
         return [problem("database-unreachable", f"{url}: {error}", remedy)]
     findings = [*_database(reading), *_pooling(reading, settings), _schema(reading)]
     if running and not reading.migrations_missing:
-        findings += [_duties(reading), *_stuck(reading)]
+        findings += [_duties(reading), *_stuck(reading), *_policies(reading)]
     return findings
 
 
@@ -90,6 +90,23 @@ def _stuck(reading: DatabaseReading) -> Iterator[Finding]:
         text = f"{counted(reading.stuck, 'chat')} refused again and again."
         remedy = "See: sebastian queue; then sebastian why ROOM, and drop or assign it."
         yield warning("stuck-chats", text, remedy)
+
+
+def _policies(reading: DatabaseReading) -> Iterator[Finding]:
+    """Whether the policy of the user's own serves in the workers that run."""
+    for policy in reading.policies:
+        if policy["suspended"]:
+            text = f"{policy['name']} was put aside: {policy['suspended']}; the shipped one serves."
+            remedy = "Mend the policy, then restart sebastian-worker: it is tried again from then."
+            yield warning("policy-suspended", text, remedy)
+            return
+    for policy in reading.policies:
+        if policy["refusals"]:
+            times = counted(policy["refusals"], "time")
+            text = f"{policy['name']} could not be used {times}: {policy['last_refusal']}."
+            remedy = "The shipped policy served instead. The worker's log tells more; mend yours."
+            yield warning("policy-refused", text, remedy)
+            return
 
 
 async def _redis(name: str, key: str, url: str) -> Finding:
