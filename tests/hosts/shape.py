@@ -16,7 +16,7 @@ class HostsShape(Shape):
 
     calm_seconds: float = 15.0
     """How long all is well: before the first cut, between the two, and after the second."""
-    cut_seconds: float = 25.0
+    cut_seconds: float = 30.0
     cuts: tuple[tuple[str, Cut], ...] = ((HOST_B, Cut.SWALLOWED), (HOST_A, Cut.UNPLUGGED))
     latency_seconds: float = 0.1
     verify: bool = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 from typing import Self
 
 import dramatiq
@@ -14,6 +16,8 @@ from sebastian_core.ports.job_queue import JobQueue
 
 ACTOR = "look_at_the_line"
 STOP_SECONDS = 2.0
+WORKER_STOP_SECONDS = 5.0
+"""A worker stops its two kinds of threads one after the other, then says goodbye."""
 
 
 class DramatiqJobQueue(JobQueue):
@@ -84,15 +88,15 @@ class DramatiqJobQueue(JobQueue):
         self._worker.start()
 
     async def aclose(self) -> None:
-        """Stop the threads, within a few seconds whatever Redis does, and close the connections."""
+        """Stop the threads, within a few seconds whatever the broker does, and close all."""
         ringer, self._ringer = self._ringer, None
         worker, self._worker = self._worker, None
         async with asyncio.TaskGroup() as ending:
             if ringer is not None:
-                ending.create_task(asyncio.to_thread(ringer.stop, STOP_SECONDS))
+                ending.create_task(_ended(lambda: ringer.stop(STOP_SECONDS), STOP_SECONDS))
             if worker is not None:
-                ending.create_task(asyncio.to_thread(_stop, worker))
-        self._broker.close()
+                ending.create_task(_ended(lambda: _stop(worker), WORKER_STOP_SECONDS))
+        await _ended(self._broker.close, STOP_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -128,5 +132,24 @@ class DramatiqJobQueue(JobQueue):
 
 
 def _stop(worker: dramatiq.Worker) -> None:
-    with suppress(Exception):  # a broker that is down must not keep the process from ending
-        worker.stop(timeout=int(STOP_SECONDS * 1000))
+    worker.stop(timeout=int(STOP_SECONDS * 1000))
+
+
+async def _ended(work: Callable[[], None], seconds: float) -> None:
+    """Do it in a thread that is left behind when it hangs, and whose failure is nobody's business.
+
+    A broker that is down or silent must not keep the process from ending: pika, for one, waits for
+    an answer to its goodbye for ever, and asyncio for all threads of its own.
+    """
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        with suppress(Exception):
+            work()
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(done.set)
+
+    Thread(target=run, name="sebastian-doorbell-end", daemon=True).start()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await done.wait()

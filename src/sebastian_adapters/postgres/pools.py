@@ -80,9 +80,10 @@ _SESSION = """
 set time zone 'UTC';
 set tcp_keepalives_idle = 10;
 set tcp_keepalives_interval = 5;
-set tcp_keepalives_count = 3
+set tcp_keepalives_count = 3;
+set tcp_user_timeout = 25000
 """
-"""The keepalives are the server's: it would keep a vanished host's sessions for two hours."""
+"""The server's side of it: left alone it keeps the sessions of a vanished host for two hours."""
 
 
 @frozen
