@@ -13,6 +13,7 @@ from attrs import frozen
 from benchmarks import draining, naive, platform_calls, reservation, starting, steady, way_in
 from benchmarks.report import Figure, show, write
 from benchmarks.stage import Stage, staged
+from sebastian_apps.progress import counted
 
 
 @frozen
@@ -90,7 +91,7 @@ def _measured(
 ) -> tuple[list[Figure], list[str]]:
     """The figures of all subjects that could be measured, and the names of the others."""
     figures, failed = [], []
-    for name in subjects:
+    for name in counted("subjects", subjects, len(subjects)):
         click.echo(f"measuring {name} …", err=True)
         try:
             figures += SUBJECTS[name](stage, effort)
