@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import cache
 
 import structlog
 from attrs import define, evolve
@@ -56,15 +57,17 @@ class WebhookMetrics(WebhookCounts):
             buckets=_FAST,
             registry=self.registry,
         )
+        self._outcome = cache(lambda path, word: self._outcomes.labels(path.strip("/"), word))
+        self._waits = cache(lambda path: self._seconds.labels(path.strip("/")))
 
     def count(self, webhook: str, outcome: str) -> None:
         """See WebhookCounts.count."""
         super().count(webhook, outcome)
-        self._outcomes.labels(webhook.strip("/"), outcome).inc()
+        self._outcome(webhook, outcome).inc()
 
     def took(self, webhook: str, seconds: float) -> None:
         """See WebhookCounts.took."""
-        self._seconds.labels(webhook.strip("/")).observe(seconds)
+        self._waits(webhook).observe(seconds)
 
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """Everything in Prometheus's text format; `floor` is None while it cannot be read."""

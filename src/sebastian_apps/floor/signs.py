@@ -22,6 +22,7 @@ def signs(look: Look, numbers: Numbers, rules: FloorRules) -> tuple[Banner, ...]
     alive = living(look.reports, look.now)
     found = [
         *_of_workers(alive),
+        *_of_policy(alive),
         *_of_platform(alive, look.now),
         *_of_agents(look, numbers, rules),
         *_of_line(numbers, rules),
@@ -63,6 +64,30 @@ def _of_workers(alive: list[WorkerWords]) -> Iterator[Banner]:
             level=Level.WRONG,
             title="No worker is running",
             text="Chats come into the line, and nobody gives them away. Start sebastian-worker.",
+        )
+
+
+def _of_policy(alive: list[WorkerWords]) -> Iterator[Banner]:
+    policies = [words.policy for words in alive if words.policy]
+    suspended = [policy for policy in policies if policy.get("suspended")]
+    refused = [policy for policy in policies if policy.get("refusals")]
+    if suspended:
+        policy = suspended[0]
+        yield Banner(
+            name="policy",
+            level=Level.WARNING,
+            title="The shipped policy serves, not yours",
+            text=f"{policy['name']} was put aside: {policy['suspended']}. Chats are given first "
+            "come, first served. Mend it, then restart sebastian-worker.",
+        )
+    elif refused:
+        policy = refused[0]
+        yield Banner(
+            name="policy",
+            level=Level.WARNING,
+            title="A choice of your policy could not be used",
+            text=f"{policy['name']}: {policy['last_refusal']}. The shipped policy served instead, "
+            f"{counted(sum(each['refusals'] for each in refused), 'time')} so far.",
         )
 
 

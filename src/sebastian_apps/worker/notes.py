@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.reconcile import Reconciled
 from sebastian_core.usecases.refresh_agents import Refreshed
@@ -37,6 +38,7 @@ class WorkerNotes:
     told: list[Listener] = field(factory=list)
     failed_listeners: list[Callable[[str], None]] = field(factory=list)
     has_duties: bool = False
+    policy: GuardedPolicy | None = None
     _started_at: datetime | None = field(default=None, init=False)
     _refresh: dict[str, Any] | None = field(default=None, init=False)
     _reconcile: dict[str, Any] | None = field(default=None, init=False)
@@ -87,6 +89,7 @@ class WorkerNotes:
             "reconcile": self._reconcile,
             "drift": self._drift,
             "trouble": dict(self._trouble),
+            "policy": self.policy.state() if self.policy is not None else None,
         }
 
     def _since_when_down(self) -> str | None:

@@ -95,6 +95,11 @@ class WorkerWords:
         return self.report.state.get("honours_user_ids") is False
 
     @property
+    def policy(self) -> Mapping[str, Any]:
+        """How a policy of the user's own fares there; empty where the shipped one is meant."""
+        return self._part("policy")
+
+    @property
     def troubles(self) -> list[Trouble]:
         """Its duties that failed last time."""
         return [

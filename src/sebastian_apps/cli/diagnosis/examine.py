@@ -6,6 +6,7 @@ import asyncio
 
 from sebastian_apps.cli.diagnosis.findings import Finding
 from sebastian_apps.cli.diagnosis.platform import look_at_platform
+from sebastian_apps.cli.diagnosis.policy import look_at_policy
 from sebastian_apps.cli.diagnosis.secrets import look_at_secrets
 from sebastian_apps.cli.diagnosis.stores import look_at_database, look_at_redis
 from sebastian_apps.cli.diagnosis.webhook import look_at_webhook
@@ -23,5 +24,5 @@ async def examine(settings: Settings, *, running: bool = True) -> list[Finding]:
         look_at_platform(settings, running=running),
         look_at_webhook(settings),
     )
-    found = [*look_at_secrets(settings), *(finding for area in areas for finding in area)]
-    return list(dict.fromkeys(found))
+    found = [*look_at_secrets(settings), *look_at_policy(settings)]
+    return list(dict.fromkeys([*found, *(finding for area in areas for finding in area)]))

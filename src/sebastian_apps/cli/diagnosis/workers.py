@@ -188,6 +188,23 @@ def _differences(seen: Seen, settings: Settings) -> Iterator[Finding]:
         yield warning("rooms-too-old", text, remedy)
 
 
+def _policies(seen: Seen, settings: Settings) -> Iterator[Finding]:
+    policies = [words.policy for words in seen.alive if words.policy]
+    suspended = [policy for policy in policies if policy["suspended"]]
+    refused = [policy for policy in policies if policy["refusals"]]
+    if suspended:
+        policy = suspended[0]
+        text = f"{policy['name']} was put aside: {policy['suspended']}; the shipped one serves."
+        remedy = "Mend the policy, then restart sebastian-worker: it is tried again from then."
+        yield warning("policy-suspended", text, remedy)
+    elif refused:
+        policy = refused[0]
+        times = counted(policy["refusals"], "time")
+        text = f"{policy['name']} could not be used {times}: {policy['last_refusal']}."
+        remedy = "The shipped policy served instead. The worker's log tells more; mend yours."
+        yield warning("policy-refused", text, remedy)
+
+
 def _user_ids(seen: Seen, settings: Settings) -> Iterator[Finding]:
     if any(words.ignores_user_ids for words in seen.alive):
         yield user_ids_ignored()
@@ -208,6 +225,7 @@ _LOOKS: tuple[Callable[[Seen, Settings], Iterator[Finding]], ...] = (
     _refresh,
     _reconcile,
     _differences,
+    _policies,
     _user_ids,
     _versions,
 )
