@@ -22,6 +22,7 @@ from benchmarks import (
 )
 from benchmarks.report import Figure, show, write
 from benchmarks.stage import Stage, staged
+from sebastian_apps.progress import counted
 
 
 @frozen
@@ -105,7 +106,7 @@ def _measured(
 ) -> tuple[list[Figure], list[str]]:
     """The figures of all subjects that could be measured, and the names of the others."""
     figures, failed = [], []
-    for name in subjects:
+    for name in counted("subjects", subjects, len(subjects)):
         click.echo(f"measuring {name} …", err=True)
         try:
             figures += SUBJECTS[name](stage, effort)

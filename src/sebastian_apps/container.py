@@ -292,6 +292,14 @@ def build_webhook(
     )
 
 
+async def _tell_if_away(settings: Settings) -> None:
+    """Say why a start takes long, before the pool tries again and again in silence."""
+    try:
+        await check_database(_text(settings.db.connection_string))
+    except StoreUnavailable as error:
+        log.warning("waiting for the database", error=str(error))
+
+
 async def _keep_time(clock: PostgresClock) -> None:
     """Go by the database's clock, from the moment on at which there is one."""
     pause = CLOCK_FIRST_SECONDS
@@ -339,6 +347,7 @@ def build_worker(
     async def open_all() -> None:
         if is_real:
             pool = container.pool()
+            await _tell_if_away(settings)
             await pool.open()
             await pool.check()
             await check_tables(pool)

@@ -46,6 +46,9 @@ _SECRET_ENDINGS = ("_token", "_password", "_secret", "_secret_key", "_authorizat
 _SIMPLE = frozenset({str, int, float, bool, type(None)})
 _TOO_DEEP = 8
 _CHATTY = ("httpcore", "httpx", "asyncio")
+_REPETITIVE = ("psycopg.pool",)
+"""Warns several times a second while the database is away; we say once what waits for it."""
+
 _SERVERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "litestar", "dramatiq")
 
 
@@ -242,6 +245,8 @@ def _route_standard_library(
     logging.captureWarnings(capture=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in _REPETITIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
     for name in _SERVERS:
         theirs = logging.getLogger(name)
         theirs.handlers[:] = []

@@ -70,11 +70,11 @@ class Teller:
         return f"{name} ({agent_id})" if name else f"agent {agent_id}"
 
     def any_of(self, agent_ids: Iterable[AgentId], number: int) -> str:
-        """One of so many agents, some of whom are named: `Anne (7), Ben (8) or 3 others`."""
+        """One of so many agents, some of whom are named: `Anne (7), Ben (8) or one of 3 others`."""
         named = [self.agent(each) for each in list(agent_ids)[:NAMED_AT_MOST]]
         others = number - len(named)
         if others > 0:
-            named.append(counted(others, "other"))
+            named.append("one other" if others == 1 else f"one of {others} others")
         *first, last = named or ["an agent"]
         return f"{', '.join(first)} or {last}" if first else last
 

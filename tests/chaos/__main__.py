@@ -7,6 +7,7 @@ import asyncio
 import click
 from attrs import evolve
 
+from sebastian_apps.progress import working
 from tests.chaos.run import run
 from tests.chaos.shape import BRIEF, Shape
 
@@ -35,7 +36,8 @@ def main(
     Example: python -m tests.chaos --minutes 15
     """
     shape = BRIEF if brief else Shape(fault_seconds=minutes * 60, kills=kills, rate_per_second=rate)
-    outcome = asyncio.run(run(evolve(shape, seed=seed, faults_at_most=faults), keep=keep))
+    with working(f"Everything fails for {shape.fault_seconds / 60:g} min, then must come to rest"):
+        outcome = asyncio.run(run(evolve(shape, seed=seed, faults_at_most=faults), keep=keep))
     click.echo(outcome.told())
     if outcome.verdict.violations:
         click.echo(f"\n{outcome.verdict.told(show)}")

@@ -8,6 +8,7 @@ import time
 
 import click
 
+from sebastian_apps.progress import counting
 from tests.crash.campaign import Found, all_stories, campaign
 from tests.crash.trial import Trial
 
@@ -49,8 +50,14 @@ async def _run(stories: tuple[str, ...], sample: int | None, seed: int, at_once:
         if number % TOLD_EVERY == 0:
             click.echo(f"{number} trials", err=True)
 
-    async with campaign(at_once, tell) as trials:
-        return await trials.run(stories=stories, sample=sample, seed=seed)
+    with counting("trials") as advance:
+
+        def told(trial: Trial) -> None:
+            tell(trial)
+            advance()
+
+        async with campaign(at_once, told) as trials:
+            return await trials.run(stories=stories, sample=sample, seed=seed)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Literal
 import click
 from attrs import evolve
 
+from sebastian_apps.progress import working
 from tests.scenario.run import run
 from tests.scenario.scenarios import SCENARIOS
 
@@ -38,7 +39,8 @@ def main(
     for name in names or SCENARIOS:
         scenario = SCENARIOS[name]
         floor = evolve(scenario.floor, seed=seed)
-        outcome = run(evolve(scenario, floor=floor, doorbell=doorbell), keep=keep)
+        with working(f"Scenario {name}: {floor.chats} customers on real processes"):
+            outcome = run(evolve(scenario, floor=floor, doorbell=doorbell), keep=keep)
         click.echo(f"{outcome.table()}\n")
         if not outcome.verdict.is_clean:
             click.echo(f"{outcome.verdict.told(show)}\n")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import click
 
+from sebastian_apps.progress import counted
 from tests.simulation.campaign import Campaign, examine_all
 from tests.simulation.mutants import MUTANTS, hunt
 from tests.simulation.plan import Scenario, draw
@@ -57,7 +58,7 @@ def main(
 
 def _campaign(seeds: range, processes: int | None) -> int:
     campaign = Campaign()
-    for result in examine_all(seeds, processes):
+    for result in counted("seeds", examine_all(seeds, processes), len(seeds)):
         campaign.take(result)
         if result.complaints:
             click.echo(f"seed {result.seed}: {result.complaints[0].splitlines()[0]}", err=True)
@@ -103,7 +104,7 @@ def _others(kept: str | None, numbers: Sequence[int]) -> list[int]:
 def _hunt(names: Sequence[str], seeds: int, processes: int | None) -> int:
     missed = 0
     chosen = [each for each in MUTANTS if not names or each.name in names]
-    for mutant, catch in hunt(chosen, seeds, processes):
+    for mutant, catch in counted("bugs", hunt(chosen, seeds, processes), len(chosen)):
         missed += catch is None
         told = "NOT CAUGHT" if catch is None else f"seed {catch.seed}: {catch.complaint}"
         click.echo(f"{mutant.name:<40} {told}")

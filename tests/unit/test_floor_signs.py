@@ -13,6 +13,7 @@ from sebastian_apps.floor.view import FloorView, Level, Waits
 from sebastian_apps.floor.viewing import view_of
 from sebastian_apps.tracing import trace_of
 from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
+from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.ids import ChatId
 from sebastian_core.ports.room_repo import Report, Summary
 from tests.builders import NOON, a_chat, an_agent
@@ -138,6 +139,33 @@ def test_each_chat_in_the_line_says_why_not_yet(look: Look, waits: Waits, why: s
     (row,) = seen(look).line
 
     assert (row.waits, row.why) == (waits, why)
+
+
+def test_only_so_many_are_next_as_slots_are_free() -> None:
+    line = [evolve(a_chat(), id=ChatId(number)) for number in range(1, 6)]
+    capacity = RULES.capacities.default
+    rows = seen(a_look(**(waiting(5) | {"line": line}))).line
+
+    assert [row.waits for row in rows] == [Waits.NEXT] * capacity + [Waits.NOBODY] * (5 - capacity)
+    assert rows[-1].why == f"4 before it, {capacity} slots free"
+
+
+def test_a_chat_that_came_while_the_page_was_read_was_refused_by_nobody() -> None:
+    young = evolve(a_chat(), ready_at=NOON + timedelta(milliseconds=20))
+    (row,) = seen(a_look(**(waiting() | {"line": [young]}))).line
+
+    assert row.waits is Waits.NEXT
+
+
+def test_an_agent_holds_what_is_shown_of_them() -> None:
+    chats = [
+        evolve(a_chat(), id=ChatId(n), state=ChatState.ASSIGNED, agent_id=an_agent().agent_id)
+        for n in (1, 2)
+    ]
+    look = a_look(staffing=Staffing(NOON, loads={an_agent().agent_id: 1}), held=chats)
+    (agent,) = seen(look).agents
+
+    assert agent.load == len(agent.places) == 2
 
 
 def test_the_trace_of_a_chat_stays_whatever_becomes_of_it_and_is_nobody_elses() -> None:

@@ -40,7 +40,9 @@ from sebastian_apps.settings import (
     Webhook,
 )
 
-THEIR_LOGGERS = ("httpx", "httpcore", "asyncio", "uvicorn.access", "uvicorn", "dramatiq")
+THEIR_LOGGERS = (
+    *("httpx", "httpcore", "asyncio", "uvicorn.access", "uvicorn", "dramatiq", "psycopg.pool"),
+)
 
 
 @pytest.fixture(autouse=True)

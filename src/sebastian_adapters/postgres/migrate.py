@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.resources import files
 
 import psycopg
@@ -43,6 +44,11 @@ class Migration:
     sql: str
 
     @property
+    def title(self) -> str:
+        """Number and name, as people see it."""
+        return f"{self.number:04} {self.name}"
+
+    @property
     def oldest_code(self) -> int:
         """The newest migration that code must know at least to run beside this one."""
         said = _OLDEST_CODE.search(self.sql)
@@ -61,8 +67,10 @@ def migrations() -> list[Migration]:
     return sorted(brought, key=lambda migration: migration.number)
 
 
-async def migrate(conninfo: str) -> list[str]:
+async def migrate(conninfo: str, on_begin: Callable[[str], None] = lambda name: None) -> list[str]:
     """Bring the database's tables up to this version; the names of what was applied.
+
+    `on_begin` is told each name before it is applied, which may take long where there is much.
 
     May be run again and by several at once: one applies, the others wait and find nothing to do.
     All or nothing: a migration that fails leaves the tables as they were. Raises SchemaMismatch
@@ -72,7 +80,7 @@ async def migrate(conninfo: str) -> list[str]:
     with translated():
         connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=10)
         async with connection, connection.transaction():
-            return await _apply(connection)
+            return await _apply(connection, on_begin)
 
 
 async def check_tables(pool: Pool) -> None:
@@ -90,7 +98,7 @@ async def check_schema(connection: Connection) -> None:
         raise SchemaMismatch("the database's tables are missing or old: run `sebastian migrate`")
 
 
-async def _apply(connection: Connection) -> list[str]:
+async def _apply(connection: Connection, on_begin: Callable[[str], None]) -> list[str]:
     if connection.info.server_version < OLDEST_SERVER:
         raise SchemaMismatch("PostgreSQL 13 or newer is needed")
     await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -98,12 +106,13 @@ async def _apply(connection: Connection) -> list[str]:
     await connection.execute(_TABLE)
     missing = await _missing(connection)
     for migration in missing:
+        on_begin(migration.title)
         await connection.execute(migration.sql.encode())
         await connection.execute(
             "insert into sebastian.migration (number, name, oldest_code) values (%s, %s, %s)",
             (migration.number, migration.name, migration.oldest_code),
         )
-    return [f"{each.number:04} {each.name}" for each in missing]
+    return [each.title for each in missing]
 
 
 async def _missing(connection: Connection) -> list[Migration]:

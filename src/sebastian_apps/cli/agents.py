@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sebastian_apps.cli.options import AGENT, config_option, json_option
+from sebastian_apps.cli.options import AGENT, HintingGroup, config_option, json_option
 from sebastian_apps.cli.running import actor, print_json, run
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Capacity(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"expected a whole number or {TAKE_BACK!r}, found {value!r}", param, ctx)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=HintingGroup, invoke_without_command=True)
 @json_option
 @config_option
 @click.pass_context
@@ -133,6 +133,9 @@ def changes(limit: int, as_json: bool, config: Path | None) -> None:
     found = run(config, work)
     if as_json:
         print_json([_steering(each) for each in found])
+        return
+    if not found:
+        click.echo("Nobody has paused, resumed or given a capacity to anybody yet.")
         return
     from sebastian_apps.cli.tables import print_table
 

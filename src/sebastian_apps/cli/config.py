@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
-from sebastian_apps.cli.options import config_option
+from sebastian_apps.cli.config_file import file_text, write_private
+from sebastian_apps.cli.options import HintingGroup, config_option
 from sebastian_apps.cli.running import quiet
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INVALID = 2
 
 
-@click.group()
+@click.group(cls=HintingGroup)
 @config_option
 def config(config: Path | None) -> None:
     """Write, check and describe the configuration.
@@ -61,8 +61,9 @@ def check(offline: bool, config: Path | None) -> None:
 
 def _examined(settings: Settings) -> list[Finding]:
     from sebastian_apps.cli.diagnosis.examine import examine
+    from sebastian_apps.progress import working
 
-    with quiet():
+    with quiet(), working("Asking everything that the file names"):
         return asyncio.run(examine(settings, running=False))
 
 
@@ -115,7 +116,7 @@ def initialise(force: bool, config: Path | None) -> None:
         raise click.ClickException(f"{path} is there already; --force replaces it.")
     given = {question.path: _ask(question) for question in QUESTIONS}
     given |= {name: secrets.token_urlsafe(24) for name in MADE}
-    _write(path, _file_text(given))
+    write_private(path, file_text(given))
     click.echo(f"Wrote {path} (only you can read it). Next: sebastian migrate, sebastian doctor")
 
 
@@ -138,28 +139,3 @@ def _valid(path: str, text: str) -> str:
     except SettingsError as error:
         raise click.UsageError(error.problems[0].message) from error
     return text
-
-
-def _file_text(given: dict[str, str]) -> str:
-    from sebastian_apps.settings import describe_sections
-
-    lines = ["# Sebastian's configuration. All keys: docs/configuration.md", ""]
-    for section, promise in describe_sections().items():
-        mine = {path: value for path, value in given.items() if path.startswith(f"{section}.")}
-        if not mine:
-            continue
-        lines += [f"# {promise}", f"{section}:"]
-        lines += [f"  {path.partition('.')[2]}: {_scalar(mine[path])}" for path in mine]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _scalar(value: str) -> str:
-    return value if value.isdigit() else json.dumps(value, ensure_ascii=False)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write it so that nobody else can read it, not even for a moment."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)

@@ -54,8 +54,9 @@ def diagnosed(config: Path | None) -> list[Finding]:
         remedy = "Correct it; sebastian config check tells the same."
         return [problem("config-invalid", str(each), remedy) for each in error.problems]
     from sebastian_apps.cli.diagnosis.examine import examine
+    from sebastian_apps.progress import working
 
-    with quiet():
+    with quiet(), working("Asking PostgreSQL, Redis, Qiscus and the webhook service"):
         return asyncio.run(examine(settings))
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from sebastian_apps.cli.options import HintingGroup
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("sebastian_apps.dev.command:dev", "Run everything here, with nothing to install."),
     "config": ("sebastian_apps.cli.config:config", "Write, check and describe the configuration."),
@@ -32,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 DEBUG = "--debug"
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HintingGroup):
     """A group that imports a command only when it is used, and tells failures in one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -19,10 +19,13 @@ def migrate(config: Path | None) -> None:
     """
     from sebastian_adapters.postgres.migrate import migrate as apply
     from sebastian_apps.cli.starting import read_settings
+    from sebastian_apps.progress import working
 
     settings = read_settings(config, needs={"db"})
     database = settings.db.connection_string
-    applied = asyncio.run(apply(database.reveal() if database else ""))
+    with working("Looking at the tables") as tell:
+        url = database.reveal() if database else ""
+        applied = asyncio.run(apply(url, lambda name: tell(f"Applying {name}")))
     for name in applied:
         click.echo(f"applied {name}")
     click.echo("the database is up to date")

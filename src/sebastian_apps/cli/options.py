@@ -35,6 +35,24 @@ def _nearest(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
     return value
 
 
+class HintingGroup(click.Group):
+    """A group that tells, of a misspelt command, which one was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; one that is not there fails with a hint."""
+        name = str(args[0])
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            from sebastian_apps.settings.nearest import nearest_of
+
+            names = self.list_commands(ctx)
+            meant = nearest_of(name, names)
+            hint = f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(names)}."
+            ctx.fail(f"There is no command {name!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+
 class Room(click.ParamType):  # type: ignore[type-arg]
     """A room id as Qiscus writes it."""
 
@@ -51,5 +69,21 @@ class Room(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class Agent(click.ParamType):  # type: ignore[type-arg]
+    """An agent's id at Qiscus."""
+
+    name = "agent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; fails with where to find it."""
+        try:
+            return _agent_id.convert(value, param, ctx)
+        except click.BadParameter:
+            text = f"{value!r} is not an agent's id, which is a number. See: sebastian agents"
+            self.fail(text, param, ctx)
+
+
+_agent_id = click.IntRange(1, 2**63 - 1)
+
 ROOM = Room()
-AGENT = click.IntRange(1, 2**63 - 1)
+AGENT = Agent()

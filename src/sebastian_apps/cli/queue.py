@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sebastian_apps.cli.options import ROOM, config_option, json_option
+from sebastian_apps.cli.options import ROOM, HintingGroup, config_option, json_option
 from sebastian_apps.cli.running import actor, print_json, run, tell
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sebastian_core.usecases.explain_room import ExplainedLine
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=HintingGroup, invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @json_option
 @config_option

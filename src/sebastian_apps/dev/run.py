@@ -15,7 +15,9 @@ import uvicorn
 
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
+from sebastian_apps.dev.config_file import write_config
 from sebastian_apps.dev.options import DevOptions
+from sebastian_apps.dev.people import hire
 from sebastian_apps.dev.restore import restore
 from sebastian_apps.dev.screen import Screen, slots_of
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
@@ -41,18 +43,27 @@ async def run(options: DevOptions) -> None:
     screen = Screen()
     stopping = _stop_on_signals()
     async with AsyncExitStack() as stack:
-        fake = await stack.enter_async_context(serve(FakeConfig(agents=options.agents)))
+        fake = await stack.enter_async_context(serve(FakeConfig()))
+        hire(fake, options.agents)
+        directory = _directory(options, stack)
         stores = in_memory() if options.memory else None
-        environ = {} if stores else await _start_servers(options, stack, screen)
-        settings = _settings(options, fake, environ)
-        port = await stack.enter_async_context(_webhook(settings, stores, options.port))
-        worker = build_worker(settings, stores=stores)
-        await stack.enter_async_context(_worker(worker))
+        environ = _environ(options, fake)
+        if stores is None:
+            environ |= await _start_servers(directory, stack, screen)
+        settings = load_settings(None, {**environ, "QT_LOG_LEVEL": "error"})
+        with screen.busy("Starting the webhook service and a worker"):
+            port = await stack.enter_async_context(_webhook(settings, stores, options.port))
+            worker = build_worker(settings, stores=stores)
+            await stack.enter_async_context(_worker(worker))
         await restore(fake, worker.room_repo, options)
-        fake.send_webhooks_to(f"http://127.0.0.1:{port}")
+        base_url = f"http://127.0.0.1:{port}"
+        fake.send_webhooks_to(base_url)
         fake.start_floor(options.floor)
-        screen.say(f"the floor: http://127.0.0.1:{port}/floor   stand-in Qiscus: {fake.url}")
-        screen.say("stop with Ctrl-C\n")
+        screen.say(f"\nThe floor, live:  {base_url}/floor")
+        if stores is None:
+            address = {"QT_LISTEN_PORT": str(port), "QT_WEBHOOK_BASE_URL": base_url}
+            screen.explain_commands(write_config(directory, {**environ, **address}))
+        screen.say("End it:           Ctrl-C\n")
         with screen.shown:
             await _watch(screen, worker, settings, stopping, options.run_seconds)
 
@@ -65,18 +76,21 @@ def _stop_on_signals() -> asyncio.Event:
     return stopping
 
 
-async def _start_servers(
-    options: DevOptions, stack: AsyncExitStack, screen: Screen
-) -> dict[str, str]:
-    directory = options.data or Path(
-        stack.enter_context(tempfile.TemporaryDirectory(prefix="sebastian-"))
-    )
+def _directory(options: DevOptions, stack: AsyncExitStack) -> Path:
+    if options.data is not None:
+        options.data.mkdir(parents=True, exist_ok=True)
+        return options.data
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sebastian-")))
+
+
+async def _start_servers(directory: Path, stack: AsyncExitStack, screen: Screen) -> dict[str, str]:
     postgres = EmbeddedPostgres(directory=directory / "postgres")
     valkey = EmbeddedValkey(directory=directory / "valkey")
     for name, server in (("PostgreSQL", postgres), ("Valkey", valkey)):
-        screen.say(f"starting {name} …")
-        await stack.enter_async_context(_running(server))
-    await migrate(postgres.url)
+        with screen.busy(f"Starting {name}"):
+            await stack.enter_async_context(_running(server))
+    with screen.busy("Making the tables"):
+        await migrate(postgres.url)
     return {"QT_DB_CONNECTION_STRING": postgres.url, "QT_REDIS_URL": valkey.url}
 
 
@@ -89,24 +103,18 @@ async def _running(server: EmbeddedServer) -> AsyncIterator[None]:
         await asyncio.to_thread(server.stop)
 
 
-def _settings(options: DevOptions, fake: FakeQiscus, environ: dict[str, str]) -> Settings:
+def _environ(options: DevOptions, fake: FakeQiscus) -> dict[str, str]:
     account = fake.config.account
-    return load_settings(
-        None,
-        {
-            "QT_LISTEN_PORT": str(options.port or 3000),
-            "QT_QISCUS_BASE_URL": fake.url,
-            "QT_QISCUS_APP_ID": account.app_code,
-            "QT_QISCUS_SECRET_KEY": account.secret_key,
-            "QT_QISCUS_RATE_LIMIT": "500",
-            "QT_QISCUS_BURST": "500",
-            "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(options.capacity),
-            "QT_PRESENCE_INTERVAL": "3s",
-            "QT_RECONCILE_INTERVAL": "15s",
-            "QT_LOG_LEVEL": "error",
-            **environ,
-        },
-    )
+    return {
+        "QT_QISCUS_BASE_URL": fake.url,
+        "QT_QISCUS_APP_ID": account.app_code,
+        "QT_QISCUS_SECRET_KEY": account.secret_key,
+        "QT_QISCUS_RATE_LIMIT": "500",
+        "QT_QISCUS_BURST": "500",
+        "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(options.capacity),
+        "QT_PRESENCE_INTERVAL": "3s",
+        "QT_RECONCILE_INTERVAL": "15s",
+    }
 
 
 class _QuietServer(uvicorn.Server):

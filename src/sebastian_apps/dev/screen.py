@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
 
 from attrs import frozen
 from rich.console import Console
@@ -60,9 +64,24 @@ class Screen:
         """Show the summary at the bottom of a terminal while this is entered."""
         return self._live if self.console.is_terminal else nullcontext()
 
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Turn a wheel on a terminal while something is under way; then say how long it took."""
+        began = time.monotonic()
+        with self.console.status(f"{what} …") if self.console.is_terminal else nullcontext():
+            yield
+        self.say(f"{what}: {time.monotonic() - began:.1f} s")
+
     def say(self, text: str) -> None:
         """Print a line above the summary."""
         self.console.print(text, soft_wrap=True)
+
+    def explain_commands(self, config: Path) -> None:
+        """Say how the command line looks at this very floor."""
+        command = _command()
+        self.say("Ask it, from another terminal:")
+        for words in ("queue", "agents", "why ROOM", "agents pause ID", "doctor"):
+            self.say(f"  {command} {words} -c {config}")
 
     def take(self, newest_first: Iterable[HistoryRow], roster: Roster | None) -> None:
         """Print the rows that are new since the last time."""
@@ -80,7 +99,9 @@ class Screen:
         """Show the summary."""
         line = self._summary(summary, slots)
         if self.console.is_terminal:
-            self._live.update(Text(line, style="bold reverse"), refresh=True)
+            self._live.update(
+                Text(line, style="bold reverse", overflow="ellipsis", no_wrap=True), refresh=True
+            )
         elif self._summarised_at is None or summary.at - self._summarised_at >= SUMMARY_EVERY:
             self._summarised_at = summary.at
             self.console.print(line, soft_wrap=True)
@@ -126,9 +147,8 @@ class Screen:
         wait = f", oldest {(summary.at - oldest).total_seconds():.0f} s" if oldest else ""
         stuck = f" · {summary.stuck} stuck" if summary.stuck else ""
         return (
-            f" {summary.waiting} waiting{wait} · {slots.taken} of {slots.total} slots taken,"
-            f" {slots.online} agents online · {len(self._assigned)} assigned in the last minute"
-            f"{stuck} "
+            f" {summary.waiting} waiting{wait}{stuck} · {slots.taken} of {slots.total} slots taken"
+            f" · {slots.online} online · {len(self._assigned)} given a minute "
         )
 
 
@@ -142,6 +162,14 @@ def slots_of(
         total=sum(capacities.get(each.agent_id, 0) for each in online),
         online=len(online),
     )
+
+
+def _command() -> str:
+    """This program as it can be typed from here: by its path where the shell would not find it."""
+    own = Path(sys.argv[0])
+    if shutil.which("sebastian") or own.name != "sebastian":
+        return "sebastian"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 def _key(row: HistoryRow) -> tuple[datetime, ChatId, int]:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from sebastian_apps.floor.look import FloorRules, Look
+from sebastian_apps.floor.look import HELD_SHOWN, FloorRules, Look
 from sebastian_apps.floor.signs import halt, signs
 from sebastian_apps.floor.view import (
     AgentView,
@@ -21,7 +21,7 @@ from sebastian_apps.floor.view import (
 )
 from sebastian_apps.telling import Teller, counted, standings_told
 from sebastian_apps.worker.words import living
-from sebastian_core.domain.agent import AgentSetting, Presence
+from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.chat import Chat, Move, Needs
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
@@ -62,22 +62,23 @@ def _agents(look: Look, floor: Floor | None, rules: FloorRules) -> tuple[AgentVi
     for chat in look.held:
         if chat.agent_id is not None and len(held[chat.agent_id]) < PLACES_SHOWN:
             held[chat.agent_id].append(_place(chat))
-    known = look.roster.agents if look.roster else {}
+    known, loads = look.roster.agents if look.roster else {}, _loads(look)
     views = [
-        _agent(agent_id, known.get(agent_id), held.get(agent_id, []), look, floor, rules)
-        for agent_id in {*known, *look.staffing.loads}
+        _agent(agent_id, loads.get(agent_id, 0), held.get(agent_id, []), look, floor, rules)
+        for agent_id in {*known, *loads}
     ]
     return tuple(sorted(views, key=lambda each: (not each.online, each.name.lower(), each.id)))
 
 
 def _agent(
     agent_id: AgentId,
-    presence: Presence | None,
+    load: int,
     places: Iterable[Place],
     look: Look,
     floor: Floor | None,
     rules: FloorRules,
 ) -> AgentView:
+    presence = look.roster.agents.get(agent_id) if look.roster else None
     setting = look.staffing.settings.get(agent_id, AgentSetting())
     standing = floor.agents[agent_id].standing if floor and presence else Standing.OFFLINE
     return AgentView(
@@ -86,10 +87,17 @@ def _agent(
         standing=standing,
         online=bool(presence and presence.online),
         paused=setting.paused,
-        load=look.staffing.loads.get(agent_id, 0),
+        load=load,
         capacity=rules.capacities.of(agent_id, setting, look.staffing),
         places=tuple(sorted(places, key=lambda place: place.since)),
     )
+
+
+def _loads(look: Look) -> Mapping[AgentId, int]:
+    """By the chats shown, which were read a moment after the loads; unless not all are shown."""
+    if len(look.held) >= HELD_SHOWN:
+        return look.staffing.loads
+    return Counter(chat.agent_id for chat in look.held if chat.agent_id is not None)
 
 
 def _place(chat: Chat) -> Place:
@@ -132,6 +140,8 @@ class _Line:
         self._rules = rules
         self._halt = halt(look)
         self._told: dict[Needs, tuple[Waits, str]] = {}
+        self._free: dict[Needs, int] = {}
+        self._ready = 0
 
     def views(self) -> Iterator[WaitingView]:
         """The line from its head."""
@@ -151,12 +161,21 @@ class _Line:
     def _why(self, chat: Chat) -> tuple[Waits, str, datetime | None]:
         if chat.is_doubtful:
             return Waits.DOUBT, f"in doubt: {chat.doubt}", chat.settle_at
-        if chat.ready_at > self._look.now:
+        if chat.refusals and chat.ready_at > self._look.now:
             times = counted(chat.refusals, "time")
             return Waits.LATER, f"refused {times}", chat.ready_at
         if chat.needs not in self._told:
             self._told[chat.needs] = self._for_needs(chat.needs)
-        return (*self._told[chat.needs], None)
+        waits, why = self._told[chat.needs]
+        return (*self._in_turn(chat), None) if waits is Waits.NEXT else (waits, why, None)
+
+    def _in_turn(self, chat: Chat) -> tuple[Waits, str]:
+        """The next pass gives away as many as there are slots free; who comes later is told so."""
+        before, self._ready = self._ready, self._ready + 1
+        free = self._free[chat.needs]
+        if before < free:
+            return self._told[chat.needs]
+        return Waits.NOBODY, f"{before} before it, {counted(free, 'slot')} free"
 
     def _for_needs(self, needs: Needs) -> tuple[Waits, str]:
         if self._halt is not None:
@@ -167,6 +186,7 @@ class _Line:
         if not standings:
             return Waits.NOBODY, "Qiscus lists no agents"
         if standings[Standing.FREE]:
+            self._free[needs] = self._floor.free_for(needs)
             return Waits.NEXT, "the next pass gives it away"
         return Waits.NOBODY, standings_told(standings)
 

@@ -132,7 +132,7 @@ def explain_waiting(
 ) -> Waiting:
     """Why a waiting chat waits, by the floor as it stands now (None: nobody read it yet)."""
     standings = floor.standings(chat.needs) if floor else {}
-    free_slots = _free_slots(chat, floor)
+    free_slots = floor.free_for(chat.needs) if floor else 0
     hold, until = _hold(chat, ahead, standings, free_slots, is_read=floor is not None, now=now)
     return Waiting(
         place=ahead + 1,
@@ -189,7 +189,7 @@ def _hold(
 ) -> tuple[Hold, datetime | None]:
     if chat.is_doubtful:
         return Hold.DOUBT, chat.settle_at
-    if chat.ready_at > now:
+    if chat.refusals and chat.ready_at > now:
         return Hold.NEXT_TRY, chat.ready_at
     if not is_read:
         return Hold.NOT_READ, None
@@ -226,11 +226,6 @@ _WAYS: Mapping[Standing, tuple[Way, ...]] = {
     Standing.OTHER_CHANNEL: (Way.CHANNEL,),
     Standing.NOT_ELIGIBLE: (Way.ELIGIBLE,),
 }
-
-
-def _free_slots(chat: Chat, floor: Floor | None) -> int:
-    candidates = floor.candidates.values() if floor else ()
-    return sum(each.free for each in candidates if each.meets(chat.needs))
 
 
 def _named(chat: Chat, floor: Floor) -> dict[Standing, tuple[AgentId, ...]]:

@@ -208,6 +208,10 @@ class Floor:
         """How many chats could be given at most."""
         return sum([each.capacity - each.load for each in self.in_order])
 
+    def free_for(self, needs: Needs) -> int:
+        """How many chats with these needs could be given at most."""
+        return sum(each.free for each in self.candidates.values() if each.meets(needs))
+
     def open_needs(self, waiting: Iterable[Needs]) -> list[Needs]:
         """Those needs that some free agent meets; the others' lines need not be read."""
         return [needs for needs in waiting if self._is_open(needs)]

@@ -52,6 +52,22 @@ def test_help_loads_nothing_that_is_slow() -> None:
     assert {"queue", "doctor", "why"} <= set(done.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["quue"], "There is no command 'quue'. Did you mean 'queue'?"),
+        (["agents", "puase", "7"], "There is no command 'puase'. Did you mean 'pause'?"),
+        (["agents", "xyz"], "There is no command 'xyz'. There are: "),
+        (["agents", "pause", "Anne"], "'Anne' is not an agent's id, which is a number."),
+    ],
+)
+def test_what_was_misspelt_is_told_with_what_would_be_right(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(main, words)
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
 def test_a_failure_is_one_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     fails(monkeypatch, StoreUnavailable("PostgreSQL", "connection refused"))
 

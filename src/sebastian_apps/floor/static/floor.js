@@ -237,8 +237,9 @@ async function tellRoom(room) {
   const lines = told?.lines ?? [told?.detail ?? "It cannot be asked right now."];
   $("room-told").replaceChildren(...lines.map((line) => { const p = make("p", line.startsWith("  ") ? "item" : ""); p.textContent = line.trim(); return p; }));
   $("room-acts").hidden = !told?.waits;
-  const agents = view?.agents.filter((a) => a.online) ?? [];
-  const options = agents.map((a) => { const o = make("option"); o.value = a.id; o.textContent = `${a.name} (${a.load} of ${a.capacity})`; return o; });
+  const slots = (a) => (a.paused ? -1 : a.capacity - a.load);
+  const agents = (view?.agents.filter((a) => a.online) ?? []).sort((a, b) => slots(b) - slots(a));
+  const options = agents.map((a) => { const o = make("option"); o.value = a.id; o.textContent = `${a.name} (${a.paused ? "paused, " : ""}${a.load} of ${a.capacity})`; return o; });
   $("assign-agent").replaceChildren(...options);
 }
 

@@ -1,0 +1,17 @@
+"""The agents of `sebastian dev`: people with names, so that a floor is seen and not a table."""
+
+from __future__ import annotations
+
+from sebastian_apps.fake_qiscus.server import FakeQiscus
+
+NAMES = (
+    *("Anisa", "Bayu", "Citra", "Dewi", "Eko", "Farah", "Gilang", "Hana", "Indra", "Jihan"),
+    *("Kirana", "Laras", "Made", "Nadia", "Okta", "Putri", "Rizky", "Sari", "Tono", "Wulan"),
+)
+
+
+def hire(fake: FakeQiscus, number: int) -> None:
+    """So many agents get a login; where the names run out they are numbered."""
+    for each in range(number):
+        again, which = divmod(each, len(NAMES))
+        fake.platform.add_agent(f"{NAMES[which]} {again + 1}" if again else NAMES[which])
