@@ -9,6 +9,7 @@ import pytest
 
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
 from tests import servers
+from tests.canaries import SUITE
 from tests.servers import PostgresServer, RedisServer, RedisSpace
 
 hypothesis.settings.register_profile("laptop", deadline=None)
@@ -16,6 +17,32 @@ hypothesis.settings.register_profile(
     "ci", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Search what a test printed and logged."""
+    for name, content in report.sections:
+        SUITE.look("output of a test", f"{report.nodeid} ({name})", content)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Search the log files that the tests leave behind."""
+    yield
+    SUITE.look_at_logs(tmp_path_factory.getbasetemp())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A secret that came out fails the run, whichever test it was."""
+    if SUITE.hits and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was searched, and what was found."""
+    for line in SUITE.told():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

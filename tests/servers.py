@@ -22,6 +22,7 @@ from attrs import field, frozen
 from psycopg import sql
 
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from tests.canaries import SUITE
 
 POSTGRES_VARIABLE = "SEBASTIAN_TEST_POSTGRES_URL"
 REDIS_VARIABLE = "SEBASTIAN_TEST_REDIS_URL"
@@ -136,6 +137,7 @@ def fresh_database(server: PostgresServer) -> Iterator[str]:
     try:
         yield server.database_url(name)
     finally:
+        SUITE.look_at_database(server.database_url(name))
         _administer(server, sql.SQL("drop database {} with (force)"), name)
 
 
@@ -147,7 +149,9 @@ def fresh_redis_space(server: RedisServer | EmbeddedValkey) -> Iterator[RedisSpa
     """A corner without keys; in an embedded server it is a database of its own."""
     space = RedisSpace(server.url)
     if isinstance(server, EmbeddedValkey):
-        yield RedisSpace(server.database_url(next(_numbers) % server.databases), space.prefix)
+        url = server.database_url(next(_numbers) % server.databases)
+        yield RedisSpace(url, space.prefix)
+        SUITE.look_at_redis(url)
         return
     try:
         yield space
@@ -160,6 +164,7 @@ def temporary_directory() -> Iterator[Path]:
     """A directory with a short path, gone afterwards, whoever owns what is in it."""
     with tempfile.TemporaryDirectory(prefix="sebastian-", ignore_cleanup_errors=True) as path:
         yield Path(path)
+        SUITE.look_at_logs(Path(path))
 
 
 def require_wheel(server: type[EmbeddedServer]) -> None:

@@ -25,6 +25,7 @@ from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.known_roster import KnownRoster
 from sebastian_core.usecases.resolve_chat import ResolveChat
+from tests.canaries import SUITE
 from tests.waiting import until
 
 APP_ID = "demoapp-x1y2z3a4b5c6d7e"
@@ -108,12 +109,24 @@ async def webhook_service(parts: WebhookParts) -> AsyncIterator[WebhookService]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await until(lambda: server.started or serving.done())
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            timeout=20,
+            event_hooks={"response": [look_for_canaries]},
+        ) as client:
             yield WebhookService(parts, port, client)
     finally:
         server.should_exit = True
         with listener:
             await serving
+
+
+async def look_for_canaries(answer: httpx.Response) -> None:
+    """Search what a service answered; a stream that never ends is left to who reads it."""
+    if "event-stream" not in answer.headers.get("content-type", ""):
+        await answer.aread()
+        head = repr(sorted(answer.headers.items()))
+        SUITE.look("answer", str(answer.url.path), head.encode() + answer.content)
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:

@@ -18,10 +18,11 @@ from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.worker.parts import WorkerParts
+from tests import canaries
 from tests.webhook_service import webhook_service
 
-TOKEN = "a-long-and-random-webhook-token-4711"
-ADMIN_TOKEN = "another-long-and-random-token-0815"
+TOKEN = canaries.WEBHOOK_TOKEN
+ADMIN_TOKEN = canaries.ADMIN_TOKEN
 
 
 @define

@@ -155,6 +155,54 @@ async def test_a_request_under_way_is_finished_before_the_end(environ: dict[str,
         assert await webhook.ended() == 0
 
 
+async def test_one_that_is_killed_between_commit_and_answer_has_recorded_and_a_repeat_adds_nothing(
+    environ: dict[str, str], postgres_url: str
+) -> None:
+    await make_commits_slow(postgres_url)
+    async with running(environ) as webhook, httpx.AsyncClient(base_url=webhook.url) as client:
+        asking = asyncio.create_task(client.post(ARRIVAL, json={"room_id": "1"}))
+        await commit_under_way(postgres_url)
+
+        webhook.process.kill()
+
+        with pytest.raises(httpx.TransportError):
+            await asking
+    async with asyncio.timeout(10):
+        while await rows_in(postgres_url) == 0:
+            await asyncio.sleep(0.02)
+    async with running(environ) as webhook, httpx.AsyncClient(base_url=webhook.url) as client:
+        again = await client.post(ARRIVAL, json={"room_id": "1"})
+
+    assert again.status_code == 200
+    assert await rows_in(postgres_url) == 1
+
+
+async def make_commits_slow(url: str) -> None:
+    """A commit that adds a chat takes half a second from now on."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(
+            "create function public.wait() returns trigger language plpgsql as"
+            " $$ begin perform pg_sleep(0.5); return null; end $$"
+        )
+        await connection.execute(
+            "create constraint trigger slow after insert on sebastian.chat"
+            " deferrable initially deferred for each row execute function public.wait()"
+        )
+
+
+async def commit_under_way(url: str) -> None:
+    """Come back once a session waits in that trigger."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        async with asyncio.timeout(10):
+            while True:
+                waits = await connection.execute(
+                    "select from pg_stat_activity where wait_event = 'PgSleep'"
+                    " and datname = current_database()"
+                )
+                if waits.rowcount:
+                    return
+
+
 async def test_a_body_that_never_comes_does_not_delay_the_end(environ: dict[str, str]) -> None:
     async with running(environ) as webhook:
         reader, writer = await asyncio.open_connection(

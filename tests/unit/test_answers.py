@@ -120,6 +120,19 @@ def test_a_refusal_without_json_says_nothing(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("token 9f86d081884c7d659a2feaa0c55ad015 expired", "token *** expired"),
+        ("token canary-agent-token-a1b2c3d4 expired", "token *** expired"),
+        ("room 210501210501210501210501 is resolved", "room 210501210501210501210501 is resolved"),
+        ("customer_rooms_are_unavailable_now", "customer_rooms_are_unavailable_now"),
+    ],
+)
+def test_what_looks_like_a_token_is_hidden(text: str, shown: str) -> None:
+    assert shortened(text, []) == shown
+
+
+@pytest.mark.parametrize(
     "text", ["key s/cr+t refused", "key s%2Fcr%2Bt refused", "write to ada@example.test, please"]
 )
 def test_secrets_and_addresses_are_hidden(text: str) -> None:

@@ -21,6 +21,7 @@ REFUSAL_TEXT_LIMIT = 200
 HIDDEN = "***"
 
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+_TOKEN = re.compile(r"\b(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[\w-]{20,}\b", re.ASCII)
 _TELLING_KEYS = ("message", "messages", "error", "detail", "title")
 _SECRET_KEY = re.compile(r"token|secret|password|key|auth|credential", re.IGNORECASE)
 
@@ -109,11 +110,14 @@ def refusal_text(body: bytes, secrets: Iterable[str]) -> str:
 
 
 def shortened(text: str, secrets: Iterable[str]) -> str:
-    """The text on one line, at most 200 characters, without the secrets and e-mail addresses."""
+    """The text on one line, at most 200 characters, without secrets and e-mail addresses.
+
+    Long words of letters and digits may be somebody's token, which we do not know: they go too.
+    """
     for secret in secrets:
         for spelling in {secret, quote(secret, safe=""), quote(secret)} - {""}:
             text = text.replace(spelling, HIDDEN)
-    text = _EMAIL.sub(HIDDEN, text)
+    text = _TOKEN.sub(HIDDEN, _EMAIL.sub(HIDDEN, text))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= REFUSAL_TEXT_LIMIT else text[: REFUSAL_TEXT_LIMIT - 1] + "…"
 

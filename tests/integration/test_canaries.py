@@ -1,0 +1,350 @@
+"""Canaries in every secret setting and in every payload: nothing that comes out holds one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import psycopg
+import pytest
+import redis
+from attrs import define
+from click.testing import CliRunner
+
+from sebastian_adapters.memory.platform import Account
+from sebastian_adapters.postgres.migrate import migrate
+from sebastian_apps.cli.main import main
+from sebastian_apps.dev.owned_process import OwnedProcess
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
+from sebastian_apps.fake_qiscus.http_server import Response
+from tests import canaries
+from tests.canaries import Search
+from tests.integration.test_metrics import free_port
+from tests.waiting import until
+from tests.webhook_service import ARRIVAL, RESOLVE
+from tests.worker_process import worker_process
+
+COMMANDS = (
+    ["doctor"],
+    ["doctor", "--json"],
+    ["config", "check"],
+    ["config", "schema"],
+    ["queue"],
+    ["queue", "--json"],
+    ["agents"],
+    ["agents", "--json"],
+    ["why", "100"],
+    ["why", "100", "--json"],
+    ["set-webhook"],
+    ["migrate"],
+)
+PAGES = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/schema/openapi.json",
+    "/agents",
+    "/floor",
+    "/floor/state",
+    f"/floor/{canaries.ADMIN_TOKEN}",
+    f"{ARRIVAL}/{canaries.WEBHOOK_TOKEN}",
+    f"/nowhere/{canaries.WEBHOOK_TOKEN}?token={canaries.ADMIN_TOKEN}",
+)
+
+
+def a_body(room_id: object) -> dict[str, Any]:
+    """An allocation webhook with all that is nobody's business."""
+    return {
+        "app_id": ACCOUNT.app_code,
+        "room_id": room_id,
+        "name": canaries.CUSTOMER,
+        "email": canaries.MAIL,
+        "avatar_url": f"https://cdn.example/{canaries.CUSTOMER}",
+        "source": "wa",
+        "message": canaries.MESSAGE,
+        "extras": json.dumps(
+            {"user_properties": [{"key": canaries.PROPERTY, "value": canaries.PROPERTY}]}
+        ),
+        "candidate_agent": {
+            "id": 7,
+            "email": canaries.MAIL,
+            "sdk_key": canaries.AGENT_TOKEN,
+            "authentication_token": canaries.AGENT_TOKEN,
+        },
+        "latest_service": None,
+    }
+
+
+ACCOUNT = Account(
+    secret_key=canaries.SECRET_KEY, admin_email=canaries.MAIL, admin_password=canaries.PASSWORD
+)
+USELESS = (
+    json.dumps(a_body({"id": canaries.MESSAGE})).encode(),
+    json.dumps(a_body(canaries.MESSAGE * 4)).encode(),
+    json.dumps({"service": canaries.MESSAGE}).encode(),
+    json.dumps(a_body("1") | {"app_id": canaries.SECRET_KEY}).encode(),
+    f'{{"room_id": {canaries.MESSAGE}}}'.encode(),
+    canaries.MESSAGE.encode() + b"\xff",
+)
+
+
+@define
+class House:
+    """A deployment all of whose secrets are canaries."""
+
+    fake: FakeQiscus
+    config: Path
+    url: str
+    metrics_port: int
+    search: Search
+
+    async def told(self, where: str, **request: Any) -> httpx.Response:
+        """Send one request and search its answer."""
+        method = request.pop("method", "GET")
+        async with httpx.AsyncClient(base_url=self.url, timeout=10) as client:
+            answer = await client.request(method, where, **request)
+        self.search.look("answer", answer.request.method, repr(answer.headers) + answer.text)
+        return answer
+
+    async def command(self, *arguments: str, config: Path | None = None) -> int:
+        """Run a command and search all that it prints."""
+        args = [*arguments, "-c", str(config or self.config)]
+        result = await asyncio.to_thread(CliRunner().invoke, main, args)
+        self.search.look("command", " ".join(arguments), result.output + repr(result.exception))
+        return result.exit_code
+
+
+@pytest.fixture
+def protected_valkey(own_valkey: EmbeddedValkey) -> EmbeddedValkey:
+    """A Valkey that wants a password, which is a canary."""
+    with redis.Redis.from_url(own_valkey.url) as client:
+        client.config_set("requirepass", canaries.REDIS_PASSWORD)
+    return own_valkey
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path,
+    own_postgres: EmbeddedPostgres,
+    protected_valkey: EmbeddedValkey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[House]:
+    database_url = with_password(own_postgres)
+    await migrate(database_url)
+    async with AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(serve(FakeConfig(account=ACCOUNT)))
+        monkeypatch.setattr(FakeQiscus, "_failure", echoing)
+        fake.platform.add_agent("Anne", agent_id=7, email=canaries.MAIL)
+        metrics_port, port = free_port(), free_port()
+        config = tmp_path / "config.yml"
+        redis_url = protected_valkey.url.replace("://", f"://:{canaries.REDIS_PASSWORD}@", 1)
+        config.write_text(json.dumps(settings(fake, database_url, redis_url, port, metrics_port)))
+        search = Search()
+        house = House(fake, config, f"http://127.0.0.1:{port}", metrics_port, search)
+        command = [sys.executable, "-m", "sebastian_apps.webhook.main", "-c", str(config)]
+        log = tmp_path / "webhook.log"
+        webhook = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM)
+        stack.callback(webhook.stop)
+        await until(lambda: "listening" in log.read_text(), 30)
+        yield house
+
+
+def with_password(server: EmbeddedPostgres) -> str:
+    """The same database, for a role that logs in with a canary."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("create role clerk superuser login")
+        connection.execute(f"alter role clerk password '{canaries.DATABASE_PASSWORD}'".encode())
+    user = f"clerk:{canaries.DATABASE_PASSWORD}"
+    return server.url.replace("://postgres@", f"://{user}@").replace("://postgres:@", f"://{user}@")
+
+
+def settings(
+    fake: FakeQiscus, database_url: str, redis_url: str, port: int, metrics_port: int
+) -> Mapping[str, Mapping[str, object]]:
+    return {
+        "listen": {"port": port},
+        "db": {"connection_string": database_url},
+        "redis": {"url": redis_url},
+        "admin": {"token": canaries.ADMIN_TOKEN},
+        "webhook": {"token": canaries.WEBHOOK_TOKEN, "base_url": f"http://127.0.0.1:{port}"},
+        "qiscus": {
+            "base_url": fake.url,
+            "app_id": ACCOUNT.app_code,
+            "secret_key": canaries.SECRET_KEY,
+            "email": canaries.MAIL,
+            "password": canaries.PASSWORD,
+            "settle": "100ms",
+        },
+        "presence": {"interval": "200ms"},
+        "reconcile": {"interval": "300ms"},
+        "log": {"level": "debug", "format": "json"},
+        "metrics": {"port": metrics_port},
+    }
+
+
+def echoing(_: FakeQiscus, fault: Fault) -> Response:
+    """A platform that fails and, as servers do, says everything that it was told."""
+    told = f"{canaries.SECRET_KEY} {canaries.AGENT_TOKEN} {canaries.PASSWORD} {canaries.MAIL}"
+    escaped = quote(canaries.SECRET_KEY, safe="")
+    body = {"errors": {"message": f"bad request: {told}", "url": f"/x?key={escaped}"}}
+    return Response(fault.status, json.dumps(body).encode())
+
+
+async def strangers_knock(house: House) -> None:
+    """Everything that HTTP lets in, with the right tokens, with wrong ones and with rubbish."""
+    hook = f"{ARRIVAL}/{canaries.WEBHOOK_TOKEN}"
+    bearer = {"authorization": f"Bearer {canaries.ADMIN_TOKEN}"}
+    for number in range(100, 104):
+        await house.told(hook, method="POST", json=a_body(str(number)))
+    for body in USELESS:
+        assert (await house.told(hook, method="POST", content=body)).status_code < 500
+    await house.told(f"{hook}-wrong", method="POST", json=a_body("1"))
+    resolve = {"service": {"room_id": "103", "notes": canaries.MESSAGE}, "customer": a_body("103")}
+    await house.told(f"{RESOLVE}/{canaries.WEBHOOK_TOKEN}", method="POST", json=resolve)
+    for page in PAGES:
+        for headers in ({}, bearer, {"authorization": f"Basic {canaries.SECRET_KEY}"}):
+            await house.told(page, headers=headers)
+    await house.told("/set-webhook", method="POST", headers=bearer)
+    await house.told("/floor/login", method="POST", data={"token": canaries.PASSWORD})
+    await watch(house, bearer)
+
+
+async def watch(house: House, bearer: Mapping[str, str]) -> None:
+    """The first views of the floor page's stream."""
+    seen = b""
+    async with (
+        httpx.AsyncClient(base_url=house.url, timeout=10) as client,
+        client.stream("GET", "/floor/events", headers=bearer) as answer,
+    ):
+        async for chunk in answer.aiter_bytes():
+            seen += chunk
+            if b"data: {" in seen and seen.endswith(b"\n\n"):
+                break
+    house.search.look("stream", "/floor/events", seen)
+
+
+async def the_platform_misbehaves(house: House) -> None:
+    """Customers whom the platform knows, while it refuses, fails and echoes what it was sent."""
+    fake = house.fake
+    for operation, status in (("assign_agent", 400), ("*", 500), ("*", 401)):
+        number = fake.add_fault(Fault(kind="status", operation=operation, status=status))
+        fake.platform.customer_message(fake.platform.new_room_id())
+        hits = fake.faults.hits
+        hits.clear()
+        await until(lambda hits=hits: hits.total() > 1, 20)  # type: ignore[misc]
+        await house.command("set-webhook")
+        fake.faults.remove(number)
+    await house.command("doctor", "--json")
+
+
+async def the_configuration_is_wrong(house: House) -> None:
+    """Secrets at the wrong place, or slightly wrong: no message repeats them."""
+    good = json.loads(house.config.read_text())
+    for section, key, value in (
+        ("qiscus", "secret_key", [canaries.SECRET_KEY]),
+        ("qiscus", "secret_key", f"{canaries.SECRET_KEY} {canaries.SECRET_KEY}"),
+        ("webhook", "token", {"token": canaries.WEBHOOK_TOKEN}),
+        ("db", "connection_string", f"mysql://me:{canaries.DATABASE_PASSWORD}@127.0.0.1:1/x"),
+        ("db", "connection_string", f"postgresql://me:{canaries.DATABASE_PASSWORD}@127.0.0.1:1/x"),
+        ("redis", "url", f"redis://:{canaries.REDIS_PASSWORD}@127.0.0.1:1/0"),
+    ):
+        wrong = house.config.with_name("wrong.yml")
+        wrong.write_text(json.dumps(good | {section: good[section] | {key: value}}))
+        assert await house.command("config", "check", config=wrong) in {0, 2}
+
+
+async def test_no_canary_comes_out_of_a_deployment_whatever_is_done_to_it(
+    house: House, own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    async with worker_process(house.config):
+        await strangers_knock(house)
+        await the_platform_misbehaves(house)
+        async with httpx.AsyncClient() as client:
+            metrics = await client.get(f"http://127.0.0.1:{house.metrics_port}/metrics")
+        house.search.look("metrics", "worker", metrics.text)
+        for arguments in COMMANDS:
+            await house.command(*arguments)
+        await the_configuration_is_wrong(house)
+        house.search.look_at_database(own_postgres.url)
+        house.search.look_at_redis(json.loads(house.config.read_text())["redis"]["url"])
+        own_postgres.kill()
+        answer = await house.told(
+            f"{ARRIVAL}/{canaries.WEBHOOK_TOKEN}", method="POST", json=a_body("999")
+        )
+        assert answer.status_code == 503
+    house.search.look_at_logs(tmp_path)
+    house.search.look_at_logs(own_postgres.directory)
+
+    canaries.SUITE.add(house.search)
+    assert not house.search.hits, "\n".join(house.search.told())
+    assert {"answer", "command", "key in Redis", "log file", "metrics", "row", "stream"} <= (
+        house.search.places.keys()
+    )
+    assert "refus" in (tmp_path / "worker.log").read_text(), "the platform's refusals were told"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        f"told {canaries.SECRET_KEY}",
+        f"%22{canaries.MESSAGE.split()[0]}%22",
+        b64encode(f"x:{canaries.PASSWORD}".encode()).decode(),
+        b64encode(f"xy:{canaries.PASSWORD}".encode()).decode(),
+        b64encode(f"xyz:{canaries.PASSWORD}".encode()).decode(),
+        "the agent's key is FAKE_KEY",
+        "write to cust12@example.com",
+    ],
+)
+def test_a_leak_in_a_text_is_found(leak: str) -> None:
+    search = Search()
+
+    search.look("answer", "/", f"all is well, {leak}, they say")
+
+    assert len(search.hits) == 1
+
+
+def test_leaks_in_rows_keys_and_log_files_are_found(
+    postgres_url: str, own_valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    search = Search()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("create table kept (what jsonb)")
+        connection.execute(
+            "insert into kept values (%s::jsonb)", [json.dumps({"a": canaries.MAIL})]
+        )
+    with redis.Redis.from_url(own_valkey.url) as client:
+        client.hset("chat", mapping={"message": canaries.MESSAGE})
+        client.rpush("line", canaries.CUSTOMER)
+    (tmp_path / "worker.log").write_text(f'{{"event": "{canaries.AGENT_TOKEN}"}}')
+
+    search.look_at_database(postgres_url)
+    search.look_at_redis(own_valkey.url)
+    search.look_at_logs(tmp_path)
+
+    assert sorted(hit.split(":")[0].split(" ")[0] for hit in search.hits) == [
+        "key",
+        "key",
+        "log",
+        "row",
+    ]
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("drop table kept")
+    (tmp_path / "worker.log").unlink()
+
+
+def test_what_is_not_planted_is_no_leak() -> None:
+    search = Search()
+
+    search.look("answer", "/", "FAKE: told to fail; canaries sing; ada@example.org")
+
+    assert not search.hits

@@ -1,0 +1,205 @@
+"""Hours in which the platform is away, throttles or fails for one room, in virtual time.
+
+The real worker loops run on the adapters in memory; the customers' agents resolve what they are
+given after a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from attrs import define, field
+
+from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_apps.worker.parts import Intervals, WorkerParts
+from sebastian_apps.worker.worker import Worker
+from sebastian_core.domain.chat import Move
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.rules import Rules
+from sebastian_core.usecases.assign_chat import Ended
+from tests.unit.core import staging
+from tests.unit.core.building import NOW
+from tests.unit.core.staging import Failure, Stage, refusal, server_error, throttled
+from tests.unit.core.virtual_time import run
+
+MINUTE, HOUR = 60.0, 3600.0
+OPERATIONS = ("account", "agents", "assign", "eligible_agents", "room", "rooms_of", "waiting_rooms")
+SERVICE_SECONDS = 20.0
+HALF_A_SECOND = timedelta(seconds=0.5)
+"""Between looks at the line while there is something to give: the real pauses take too long."""
+
+
+@define(eq=False)
+class Desk:
+    """A platform, one worker, and agents who resolve each chat after a while."""
+
+    stage: Stage
+    agents: tuple[AgentId, ...]
+    worker: staging.Worker = field(init=False)
+    _running: list[asyncio.Task[Any]] = field(factory=list, init=False)
+
+    @classmethod
+    async def opened(cls, agents: int) -> Desk:
+        """So many agents with three places each."""
+        loop = asyncio.get_running_loop()
+        stage = Stage(clock=InMemoryClock(NOW, seconds=loop.time), rules=Rules())
+        desk = cls(stage, tuple(AgentId(number + 1) for number in range(agents)))
+        for agent_id in desk.agents:
+            stage.agent(agent_id)
+        desk.worker = stage.worker(limits=Limits())
+        desk._running = [
+            asyncio.create_task(Worker(parts_of(stage, desk.worker), "worker-1").run()),
+            asyncio.create_task(desk._serve()),
+        ]
+        return desk
+
+    async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    @contextmanager
+    def failing(self, failure: Callable[[], Failure]) -> Iterator[None]:
+        """Every call fails, as long as the block lasts."""
+        self.stage.faults.always = dict.fromkeys(OPERATIONS, failure)
+        try:
+            yield
+        finally:
+            self.stage.faults.always = {}
+
+    def given(self) -> list[RoomId]:
+        """The rooms in the order in which they were given to agents and confirmed."""
+        history = self.stage.room_repo._history
+        confirmed = {row.reservation_id for row in history if row.move is Move.CONFIRM}
+        return [
+            row.room_id
+            for row in history
+            if row.move is Move.RESERVE and row.reservation_id in confirmed
+        ]
+
+    async def all_given(self, number: int, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while len(self.given()) < number:
+                await asyncio.sleep(1)
+
+    async def _serve(self) -> None:
+        begun: dict[str, float] = {}
+        while True:
+            await asyncio.sleep(1)
+            now = asyncio.get_running_loop().time()
+            for room in [room for each in self.agents for room in self._rooms_of(each)]:
+                if now - begun.setdefault(room, now) >= SERVICE_SECONDS:
+                    del begun[room]
+                    await self.stage.resolve(RoomId(room))
+
+    def _rooms_of(self, agent_id: AgentId) -> list[str]:
+        return self.stage.platform.rooms_of(agent_id)
+
+
+def parts_of(stage: Stage, worker: staging.Worker) -> WorkerParts:
+    """What the worker loops need, over the use cases of a stage."""
+
+    async def nothing() -> None:
+        """There is nothing to open or close in memory."""
+
+    ended: list[Callable[[Ended], None]] = []
+
+    def tell(end: Ended) -> None:
+        for listener in ended:
+            listener(end)
+
+    worker.dispatch._on_ended = tell
+    return WorkerParts(
+        room_repo=stage.room_repo,
+        job_queue=stage.job_queue,
+        clock=stage.clock,
+        roster=worker.roster,
+        gate=worker.gate,
+        dispatch=worker.dispatch,
+        settle_chat=worker.settle_chat,
+        refresh_agents=worker.refresh_agents,
+        reconcile=worker.reconcile,
+        open=nothing,
+        close=nothing,
+        sync_clock=nothing,
+        ended=ended,
+        intervals=Intervals(linger_pause=HALF_A_SECOND, busy_pause=HALF_A_SECOND),
+    )
+
+
+def at_a_desk(agents: int, story: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:
+    async def opened() -> None:
+        desk = await Desk.opened(agents)
+        try:
+            await story(desk)
+        finally:
+            await desk.close()
+
+    run(opened())
+
+
+def rooms(first: int, last: int) -> list[RoomId]:
+    return [RoomId(str(number)) for number in range(first, last + 1)]
+
+
+def test_an_hours_outage_loses_none_of_a_thousand_customers_and_keeps_their_order() -> None:
+    async def story(desk: Desk) -> None:
+        await asyncio.sleep(MINUTE)
+        with desk.failing(server_error):
+            for room in rooms(1, 1000):
+                await desk.stage.arrive(room)
+                await asyncio.sleep(HOUR / 1000)
+            assert not desk.given()
+            assert len(await desk.stage.room_repo.waiting(2000)) == 1000
+        await desk.all_given(1000, seconds=HOUR)
+
+        assert desk.given() == rooms(1, 1000)
+
+    at_a_desk(20, story)
+
+
+def test_an_account_that_is_throttled_for_minutes_loses_nobody_and_is_not_pestered() -> None:
+    async def story(desk: Desk) -> None:
+        await asyncio.sleep(MINUTE)
+        with desk.failing(lambda: throttled(30)):
+            desk.stage.faults.calls.clear()
+            for room in rooms(1, 50):
+                await desk.stage.arrive(room)
+            await asyncio.sleep(5 * MINUTE)
+            calls = len(desk.stage.faults.calls)
+            refused = [chat.refusals for chat in await desk.stage.room_repo.waiting(100)]
+        await desk.all_given(50, seconds=10 * MINUTE)
+
+        assert refused == [0] * 50
+        assert calls < 300, "one burst at most each half minute"
+        assert desk.given() == rooms(1, 50)
+
+    at_a_desk(20, story)
+
+
+def test_a_room_that_always_fails_and_one_always_refused_hold_up_nobody_in_a_quiet_hour() -> None:
+    async def story(desk: Desk) -> None:
+        await asyncio.sleep(MINUTE)
+        failing, refused = rooms(1, 2)
+        desk.worker.client.poisoned = {failing: server_error, refused: refusal}
+        for room in (failing, refused):
+            await desk.stage.arrive(room)
+        for room in rooms(3, 62):
+            await asyncio.sleep(MINUTE)
+            await desk.stage.arrive(room)
+            await desk.all_given(int(room) - 2, seconds=3)
+
+        assert desk.given() == rooms(3, 62)
+        left = {chat.room_id: chat for chat in await desk.stage.room_repo.waiting(10)}
+        left |= {chat.room_id: chat for chat in await desk.stage.room_repo.held(10)}
+        assert {failing, refused} <= left.keys()
+        assert all(left[room].refusals >= Rules().alert_refusals for room in (failing, refused))
+        desk.worker.client.poisoned = {}
+        await desk.all_given(62, seconds=10 * MINUTE)
+
+    at_a_desk(2, story)
