@@ -9,7 +9,7 @@ from attrs import evolve
 
 from sebastian_apps.progress import working
 from tests.chaos.run import run
-from tests.chaos.shape import BRIEF, Shape
+from tests.chaos.shape import BRIEF, long_form
 
 
 @click.command()
@@ -17,8 +17,8 @@ from tests.chaos.shape import BRIEF, Shape
 @click.option("--brief", is_flag=True, help="The short form of the test command.")
 @click.option("--seed", default=1, show_default=True, help="Other customers, other faults.")
 @click.option("--faults", default=10_000, show_default=True, help="How many faults at most.")
-@click.option("--kills", default=12, show_default=True, help="Kills of a worker, measured before.")
-@click.option("--rate", default=8.0, show_default=True, help="New chats a second.")
+@click.option("--kills", default=30, show_default=True, help="Kills of a worker, measured before.")
+@click.option("--rate", default=9.0, show_default=True, help="New chats a second.")
 @click.option("--keep", is_flag=True, help="Keep logs and databases, whatever the verdict.")
 @click.option("--show", default=10, show_default=True, help="How many violations to tell.")
 def main(
@@ -35,7 +35,7 @@ def main(
 
     Example: python -m tests.chaos --minutes 15
     """
-    shape = BRIEF if brief else Shape(fault_seconds=minutes * 60, kills=kills, rate_per_second=rate)
+    shape = BRIEF if brief else long_form(minutes, kills=kills, rate_per_second=rate)
     with working(f"Everything fails for {shape.fault_seconds / 60:g} min, then must come to rest"):
         outcome = asyncio.run(run(evolve(shape, seed=seed, faults_at_most=faults), keep=keep))
     click.echo(outcome.told())

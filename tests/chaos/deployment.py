@@ -13,21 +13,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
 from attrs import asdict, define, field
 
 from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from tests.chaos.clocks import WallClock, seconds_off_in
 from tests.chaos.proxy import Proxy
 from tests.chaos.shape import Shape
+from tests.chaos.writers import WRITER, note_writers
 from tests.scenario.platform import PlatformOptions
 
 APP_ID, SECRET_KEY = "demoapp-x1y2z3a4b5c6d7e", "FAKE_SECRET"
 STARTUP_SECONDS = 60.0
 POLL_SECONDS = 0.1
 RESTART_SECONDS = 0.3
+CLOCK_SLACK_SECONDS = 30.0
 
 
 class NotInTime(Exception):
@@ -41,6 +44,7 @@ class Watched:
     name: str
     command: list[str]
     log: Path
+    clock: WallClock
     process: OwnedProcess | None = None
     starts: int = 0
 
@@ -49,7 +53,12 @@ class Watched:
         if self.process is None or not self.process.running:
             if self.process is not None:
                 self.process.stop()
-            self.process = OwnedProcess.spawn(self.command, log=self.log, stop_signal=SIGTERM)
+            self.process = OwnedProcess.spawn(
+                self.command,
+                log=self.log,
+                stop_signal=SIGTERM,
+                options={"env": self.clock.environment},
+            )
             self.starts += 1
 
     def running(self) -> OwnedProcess:
@@ -114,12 +123,13 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
         await _open(stack, deployment, "webhooks", rng, *targets)
         await _start_platform(shape, deployment, stack)
         await _open(stack, deployment, "platform", rng, _address(deployment.platform_url))
-        config = _write_config(shape, deployment)
-        await asyncio.to_thread(migrate, config)
-        _start_ours(shape, deployment, stack, config, ports)
+        await asyncio.to_thread(migrate, _write_config(shape, deployment, "migrate"))
+        await asyncio.to_thread(note_writers, postgres.url)
+        _start_ours(shape, deployment, stack, ports)
         supervising = asyncio.create_task(deployment.supervise())
         stack.callback(supervising.cancel)
         await wait_until_ready(deployment, [f"http://127.0.0.1:{port}" for port in ports])
+        _check_clocks(deployment)
         yield deployment
 
 
@@ -184,13 +194,20 @@ def migrate(config: Path) -> None:
 
 
 def _start_ours(
-    shape: Shape, deployment: Deployment, stack: AsyncExitStack, config: Path, ports: list[int]
+    shape: Shape, deployment: Deployment, stack: AsyncExitStack, ports: list[int]
 ) -> None:
     for number, port in enumerate(ports, 1):
         arguments = ["sebastian_apps.webhook.main", "--port", str(port)]
-        watch(deployment, stack, f"webhook {number}", ours(config, *arguments))
+        _start(shape, deployment, stack, f"webhook {number}", *arguments)
     for number in range(1, shape.workers + 1):
-        watch(deployment, stack, f"worker {number}", ours(config, "sebastian_apps.worker.main"))
+        _start(shape, deployment, stack, f"worker {number}", "sebastian_apps.worker.main")
+
+
+def _start(
+    shape: Shape, deployment: Deployment, stack: AsyncExitStack, name: str, *arguments: str
+) -> None:
+    command = ours(_write_config(shape, deployment, name.replace(" ", "-")), *arguments)
+    watch(deployment, stack, name, command, off_seconds=shape.clocks_off.get(name, 0.0))
 
 
 def ours(config: Path, *arguments: str) -> list[str]:
@@ -198,19 +215,33 @@ def ours(config: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", *arguments, "-c", str(config)]
 
 
-def watch(deployment: Deployment, stack: AsyncExitStack, name: str, command: list[str]) -> None:
-    """Start a process that is started again whenever it has ended, until the stack is closed."""
-    log = deployment.directory / f"{name.replace(' ', '-')}.log"
-    watched = deployment.watched[name] = Watched(name, command, log)
+def watch(
+    deployment: Deployment,
+    stack: AsyncExitStack,
+    name: str,
+    command: list[str],
+    *,
+    off_seconds: float = 0.0,
+) -> None:
+    """Start a process that is started again whenever it has ended, until the stack is closed.
+
+    `off_seconds` is by how much its wall clock is wrong.
+    """
+    file_name = name.replace(" ", "-")
+    clock = WallClock(deployment.directory / f"{file_name}.clock")
+    clock.put_off(off_seconds)
+    log = deployment.directory / f"{file_name}.log"
+    watched = deployment.watched[name] = Watched(name, command, log, clock)
     watched.start()
     stack.callback(lambda: watched.running().stop())
 
 
-def _write_config(shape: Shape, deployment: Deployment) -> Path:
+def _write_config(shape: Shape, deployment: Deployment, process: str) -> Path:
     ports = {name: proxy.port for name, proxy in deployment.proxies.items()}
     settings = shape.settings
     url = f"postgresql://postgres@127.0.0.1:{ports['postgres']}/postgres?sslmode=disable"
-    settings["db"] = {"connection_string": url + "&gssencmode=disable"}
+    told = quote(f"-c {WRITER}={process}")
+    settings["db"] = {"connection_string": f"{url}&gssencmode=disable&options={told}"}
     settings["redis"] = {"url": f"redis://127.0.0.1:{ports['redis']}/0"}
     settings["webhook"]["base_url"] = f"http://127.0.0.1:{ports['webhooks']}"
     settings["qiscus"] |= {
@@ -218,9 +249,17 @@ def _write_config(shape: Shape, deployment: Deployment) -> Path:
         "app_id": APP_ID,
         "secret_key": SECRET_KEY,
     }
-    path = deployment.directory / "config.yml"
+    path = deployment.directory / f"{process}.yml"
     path.write_text(json.dumps(settings, indent=2))
     return path
+
+
+def _check_clocks(deployment: Deployment) -> None:
+    """Whoever was to have a wrong clock has logged by it."""
+    for name, each in deployment.watched.items():
+        seen, wanted = seconds_off_in(each.log), each.clock.off_seconds
+        if seen is not None and abs(seen - wanted) > CLOCK_SLACK_SECONDS:
+            raise NotInTime(f"the clock of {name} is off by {seen:g} s, not by {wanted:g} s")
 
 
 async def wait_until_ready(deployment: Deployment, urls: list[str]) -> None:

@@ -21,6 +21,7 @@ from tests.chaos.shape import Shape
 
 LATE_SHARE = 0.6
 """How much of `settle` a platform call may be held back: beyond it nothing is promised."""
+CLOCKS_OFF = (-120.0, 0.0, 120.0)
 SHORT, LONG = (0.2, 1.0), (0.5, 3.0)
 
 OUTAGE_GRACE_SECONDS = 3.0
@@ -82,7 +83,8 @@ class Mischief:
             self.failures.append(error)
 
     def _draw(self) -> tuple[str, str, Work]:
-        return self.rng.choice((self._network, self._process, self._process, self._server))()
+        network, process, server, clock = self._network, self._process, self._server, self._clock
+        return self.rng.choice((*(network, process, process, server) * 2, clock))()
 
     def _network(self) -> tuple[str, str, Work]:
         name = self.rng.choice(tuple(self.deployment.proxies))
@@ -126,6 +128,17 @@ class Mischief:
 
         what, work = self.rng.choice((("SIGKILL", kill), ("SIGTERM", stop), ("SIGSTOP", freeze)))
         return name, what, work
+
+    def _clock(self) -> tuple[str, str, Work]:
+        """A wall clock jumps, and stays where it is; no outage, as nothing hangs on it."""
+        name = self.rng.choice(tuple(self.deployment.watched))
+        clock = self.deployment.watched[name].clock
+        off = self.rng.choice([each for each in CLOCKS_OFF if each != clock.off_seconds])
+
+        async def jump() -> None:
+            clock.put_off(off)
+
+        return f"{name} clock", f"clock {off:+g} s", jump
 
     def _server(self) -> tuple[str, str, Work]:
         return self.rng.choice(

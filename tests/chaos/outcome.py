@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
 
 from sebastian_core.domain.chat import ChatState, Move
 from tests.chaos.shape import Shape
-from tests.oracle import Capacities, Judging, Promise, Record, Verdict, judge
+from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
 from tests.oracle.perfect import percentile
 
 PROMISED = (
@@ -25,16 +25,36 @@ PROMISED = (
 """P6 and P7 depend on calls and stores that are under attack here; they are told, not demanded."""
 
 IDLE_SECONDS = 10.0
-KILL_SPAN_SECONDS = 30.0
+NEVER = float("inf")
+
+
+@frozen(kw_only=True)
+class Kill:
+    """A worker that was killed, and when."""
+
+    worker: str
+    at: float
 
 
 @frozen(kw_only=True)
 class AfterKill:
-    """From the kill of one worker: the next assignment, and the end of the last open one."""
+    """From the kill of one worker: the next assignment of another's chat, and what it left."""
 
     next_assigned_seconds: float | None
     settled_seconds: Sequence[float]
-    """Of every chat that was reserved at the kill, and not surely of another worker."""
+    """Of every chat that the dead worker had reserved and not yet answered for."""
+
+
+@frozen(kw_only=True)
+class Demand:
+    """One figure that a run must show, and whether it does."""
+
+    what: str
+    shown: str
+    is_met: bool
+
+    def __str__(self) -> str:
+        return f"{'met' if self.is_met else 'NOT MET':<8} {self.what}: {self.shown}"
 
 
 @frozen(kw_only=True)
@@ -47,6 +67,8 @@ class Outcome:
     faults: Mapping[str, int]
     starts: Mapping[str, int]
     after_kills: Sequence[AfterKill]
+    chaos: tuple[float, float]
+    """From when to when things failed, in Unix seconds."""
     unrest: str = ""
     broken: Sequence[str] = field(factory=tuple)
     """What went wrong with the chaos itself."""
@@ -60,8 +82,37 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the promises were kept and the floor came to rest."""
-        return not (self.violations or self.unrest or self.broken)
+        """Whether all was shown that must be, and the floor came to rest."""
+        met = all(each.is_met for each in self.demands)
+        return met and not (self.violations or self.unrest or self.broken)
+
+    @property
+    def demands(self) -> list[Demand]:
+        """What this run must show."""
+        faults, webhooks, broken = sum(self.faults.values()), self._webhooks, len(self.violations)
+        wanted = self.shape
+        counted = [
+            Demand(
+                what=f"faults, at least {wanted.faults_demanded}",
+                shown=str(faults),
+                is_met=faults >= wanted.faults_demanded,
+            ),
+            Demand(
+                what=f"webhooks meanwhile, at least {wanted.webhooks_demanded}",
+                shown=str(webhooks),
+                is_met=webhooks >= wanted.webhooks_demanded,
+            ),
+            Demand(what="violations of P1-P5, P8, P9", shown=str(broken), is_met=not broken),
+        ]
+        return [*counted, *self._after_kills()] if self.after_kills else counted
+
+    @property
+    def _webhooks(self) -> int:
+        """How many reached us, or should have, while things failed."""
+        since, until = self.chaos
+        return sum(
+            not each.is_lost and since <= each.fired_at <= until for each in self.record.deliveries
+        )
 
     def told(self) -> str:
         """The figures, a line each."""
@@ -78,29 +129,30 @@ class Outcome:
             f"webhooks         {len(self.record.deliveries)}: {_listed(webhooks)}",
             f"chats            {len(self.record.chats)}; moves: {_listed(moves)}",
             "violations       " + ", ".join(f"{each.name} {counts[each]}" for each in Promise),
-            *self._after_kills(),
+            *(f"demanded         {each}" for each in self.demands),
             *([f"not at rest      {self.unrest}"] if self.unrest else []),
             *(f"broken           {each}" for each in self.broken),
             *([f"kept in          {self.kept}"] if self.kept else []),
         ]
         return "\n".join(rows)
 
-    def _after_kills(self) -> list[str]:
-        if not self.after_kills:
-            return []
-        known = [each.next_assigned_seconds for each in self.after_kills]
-        following = [each for each in known if each is not None]
+    def _after_kills(self) -> list[Demand]:
+        following = [each.next_assigned_seconds for each in self.after_kills]
+        known = [NEVER if each is None else each for each in following]
         settled = [each for kill in self.after_kills for each in kill.settled_seconds]
-        limit = self.shape.reservation_seconds + self.shape.settle_seconds + 2.0
-        p50, p99, last = (
-            percentile(following, 0.5),
-            percentile(following, 0.99),
-            max(settled, default=0),
-        )
+        p99, last = percentile(known, 0.99), max(settled, default=NEVER)
+        within, limit = self.shape.next_demanded_seconds, self.shape.settled_demanded_seconds
         return [
-            f"after {len(known)} kills    next assignment p50 {p50:.3f} s, p99 {p99:.3f} s",
-            f"left behind      {len(settled)} chats at a kill, the last settled in {last:.1f} s",
-            f"                 (demanded: within {limit:g} s)",
+            Demand(
+                what=f"after {len(known)} kills, others' next assignment, p99 within {within:g} s",
+                shown=f"p50 {percentile(known, 0.5):.3f} s, p99 {p99:.3f} s",
+                is_met=p99 <= within,
+            ),
+            Demand(
+                what=f"every chat that a dead worker held settled within {limit:g} s",
+                shown=f"{len(settled)} chats, the last after {last:.1f} s",
+                is_met=last <= limit,
+            ),
         ]
 
 
@@ -117,26 +169,50 @@ def judged(shape: Shape, record: Record, outages: Sequence[tuple[float, float]])
     return judge(record, judging)
 
 
-def after_kill(record: Record, at: float) -> AfterKill:
-    """What the history tells of the time after a kill."""
-    confirmed = [row.at for row in record.history if row.move is Move.CONFIRM and row.at > at]
-    before = {row.chat_id: row for row in record.history if row.at <= at}
-    held = [chat_id for chat_id, row in before.items() if row.after is ChatState.RESERVED]
-    ends = {
-        chat_id: min(
-            (
-                row.at
-                for row in record.history
-                if row.chat_id == chat_id and row.at > at and row.after is not ChatState.RESERVED
-            ),
-            default=at + KILL_SPAN_SECONDS,
-        )
-        for chat_id in held
+def after_kill(record: Record, kill: Kill, writers: Mapping[int, str]) -> AfterKill:
+    """What the history tells of the time after a kill.
+
+    `writers` tells which process wrote which row: what a worker held is what it had reserved.
+    """
+    held = {
+        chat_id
+        for chat_id, row in reserved_at(record, kill.at).items()
+        if _reserver(record, row, writers) == kill.worker
     }
+    confirmed = [
+        row.at
+        for row in record.history
+        if row.at > kill.at and row.move is Move.CONFIRM and row.chat_id not in held
+    ]
     return AfterKill(
-        next_assigned_seconds=min(confirmed) - at if confirmed else None,
-        settled_seconds=[end - at for end in ends.values()],
+        next_assigned_seconds=min(confirmed) - kill.at if confirmed else None,
+        settled_seconds=settled_after(record, kill.at, held),
     )
+
+
+def reserved_at(record: Record, at: float) -> dict[int, Row]:
+    """The chats that were reserved then, each with its last row."""
+    last = {row.chat_id: row for row in record.history if row.at <= at}
+    return {chat_id: row for chat_id, row in last.items() if row.after is ChatState.RESERVED}
+
+
+def settled_after(record: Record, at: float, held: Collection[int]) -> list[float]:
+    """How long each of these reservations still lasted."""
+    ends: dict[int, float] = {}
+    for row in record.history:
+        if row.at > at and row.chat_id in held and row.after is not ChatState.RESERVED:
+            ends.setdefault(row.chat_id, row.at)
+    return [ends.get(chat_id, NEVER) - at for chat_id in held]
+
+
+def _reserver(record: Record, last: Row, writers: Mapping[int, str]) -> str | None:
+    """Who reserved a chat whose last row this is."""
+    reserving = [
+        row.seq
+        for row in record.history
+        if row.chat_id == last.chat_id and row.move is Move.RESERVE and row.seq <= last.seq
+    ]
+    return writers.get(reserving[-1])
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -16,8 +16,9 @@ from attrs import asdict, evolve
 
 from tests.chaos.deployment import Deployment, NotInTime, deployed, until
 from tests.chaos.faults import Mischief
-from tests.chaos.outcome import Outcome, after_kill, judged
+from tests.chaos.outcome import Kill, Outcome, after_kill, judged
 from tests.chaos.shape import Shape
+from tests.chaos.writers import read_writers
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
 
@@ -53,26 +54,30 @@ async def _play(shape: Shape, deployment: Deployment) -> Outcome:
     await deployment.told("floor", asdict(shape.floor))
     kills = await _kill_workers(shape, deployment)
     mischief = Mischief(deployment, shape, random.Random(f"{shape.seed} faults"))
+    began_at = time.time()
     await mischief.play()
+    ended_at = time.time()
     unrest = await come_to_rest(deployment, shape.rest_seconds)
     record = await recorded(deployment)
+    writers = await asyncio.to_thread(read_writers, deployment.postgres.url)
     outcome = Outcome(
         shape=shape,
         record=record,
         verdict=judged(shape, record, _merged(mischief.outages)),
         faults=mischief.done,
         starts={name: each.starts for name, each in deployment.watched.items()},
-        after_kills=[after_kill(record, at) for at in kills],
+        after_kills=[after_kill(record, kill, writers) for kill in kills],
+        chaos=(began_at, ended_at),
         unrest=unrest,
         broken=[repr(each) for each in mischief.failures],
     )
     told = f"{outcome.told()}\n\n{outcome.verdict.told(1000)}\n"
     (deployment.directory / "verdict.txt").write_text(told)
-    (deployment.directory / "record.pickle").write_bytes(pickle.dumps(record))
+    (deployment.directory / "record.pickle").write_bytes(pickle.dumps((record, kills, writers)))
     return outcome
 
 
-async def _kill_workers(shape: Shape, deployment: Deployment) -> list[float]:
+async def _kill_workers(shape: Shape, deployment: Deployment) -> list[Kill]:
     """Kill one worker after the other, with many calls under way; the moments."""
     if not shape.kills:
         return []
@@ -81,9 +86,9 @@ async def _kill_workers(shape: Shape, deployment: Deployment) -> list[float]:
     for number in range(shape.kills):
         await asyncio.sleep(rng.uniform(*KILL_PAUSE_SECONDS))
         watched = deployment.watched[f"worker {number % shape.workers + 1}"]
-        kills.append(time.time())
+        kills.append(Kill(worker=watched.name, at=time.time()))
         await asyncio.to_thread(watched.running().kill)
-    await asyncio.sleep(shape.reservation_seconds + shape.settle_seconds + 2.0)
+    await asyncio.sleep(shape.settled_demanded_seconds)
     await deployment.told(f"faults?number={slow['number']}", method="DELETE")
     return kills
 

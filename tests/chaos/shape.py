@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from sebastian_apps.fake_qiscus import FloorConfig
 from sebastian_core.domain.rules import Rules
@@ -35,6 +36,14 @@ class Shape:
     reconcile_seconds: float = 10.0
     rest_seconds: float = 120.0
     """How long the floor may take to come to rest."""
+    clocks_off: Mapping[str, float] = field(
+        factory=lambda: {"worker 1": 120.0, "worker 2": -120.0, "webhook 1": 120.0}
+    )
+    """Whose wall clock is wrong from the start, by how many seconds."""
+    faults_demanded: int = 0
+    webhooks_demanded: int = 0
+    next_demanded_seconds: float = 1.0
+    """Within which, at p99, somebody else's chat is assigned after the kill of a worker."""
 
     @property
     def rules(self) -> Rules:
@@ -46,10 +55,14 @@ class Shape:
         )
 
     @property
+    def settled_demanded_seconds(self) -> float:
+        """Within which what a dead worker held is settled."""
+        return self.reservation_seconds + self.settle_seconds + 2.0
+
+    @property
     def kill_seconds(self) -> float:
         """How long the kills take, with the time to settle after the last."""
-        settled = self.reservation_seconds + self.settle_seconds + 2.0
-        return self.kills * 3.0 + settled if self.kills else 0.0
+        return self.kills * 3.0 + self.settled_demanded_seconds if self.kills else 0.0
 
     @property
     def floor(self) -> FloorConfig:
@@ -82,6 +95,21 @@ class Shape:
             },
             "log": {"format": "json"},
         }
+
+
+FAULTS_A_MINUTE, WEBHOOKS_A_MINUTE = 20, 1334
+"""What a quarter of an hour must show: 300 faults and 20,000 webhooks."""
+
+
+def long_form(minutes: float, *, kills: int, rate_per_second: float) -> Shape:
+    """The default durations, and what so many minutes must show."""
+    return Shape(
+        fault_seconds=minutes * 60,
+        kills=kills,
+        rate_per_second=rate_per_second,
+        faults_demanded=round(minutes * FAULTS_A_MINUTE),
+        webhooks_demanded=min(round(minutes * WEBHOOKS_A_MINUTE), 20_000),
+    )
 
 
 BRIEF = Shape(

@@ -19,7 +19,7 @@ TOLD_EVERY = 50
 @click.argument("stories", nargs=-1, type=click.Choice(list(all_stories())))
 @click.option("--sample", type=int, help="How many second crashes, drawn by lot; all without it.")
 @click.option("--seed", default=1, show_default=True, help="Another lot.")
-@click.option("--at-once", default=12, show_default=True, help="How many trials run at once.")
+@click.option("--at-once", default=16, show_default=True, help="How many trials run at once.")
 @click.option("--points", is_flag=True, help="Also list every crash point by name.")
 def main(
     stories: tuple[str, ...], sample: int | None, seed: int, at_once: int, points: bool
@@ -31,13 +31,15 @@ def main(
     began = time.monotonic()
     found = asyncio.run(_run(stories or tuple(all_stories()), sample, seed, at_once))
     if points:
-        for story, names in found.steps.items():
-            click.echo(f"{story}\n" + "\n".join(f"  {n:>3} {name}" for n, name in enumerate(names)))
+        for story, steps in found.steps.items():
+            click.echo(f"{story}\n" + "\n".join(f"  {step.state:>3} {step.name}" for step in steps))
     for trial in found.unclean:
         click.echo(f"{trial.told()}\n")
+    for trial in found.missed:
+        click.echo(f"not reached: {trial.crash}")
     click.echo(found.told())
     click.echo(f"took             {time.monotonic() - began:.0f} s")
-    raise SystemExit(1 if found.unclean else 0)
+    raise SystemExit(1 if found.unclean or found.missed else 0)
 
 
 async def _run(stories: tuple[str, ...], sample: int | None, seed: int, at_once: int) -> Found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,12 +14,16 @@ from attrs import define, field, frozen
 
 from sebastian_adapters.postgres.migrate import migrate
 from tests.crash.stage import PROCESSES
+from tests.crash.steps import Step
 from tests.crash.stories import STORIES
 from tests.crash.trial import Crash, Place, Trial
 from tests.servers import embedded_postgres, embedded_valkey, fresh_database, temporary_directory
 
 QUICK = {"fsync": "off", "max_connections": "300"}
 """Processes of ours die here, the database's do not."""
+
+PACES = (1.0, 2.0, 4.0, 8.0)
+"""A trial is played again, slower, where the machine was too slow for it."""
 
 Progress = Callable[[Trial], None]
 
@@ -28,28 +32,41 @@ Progress = Callable[[Trial], None]
 class Found:
     """What a campaign came to."""
 
-    steps: dict[str, Sequence[str]]
-    """The steps of each story: before and after every one of them a process dies."""
+    steps: dict[str, Sequence[Step]]
+    """The steps of each story: at every one of them a process dies."""
     first: Sequence[Trial]
     second: Sequence[Trial]
+    recovery_steps: int
+    """How many steps all recoveries took, each counted once for each state of things."""
+    possible: int
+    """How many second crashes there are to try."""
+    again: int
+    """How often a trial was played again, slower."""
 
     @property
     def unclean(self) -> list[Trial]:
         """The trials in which something went wrong."""
-        return [trial for trial in [*self.first, *self.second] if not trial.is_clean]
+        return [trial for trial in self._all if not trial.is_clean]
+
+    @property
+    def missed(self) -> list[Trial]:
+        """The trials in which a process did not come to the step at which it was to die."""
+        return [trial for trial in self._all if not trial.is_reached]
 
     @property
     def killed(self) -> int:
-        """How many processes were killed at their point."""
-        return _killed(self.first, 1)
+        """How many first crashes were reached."""
+        return _reached(self.first) - len(self.steps)
 
     def told(self) -> str:
         """The figures, a line each."""
-        points = sum(map(len, self.steps.values()))
+        points, twice = sum(map(len, self.steps.values())), _reached(self.second)
         rows = [
             f"stories          {len(self.steps)}",
             f"crash points     {points} ({self.killed} reached and killed)",
-            f"second crashes   {len(self.second)} ({_killed(self.second, 2)} killed twice)",
+            f"recoveries       {self.recovery_steps} steps",
+            f"second crashes   {len(self.second)} of {self.possible} tried ({twice} reached)",
+            f"played again     {self.again} (slower, as the machine was)",
             f"violations       {sum(len(each.verdict.violations) for each in self._all)}",
             f"not at rest      {sum(bool(each.unrest) for each in self._all)}",
         ]
@@ -66,6 +83,7 @@ class Campaign:
 
     _places: asyncio.Queue[Place]
     on_trial: Progress = field(default=lambda trial: None)
+    _again: int = field(default=0, init=False)
 
     async def run(
         self, *, stories: Iterable[str], sample: int | None, seed: int, ends_at: float | None = None
@@ -78,21 +96,25 @@ class Campaign:
         whole = await self._all(Crash(story=story) for story in stories)
         steps = {trial.crash.story: trial.steps for trial in whole}
         points = [
-            (not _is_outward(name), Crash(story=story, first=number))
-            for story, names in steps.items()
-            for number, name in enumerate(names)
+            (not _is_outward(step.name), Crash(story=story, first=step.name))
+            for story, taken in steps.items()
+            for step in taken
         ]
         points.sort(key=lambda point: point[0])
         first = await self._all((crash for _, crash in points), ends_at)
-        chosen = [
-            Crash(story=trial.crash.story, first=trial.crash.first, second=number)
-            for trial in first
-            for number in range(len(trial.changes))
-        ]
+        possible = second_crashes(steps, first)
+        chosen = possible
         if sample is not None and sample < len(chosen):
             chosen = random.Random(seed).sample(chosen, sample)
         second = await self._all(chosen, ends_at)
-        return Found(steps=steps, first=[*whole, *first], second=second)
+        return Found(
+            steps=steps,
+            first=[*whole, *first],
+            second=second,
+            recovery_steps=sum(len(trial.recovery) for trial in first),
+            possible=len(possible),
+            again=self._again,
+        )
 
     async def _all(self, crashes: Iterable[Crash], ends_at: float | None = None) -> list[Trial]:
         async with asyncio.TaskGroup() as group:
@@ -104,11 +126,46 @@ class Campaign:
         try:
             if ends_at is not None and time.monotonic() > ends_at:
                 return None
-            trial = await place.carry_out(crash)
+            trial = await self._reached(place, crash)
         finally:
             self._places.put_nowait(place)
         self.on_trial(trial)
         return trial
+
+    async def _reached(self, place: Place, crash: Crash) -> Trial:
+        """Carried out at the first pace that the machine keeps."""
+        first, *slower = PACES
+        trial = await place.carry_out(crash, first)
+        for pace in slower:
+            if not trial.was_hurried:
+                break
+            self._again += 1
+            trial = await place.carry_out(crash, pace)
+        return trial
+
+
+def second_crashes(steps: Mapping[str, Sequence[Step]], first: Iterable[Trial]) -> list[Crash]:
+    """The second crashes that there are to try, after these first ones.
+
+    First crashes in one state of a story leave the same behind, and so does each crash within one
+    state of a recovery. From one first crash for each state a process dies at every step of the
+    recovery; from the others at those steps at which something changes.
+    """
+    states = {
+        (story, step.name): (story, step.state) for story, taken in steps.items() for step in taken
+    }
+    told, found = set(), []
+    for trial in first:
+        crash = trial.crash
+        state = states[crash.story, crash.first or ""]
+        is_told = state in told
+        told.add(state)
+        found += [
+            Crash(story=crash.story, first=crash.first, second=step.name)
+            for step in trial.recovery
+            if step.changes or not is_told
+        ]
+    return found
 
 
 @asynccontextmanager
@@ -116,7 +173,7 @@ async def campaign(
     at_once: int, on_trial: Progress = lambda trial: None
 ) -> AsyncIterator[Campaign]:
     """Servers of its own, and so many places on them."""
-    PROCESSES.set_forkserver_preload(["pytest", "tests.crash.campaign"])
+    PROCESSES.set_forkserver_preload(["tests.crash.nursery"])
     places: asyncio.Queue[Place] = asyncio.Queue()
     with ExitStack() as stack:
         postgres = stack.enter_context(embedded_postgres(QUICK))
@@ -144,5 +201,5 @@ def _is_outward(step: str) -> bool:
     return "commit" in step or "platform" in step
 
 
-def _killed(trials: Sequence[Trial], times: int) -> int:
-    return sum(trial.died >= times for trial in trials)
+def _reached(trials: Sequence[Trial]) -> int:
+    return sum(trial.is_reached for trial in trials)

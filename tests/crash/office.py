@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,16 @@ from sebastian_core.domain.by_hand import Wish
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.rules import Rules
-from tests.crash.steps import Steps, watch_ports
+from sebastian_core.usecases.drop_chat import DropChat
+from sebastian_core.usecases.pause_agent import PauseAgent
+from sebastian_core.usecases.release_chat import ReleaseChat
+from sebastian_core.usecases.set_capacity import SetCapacity
+from tests.crash.steps import Step, Steps, watch_ports
 
 LEASE = timedelta(seconds=6)
 FINISH_SECONDS = 10.0
 REFUSAL_DELAY = timedelta(milliseconds=200)
+A_PERSON = "a person"
 
 __all__ = ["Standing", "brief_rules", "run"]
 
@@ -53,6 +59,7 @@ def brief_rules(rules: Rules) -> Rules:
 def run(orders: Connection, config: Path) -> None:
     """Serve orders until the pipe is closed or a step kills the process."""
     _be_quiet()
+    _trust_nobody(config.parent)
     steps = Steps()
     watch_ports(steps)
     asyncio.run(_serve(orders, Office(_container(config), steps)))
@@ -66,6 +73,7 @@ class Office:
         self._steps = steps
         self._repo = container.room_repo()
         self._orders: dict[str, Callable[..., Awaitable[Any]]] = {
+            **self._of_a_person(),
             "arm": self._arm,
             "steps": self._passed,
             "admit": self._admit,
@@ -75,8 +83,21 @@ class Office:
             "refresh": self._refresh,
             "reconcile": self._reconcile,
             "duty": self._duty,
-            "by hand": self._by_hand,
+            "probe": self._probe,
+            "lift": self._repo.lift_exclusions,
             "standing": self._standing,
+        }
+
+    def _of_a_person(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        queue = self._container.job_queue()
+        capacity = SetCapacity(self._repo, queue).of_agent
+        return {
+            "by hand": self._by_hand,
+            "drop": partial(DropChat(self._repo), actor=A_PERSON),
+            "release": partial(ReleaseChat(self._repo, queue), actor=A_PERSON),
+            "pause": partial(PauseAgent(self._repo, queue), paused=True, actor=A_PERSON),
+            "resume": partial(PauseAgent(self._repo, queue), paused=False, actor=A_PERSON),
+            "capacity": partial(capacity, actor=A_PERSON),
         }
 
     async def open(self) -> None:
@@ -100,11 +121,11 @@ class Office:
         except (PlatformUnavailable, PlatformRefused) as error:
             return str(error)
 
-    async def _arm(self, kill_at: int | None, changes_only: bool) -> None:
-        self._steps.arm(kill_at, changes_only=changes_only)
+    async def _arm(self, kill_at: str | None, distinct: bool) -> None:
+        self._steps.arm(kill_at, distinct=distinct)
 
-    async def _passed(self) -> list[str]:
-        return list(self._steps.passed)
+    async def _passed(self) -> list[Step]:
+        return list(self._steps.passed.values())
 
     async def _admit(self, body: bytes) -> str:
         return str((await self._container.admit_chat()(decode_arrival(body))).answer)
@@ -131,8 +152,13 @@ class Office:
         await self._repo.report(f"office {os.getpid()}", {"here": True})
         return bool(await self._repo.hold_duty(f"office {os.getpid()}", LEASE))
 
+    async def _probe(self) -> int:
+        """As a worker does: a chat that an outage held up is tried again at once."""
+        back_since = await self._container.gate().probe_if_due()
+        return 0 if back_since is None else await self._repo.hasten(back_since)
+
     async def _by_hand(self, room_id: str, agent_id: int) -> str:
-        wish = Wish(agent_id=AgentId(agent_id), actor="a person")
+        wish = Wish(agent_id=AgentId(agent_id), actor=A_PERSON)
         given = await self._container.assign_by_hand()(RoomId(room_id), wish)
         return str(given.handed.outcome)
 
@@ -171,6 +197,11 @@ def _container(config: Path) -> Container:
     )
     container.rules.override(providers.Object(brief_rules(container.rules())))
     return container
+
+
+def _trust_nobody(empty: Path) -> None:
+    """Nothing is called by TLS here, and to load all authorities takes a third of the start."""
+    os.environ["SSL_CERT_DIR"] = str(empty)
 
 
 def _be_quiet() -> None:

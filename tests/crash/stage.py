@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,12 +20,19 @@ from tests.oracle import Delivered
 
 ORDER_SECONDS = 30.0
 """How long one order may take, at most, before the trial is given up."""
+GIVEN_SECONDS = 10.0
+ROUND = ("probe", "refresh", "reconcile", "settle", "lift", "dispatch")
+"""What a worker does again and again."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
 class Died(Exception):
     """The process ended before it answered."""
+
+
+class NotGiven(Exception):
+    """The stage could not be set: a chat that was to be served is not, in good time."""
 
 
 @define
@@ -81,7 +89,9 @@ class Stage:
     config: Path
     threads: ThreadPoolExecutor
     actor: Actor
-    kill_at: int | None = None
+    pace: float = 1.0
+    """How many times longer all durations are than in a hurry."""
+    kill_at: str | None = None
     agents: list[int] = field(factory=list)
     deliveries: list[Delivered] = field(factory=list)
 
@@ -92,6 +102,10 @@ class Stage:
     async def arm(self) -> None:
         """The steps count from here on."""
         await self.act("arm", self.kill_at, False)
+
+    async def passes(self, seconds: float) -> None:
+        """Time, at this pace."""
+        await asyncio.sleep(seconds * self.pace)
 
     def goes_wrong(self, fault: Fault) -> None:
         """The platform misbehaves from now on."""
@@ -105,10 +119,18 @@ class Stage:
     async def given(self) -> str:
         """A customer who is served, by us."""
         room = await self.arrived()
+        ends_at = time.monotonic() + GIVEN_SECONDS * self.pace
+        await self.act("dispatch")
         while not self.fake.platform.agents_in(room):
-            await self.act("dispatch")
-            await self.act("settle")
+            if time.monotonic() > ends_at:
+                raise NotGiven(f"room {room} is served by nobody")
+            await self.works()
         return room
+
+    async def works(self) -> None:
+        """One round of what a worker does."""
+        for order in ROUND:
+            await self.act(order)
 
     async def arrives(self, room: str | None = None) -> str:
         """A customer writes, and the webhook comes."""

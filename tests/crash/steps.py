@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from signal import SIGKILL
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_adapters.postgres.pools import Statement, Transaction
@@ -21,61 +22,97 @@ UNDER_WAY_SECONDS = 0.03
 """How long a call that is killed in flight has been under way."""
 
 _CALLS = ("agents", "eligible_agents", "assign", "room", "waiting_rooms", "rooms_of", "account")
-_STORE_CALLS = {"relist": True, "observe": True, "roster": False}
+_STORE_CALLS = ("relist", "observe", "roster")
+_CHANGING_CALLS = frozenset({"assign", "observe"})
 _WRITES = re.compile(rb"\b(insert into|update|delete from)\b", re.IGNORECASE)
+_ROUTINE = frozenset({"report", "forget_reports", "hold_duty", "take_watches", "lift_exclusions"})
+"""Statements that write in each round, whatever happened; as the roster is written each time."""
 
 Asked = Callable[..., Awaitable[Any]]
 
 
+@frozen
+class Step:
+    """A point at which a process may die.
+
+    `state` counts the changes of chats and calls of assign that lie before it: between two of them
+    PostgreSQL, Redis and the platform hold the same, wherever the process dies.
+    """
+
+    name: str
+    state: int
+    changes: bool
+    """Whether a change lies at it: before, during or after one."""
+
+
 @define
 class Steps:
-    """The steps since `arm`, and at which of them the process kills itself (None: at none)."""
+    """The steps since `arm`, and at which of them the process kills itself (None: at none).
 
-    kill_at: int | None = None
-    changes_only: bool = False
+    With `distinct` a step counts once for each state: a recovery that waits goes round and round.
+    Without, each counts, and its second and later times are numbered.
+    """
+
+    kill_at: str | None = None
+    is_distinct: bool = False
     is_armed: bool = False
-    passed: list[str] = field(factory=list)
+    passed: dict[str, Step] = field(factory=dict)
+    _state: int = 0
+    _times: Counter[str] = field(factory=Counter)
+    _last: str = ""
 
-    def arm(self, kill_at: int | None, *, changes_only: bool) -> None:
+    def arm(self, kill_at: str | None, *, distinct: bool) -> None:
         """Count from here on."""
-        self.kill_at, self.changes_only, self.is_armed = kill_at, changes_only, True
+        self.kill_at, self.is_distinct, self.is_armed = kill_at, distinct, True
+        self._state, self._last = 0, ""
         self.passed.clear()
+        self._times.clear()
 
     def take(self, name: str, *, changes: bool) -> None:
-        """Take a step, if it counts; the process does not survive the chosen one."""
-        if self._is_last(name, changes=changes):
+        """Take a step; the process does not survive the chosen one."""
+        if changes and not name.startswith("before "):
+            self._state += 1
+        if self._is_chosen(name, changes=changes):
             _die()
 
     async def take_under_way(self, name: str, call: Awaitable[Any]) -> Any:
         """A step in the middle of a call: sent, and not answered."""
         task = asyncio.ensure_future(call)
-        if self._is_last(name, changes=True):
+        self._state += 1
+        if self._is_chosen(name, changes=True):
             await asyncio.sleep(UNDER_WAY_SECONDS)
             _die()
         return await task
 
-    def _is_last(self, name: str, *, changes: bool) -> bool:
-        if not self.is_armed or (self.changes_only and not changes):
+    def _is_chosen(self, name: str, *, changes: bool) -> bool:
+        is_same_point = name.startswith("before ") and self._last.startswith("after ")
+        self._last = name
+        if not self.is_armed or is_same_point:
             return False
-        if name.startswith("before ") and self.passed and self.passed[-1].startswith("after "):
-            return False  # nothing lies between: the same point
-        self.passed.append(name)
-        return len(self.passed) - 1 == self.kill_at
+        label = self._labelled(name)
+        self.passed.setdefault(label, Step(label, self._state, changes))
+        return label == self.kill_at
+
+    def _labelled(self, name: str) -> str:
+        if self.is_distinct:
+            return f"{name} [{self._state}]"
+        self._times[name] += 1
+        return name if self._times[name] == 1 else f"{name} #{self._times[name]}"
 
 
 def watch_ports(steps: Steps) -> None:
     """From now on every step through a port of this process counts. For a process of its own."""
     _watch_transactions(steps)
     for name in _CALLS:
-        _watch(steps, HttpxQiscusClient, name, "platform", changes=name == "assign")
-    for name, changes in _STORE_CALLS.items():
-        _watch(steps, RedisAgentStore, name, "redis", changes=changes)
+        _watch(steps, HttpxQiscusClient, name, "platform")
+    for name in _STORE_CALLS:
+        _watch(steps, RedisAgentStore, name, "redis")
     _watch_bell(steps)
 
 
-def _watch(steps: Steps, kind: type, name: str, owner: str, *, changes: bool) -> None:
+def _watch(steps: Steps, kind: type, name: str, owner: str) -> None:
     original: Asked = getattr(kind, name)
-    told = f"{owner} {name}"
+    told, changes = f"{owner} {name}", name in _CHANGING_CALLS
 
     async def stepping(self: Any, *args: Any, **kwargs: Any) -> Any:
         steps.take(f"before {told}", changes=changes)
@@ -94,7 +131,7 @@ def _watch_transactions(steps: Steps) -> None:
     original: Asked = Transaction.send
 
     async def stepping(self: Transaction, *statements: Statement, commit: bool = False) -> Any:
-        changes = commit and (not statements or any(map(_writes, statements)))
+        changes = commit and (not statements or any(map(_changes, statements)))
         told = f"postgres {_told(statements, commit=commit)}"
         steps.take(f"before {told}", changes=changes)
         answer = await original(self, *statements, commit=commit)
@@ -120,8 +157,8 @@ def _told(statements: Sequence[Statement], *, commit: bool) -> str:
     return " ".join([*names, "commit"] if commit else names)
 
 
-def _writes(statement: Statement) -> bool:
-    return _WRITES.search(query(statement.name)) is not None
+def _changes(statement: Statement) -> bool:
+    return statement.name not in _ROUTINE and _WRITES.search(query(statement.name)) is not None
 
 
 def _die() -> None:

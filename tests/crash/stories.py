@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from sebastian_apps.fake_qiscus import Fault
 from tests.crash.stage import Stage
 
 LONGER_THAN_SETTLE_SECONDS = 0.45
+LONGER_THAN_EXCLUSION_SECONDS = 1.1
+LONGER_THAN_PROBE_SECONDS = 1.2
 
 Story = Callable[[Stage], Awaitable[None]]
 
@@ -108,11 +109,11 @@ async def a_chat_is_resolved(stage: Stage) -> None:
 async def the_resolve_is_lost(stage: Stage) -> None:
     """The customer asks again in a chat that we hold as assigned; it is settled, and given."""
     room = await stage.given()
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     stage.is_resolved(room)
     await stage.arm()
     await stage.arrives(room)
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.act("settle")
     await stage.act("dispatch")
 
@@ -124,7 +125,7 @@ async def the_resolve_comes_late(stage: Stage) -> None:
     await stage.arrives(room)
     await stage.arm()
     await stage.resolves(resolved)
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.act("settle")
     await stage.act("dispatch")
 
@@ -133,7 +134,7 @@ async def nobody_tells_of_the_end(stage: Stage) -> None:
     """A lost resolve of a customer who stays away: the listing lacks the room."""
     room = await stage.given()
     stage.is_resolved(room)
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.arm()
     await stage.act("refresh")
     await stage.act("refresh")
@@ -154,7 +155,7 @@ async def a_person_takes_an_unknown_room(stage: Stage) -> None:
     room = stage.fake.platform.new_room_id()
     stage.fake.platform.customer_message(room)
     stage.fake.platform.assign_by_hand(room, stage.agents[0])
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.arm()
     await stage.act("refresh")
     await stage.act("refresh")
@@ -164,7 +165,7 @@ async def a_person_takes_a_waiting_room(stage: Stage) -> None:
     """Given in the dashboard while it stands in our line: converted."""
     room = await stage.arrived()
     stage.fake.platform.assign_by_hand(room, stage.agents[0])
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.arm()
     await stage.act("refresh")
     await stage.act("reconcile")
@@ -177,7 +178,7 @@ async def a_person_moves_a_room(stage: Stage) -> None:
     (agent,) = stage.fake.platform.agents_in(room)
     other = next(each for each in stage.agents if each != agent)
     stage.fake.platform.move(room, agent, other)
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.arm()
     await stage.act("refresh")
     await stage.act("refresh")
@@ -189,6 +190,66 @@ async def a_person_assigns_with_us(stage: Stage) -> None:
     room = await stage.arrived()
     await stage.arm()
     await stage.act("by hand", room, stage.agents[1])
+
+
+async def a_person_drops_a_chat(stage: Stage) -> None:
+    """Resolved in the dashboard, which nobody tells us, and taken out of our line."""
+    room = await stage.arrived()
+    stage.fake.platform.mark_as_resolved(room, by=None, actor="person")
+    await stage.arm()
+    await stage.act("drop", room)
+    await stage.act("dispatch")
+
+
+async def a_person_releases_a_chat(stage: Stage) -> None:
+    """Refused, and made ready again by hand before its delay is over."""
+    stage.goes_wrong(Fault(kind="status", operation="assign_agent", status=400, count=1))
+    room = await stage.arrived()
+    await stage.act("dispatch")
+    await stage.arm()
+    await stage.act("release", room)
+    await stage.act("dispatch")
+
+
+async def an_agent_is_paused(stage: Stage) -> None:
+    """The other agent is given the chat; then both may be given chats again."""
+    await stage.arrived()
+    await stage.arm()
+    await stage.act("pause", stage.agents[0])
+    await stage.act("dispatch")
+    await stage.act("resume", stage.agents[0])
+
+
+async def a_capacity_is_changed(stage: Stage) -> None:
+    """Nothing for one agent, so that the other is given the chat; then as configured again."""
+    await stage.arrived()
+    await stage.arm()
+    await stage.act("capacity", stage.agents[0], 0)
+    await stage.act("dispatch")
+    await stage.act("capacity", stage.agents[0], None)
+
+
+async def the_platform_was_away(stage: Stage) -> None:
+    """An outage that is noticed by a chat; the probe finds that it is over."""
+    stage.goes_wrong(Fault(kind="status", operation="*", status=503, for_seconds=0.5))
+    await stage.arrives()
+    await stage.arm()
+    await stage.act("refresh")
+    await stage.act("dispatch")
+    await stage.passes(LONGER_THAN_PROBE_SECONDS)
+    await stage.works()
+
+
+async def an_exclusion_is_over(stage: Stage) -> None:
+    """The agent who was not eligible for the room may be asked again."""
+    await stage.arrived()
+    stage.fake.platform.set_online(stage.agents[0], online=False)
+    await stage.act("dispatch")
+    stage.fake.platform.set_online(stage.agents[0], online=True)
+    await stage.passes(LONGER_THAN_EXCLUSION_SECONDS)
+    await stage.arm()
+    await stage.act("lift")
+    await stage.act("dispatch")
 
 
 async def the_duties_are_taken(stage: Stage) -> None:
@@ -203,7 +264,7 @@ async def _given_in_doubt(stage: Stage) -> None:
     await stage.arrived()
     await stage.arm()
     await stage.act("dispatch")
-    await asyncio.sleep(LONGER_THAN_SETTLE_SECONDS)
+    await stage.passes(LONGER_THAN_SETTLE_SECONDS)
     await stage.act("settle")
     await stage.act("dispatch")
 
@@ -231,6 +292,12 @@ STORIES: dict[str, Story] = {
         a_person_takes_a_waiting_room,
         a_person_moves_a_room,
         a_person_assigns_with_us,
+        a_person_drops_a_chat,
+        a_person_releases_a_chat,
+        an_agent_is_paused,
+        a_capacity_is_changed,
+        the_platform_was_away,
+        an_exclusion_is_over,
         the_duties_are_taken,
     )
 }

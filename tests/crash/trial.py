@@ -17,43 +17,48 @@ from attrs import define, field, frozen
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_core.domain.rules import Rules
 from tests.crash.office import Standing, brief_rules
-from tests.crash.stage import Actor, Died, Stage
+from tests.crash.stage import Actor, Died, NotGiven, Stage
+from tests.crash.steps import Step
 from tests.crash.stories import STORIES
 from tests.integration.postgres import emptied
-from tests.oracle import Capacities, Judging, Record, Verdict, judge
+from tests.oracle import Capacities, Judging, Promise, Record, Verdict, judge
 from tests.oracle.reading import read_postgres
 
 AGENTS = 2
 CAPACITY = 1
 SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.7, 1.1))
+"""The durations at pace 1; at pace 2 all take twice as long."""
 ROUND_PAUSE_SECONDS = 0.2
-QUIET_SECONDS = 20.0
+QUIET_SECONDS = 15.0
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database()"
 
 
 @frozen(kw_only=True)
 class Crash:
-    """Where a story is cut off: at the n-th step, and at the m-th change of its recovery."""
+    """Where a story is cut off: at one of its steps, and at one of its recovery's."""
 
     story: str
-    first: int | None = None
-    second: int | None = None
+    first: str | None = None
+    second: str | None = None
+
+    @property
+    def times(self) -> int:
+        """How many processes are to be killed."""
+        return (self.first is not None) + (self.second is not None)
 
     def __str__(self) -> str:
-        told = [f"at step {self.first}"] if self.first is not None else []
-        told += [f"and at change {self.second} of the recovery"] if self.second is not None else []
-        return " ".join([self.story, *told])
+        return ", then ".join(each for each in (self.story, self.first, self.second) if each)
 
 
 @frozen(kw_only=True)
 class Trial:
-    """What came of it. `steps` are those of the story, `changes` those of the first recovery."""
+    """What came of it. `steps` are those of the story, `recovery` those of the last recovery."""
 
     crash: Crash
     died: int
     """How often a process was killed by its step."""
-    steps: Sequence[str]
-    changes: Sequence[str]
+    steps: Sequence[Step]
+    recovery: Sequence[Step]
     verdict: Verdict
     unrest: str = ""
     """Why the floor did not come to rest; empty if it did."""
@@ -62,6 +67,17 @@ class Trial:
     def is_clean(self) -> bool:
         """Whether every promise was kept and all came to rest."""
         return self.verdict.is_clean and not self.unrest
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether each process died where it was to die."""
+        return self.died == self.crash.times and bool(self.steps or self.died)
+
+    @property
+    def was_hurried(self) -> bool:
+        """Whether the machine may have been too slow: not reached or not at rest, no more."""
+        broken = {each.promise for each in self.verdict.violations}
+        return bool(self.unrest or not self.is_reached) and broken <= {Promise.P2}
 
     def told(self) -> str:
         """What went wrong."""
@@ -78,34 +94,39 @@ class Place:
     threads: ThreadPoolExecutor
     _actors: list[Actor] = field(factory=list, init=False)
 
-    async def carry_out(self, crash: Crash) -> Trial:
+    async def carry_out(self, crash: Crash, pace: float = 1.0) -> Trial:
         """Run one trial from an empty database to the verdict."""
         await asyncio.to_thread(self._sweep)
         async with serve(FakeConfig(agents=AGENTS)) as fake:
-            config = self._configure(fake)
+            config = self._configure(fake, pace)
             actor = await Actor.start(config, self.threads)
             agents = fake.platform.agent_ids()
-            stage = Stage(fake, config, self.threads, actor, crash.first, agents)
+            stage = Stage(fake, config, self.threads, actor, pace, crash.first, agents)
             try:
                 return await self._play(crash, stage)
             finally:
                 await stage.actor.end()
 
     async def _play(self, crash: Crash, stage: Stage) -> Trial:
-        steps, changes, died = await _told(stage, crash), [], 0
+        steps, recovery, died = await _told(stage, crash), [], 0
         unrest = "no process recovered"
         for kill_at in (crash.second, None):
             died += await self._replace(stage)
             try:
                 await stage.act("arm", kill_at, True)
                 unrest = await _recover(stage)
-                changes = list(await stage.act("steps"))
+                recovery = list(await stage.act("steps"))
                 break
             except Died:
                 continue
-        verdict = judge(await asyncio.to_thread(self._record, stage), _judging())
+        verdict = judge(await asyncio.to_thread(self._record, stage), _judging(stage.pace))
         return Trial(
-            crash=crash, died=died, steps=steps, changes=changes, verdict=verdict, unrest=unrest
+            crash=crash,
+            died=died,
+            steps=steps,
+            recovery=recovery,
+            verdict=verdict,
+            unrest=unrest,
         )
 
     async def _replace(self, stage: Stage) -> bool:
@@ -122,18 +143,18 @@ class Place:
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushdb()
 
-    def _configure(self, fake: FakeQiscus) -> Path:
+    def _configure(self, fake: FakeQiscus, pace: float) -> Path:
         account = fake.platform.account
         settings = {
             "db": {"connection_string": self.database_url},
             "redis": {"url": self.redis_url},
             "webhook": {"base_url": "http://127.0.0.1:1", "max_current_customer": CAPACITY},
-            "assign": {"timeout": _ms(CALL), "reservation": _ms(RESERVATION)},
+            "assign": {"timeout": _ms(CALL * pace), "reservation": _ms(RESERVATION * pace)},
             "qiscus": {
                 "base_url": fake.url,
                 "app_id": account.app_code,
                 "secret_key": account.secret_key,
-                "settle": _ms(SETTLE),
+                "settle": _ms(SETTLE * pace),
                 "rate_limit": 1000,
                 "burst": 100,
             },
@@ -155,12 +176,12 @@ class Place:
         )
 
 
-async def _told(stage: Stage, crash: Crash) -> list[str]:
+async def _told(stage: Stage, crash: Crash) -> list[Step]:
     """Play the story until it ends or its process does; the steps that it took."""
     try:
         await STORIES[crash.story](stage)
         return list(await stage.act("steps"))
-    except Died:
+    except (Died, NotGiven):
         return []
 
 
@@ -176,11 +197,9 @@ async def _recover(stage: Stage) -> str:
 
 async def _come_to_rest(stage: Stage) -> str:
     """Round by round, a few times a second; what is still wrong when the time is over."""
-    deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
-    orders = ("refresh", "reconcile", "settle", "dispatch")
+    deadline = asyncio.get_running_loop().time() + QUIET_SECONDS * stage.pace
     while True:
-        for order in orders:
-            await stage.act(order)
+        await stage.works()
         unrest = _unrest(stage, await stage.act("standing"))
         if not unrest or asyncio.get_running_loop().time() > deadline:
             return unrest
@@ -205,10 +224,11 @@ def _unrest(stage: Stage, standing: Standing) -> str:
     return ""
 
 
-def _judging() -> Judging:
+def _judging(pace: float) -> Judging:
+    rules = Rules(settle=SETTLE * pace, call=CALL * pace, reservation=RESERVATION * pace)
     return Judging(
         capacities=Capacities(default=CAPACITY),
-        rules=brief_rules(Rules(settle=SETTLE, call=CALL, reservation=RESERVATION)),
+        rules=brief_rules(rules),
         presence_interval_seconds=2.0,
         idle_seconds=None,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from sebastian_adapters.memory.platform import Truth
-from tests.chaos.outcome import after_kill
+from tests.chaos.outcome import reserved_at, settled_after
 from tests.hosts.network import Cut
 from tests.hosts.shape import HostsShape
 from tests.oracle import Promise, Record, Verdict
@@ -93,7 +93,8 @@ class Outcome:
         return f"{name:<25}{len(waits):>6}{p50:>7.2f} s{p99:>7.2f} s{longest:>7.2f} s  {told}"
 
     def _cut_told(self, cut: CutOff) -> list[str]:
-        left = after_kill(self.record, cut.at).settled_seconds
+        held = reserved_at(self.record, cut.at)
+        left = settled_after(self.record, cut.at, held)
         stranded = [each for each in left if each > STRANDED_SECONDS]
         seconds = f", the last for {max(stranded):.1f} s" if stranded else ""
         back = self._first_assignment(cut.host, cut.healed_at)

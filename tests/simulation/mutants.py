@@ -78,6 +78,46 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "acknowledged before the commit",
+        (
+            _core(
+                "usecases.admit_chat:AdmitChat.__call__",
+                "decided = await self._room_repo.decide(\n"
+                "        arrival.room_id, partial(admit, arrival, self._rules)\n"
+                "    )",
+                "import asyncio\n"
+                "decided = Decided(Admission.ADMITTED)\n"
+                "committing = self._room_repo.decide(\n"
+                "    arrival.room_id, partial(admit, arrival, self._rules)\n"
+                ")\n"
+                "self.later = asyncio.get_running_loop().create_task(committing)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a resolve frees a slot of whoever resolved",
+        (
+            Edit(
+                "sebastian_apps.webhook.decoding:decode_resolution",
+                "return Resolution(",
+                "from sebastian_core.usecases import resolve_chat\n"
+                "resolve_chat.RESOLVED_BY = sent['resolved_by']['id']\n"
+                "return Resolution(",
+            ),
+            _core(
+                "usecases.resolve_chat:ResolveChat.__call__",
+                "decided = await self._room_repo.decide(\n"
+                "        resolution.room_id, partial(resolve, resolution, self._rules)\n"
+                "    )",
+                "held = await self._room_repo.held_by(RESOLVED_BY)\n"
+                "room_id = held[0].room_id if held else resolution.room_id\n"
+                "decided = await self._room_repo.decide(\n"
+                "    room_id, partial(resolve, resolution, self._rules)\n"
+                ")",
+            ),
+        ),
+    ),
+    Mutant(
         "counts are added to load",
         (
             _core(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from attrs import define, evolve, frozen
 
@@ -21,7 +21,7 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster
-from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.chat import Chat, ChatState, Move
 from sebastian_core.domain.errors import Fault as PlatformFault
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
@@ -30,6 +30,7 @@ from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.policy import Policy
 from sebastian_core.domain.readings import Answer
 from sebastian_core.domain.reservation import Reservation
+from sebastian_core.domain.room import Change, Decided, Decision
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.agent_store import AgentStore
 from sebastian_core.ports.clock import Clock
@@ -50,6 +51,8 @@ from tests.simulation.process import Process, ProcessClock
 from tests.simulation.schedule import Schedule
 from tests.simulation.tracing import Trace
 from tests.simulation.wire import Wire
+
+T = TypeVar("T")
 
 INTERVALS = Intervals(
     linger=timedelta(milliseconds=300),
@@ -93,6 +96,24 @@ class RecordingRepo(InMemoryRoomRepo):
                 )
         return reserved
 
+    async def decide(
+        self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
+    ) -> Decided[T]:
+        """Decide, and see whether a word about one reservation ended another one."""
+        decided = await super().decide(room_id, decision, alters_line=alters_line)
+        if isinstance(decision, partial) and isinstance(decision.args[0], Reservation):
+            self._complain_of_a_broken_fence(decision.args[0], decided.changes)
+        return decided
+
+    def _complain_of_a_broken_fence(self, told: Reservation, changes: Iterable[Change]) -> None:
+        for change in changes:
+            ended = change.details.get("reservation", change.chat.reservation_id)
+            if change.move in _ENDS_OF_RESERVATIONS and ended != told.id:
+                self._trace.surprises.append(
+                    f"P3 unfenced: a word about reservation {told.id} ended reservation {ended} "
+                    f"of chat {change.chat.id}: {change.reason}"
+                )
+
     def _complain_of_idleness(self, plan: Plan) -> None:
         """P7, worked out anew: after a pass no ready chat waits beside a free eligible slot."""
         now = self._clock.now()
@@ -120,6 +141,9 @@ class RecordingRepo(InMemoryRoomRepo):
         if known is not None and known.arrived_at != chat.arrived_at:
             self._trace.surprises.append(f"P5 chat {chat.id} was moved in the line")
         super()._keep(chat)
+
+
+_ENDS_OF_RESERVATIONS = frozenset({Move.CONFIRM, Move.RELEASE, Move.REFUSE, Move.PASS_OVER})
 
 
 def _could_be_given(chat: Chat, now: datetime) -> bool:
