@@ -13,7 +13,7 @@ from attrs import fields, frozen
 
 from benchmarks.draining import AGENTS, WORKER
 from benchmarks.line import fill_line
-from benchmarks.load import Webhooks, flood
+from benchmarks.load import Answers, Webhooks, flood
 from benchmarks.measuring import median, resident_mebibytes
 from benchmarks.report import Figure
 from benchmarks.stage import FakePlatform, Program, Stage, fake_platform, settings, wait_until
@@ -46,7 +46,7 @@ class Shared:
 def measure(stage: Stage, *, rounds: int, seconds: float, chats: int) -> list[Figure]:
     """One, two and four processes drain a line, and as many take webhooks; in turns."""
     drained: dict[int, list[Shared]] = {count: [] for count in PROCESSES}
-    taken: dict[int, list[float]] = {count: [] for count in PROCESSES}
+    taken: dict[int, list[Answers]] = {count: [] for count in PROCESSES}
     for _ in range(rounds):
         for count in PROCESSES:
             drained[count].append(drain(stage, workers=count, chats=chats))
@@ -117,11 +117,10 @@ def _watched(
     )
 
 
-def _flooded(stage: Stage, processes: int, seconds: float) -> float:
+def _flooded(stage: Stage, processes: int, seconds: float) -> Answers:
     with service(stage, processes=processes) as server:
         webhooks = Webhooks(server.url, "scaling")
-        answers = asyncio.run(flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds))
-    return answers.rate
+        return asyncio.run(flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds))
 
 
 def _commands(redis_url: str) -> float:
@@ -160,15 +159,19 @@ def _drain_figures(drained: dict[int, list[Shared]]) -> list[Figure]:
     return figures
 
 
-def _way_in_figures(taken: dict[int, list[float]]) -> list[Figure]:
+def _way_in_figures(taken: dict[int, list[Answers]]) -> list[Figure]:
+    rates = {count: [each.rate for each in runs] for count, runs in taken.items()}
     return [
         Figure(
             subject="scaling",
             what=f"{count} webhook processes, {CONNECTIONS} connections",
-            value=median(rates),
+            value=median(rates[count]),
             unit="webhooks/s",
-            beside=f"{median(rates) / median(taken[1]):.2f}× one",
-            details={"rates": rates},
+            beside=(
+                f"{median(rates[count]) / median(rates[1]):.2f}× one; "
+                f"{sum(each.failed for each in runs)} answers were not 200"
+            ),
+            details={"rates": rates[count]},
         )
-        for count, rates in taken.items()
+        for count, runs in taken.items()
     ]
