@@ -9,6 +9,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from sebastian_adapters.postgres.arrays import array
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
 from sebastian_core.domain.ids import RoomId
@@ -97,7 +99,7 @@ _doubts = {doubt.value: doubt for doubt in Doubt}
 _close_reasons = {reason.value: reason for reason in CloseReason}
 _moves = {move.value: move for move in Move}
 _needs = lru_cache(maxsize=4096)(Needs.from_key)
-_to_json = json.JSONEncoder(default=str).encode
+_to_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def chat_from(row: Row) -> Chat:
@@ -183,7 +185,7 @@ def room_columns(rooms: Sequence[Room]) -> Columns:
 
 def as_json(named: Mapping[str, Any]) -> str:
     """Details and properties as the text of a JSON object."""
-    return _to_json(dict(named)) if named else "{}"
+    return _to_json(dict(named)).decode() if named else "{}"
 
 
 def _plain(names: Iterable[str], values: Sequence[Any]) -> Columns:
