@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -73,7 +74,7 @@ def drain(stage: Stage, *, workers: int, chats: int) -> Shared:
             for number in range(workers)
         ]
         for program in programs:
-            wait_until("it has started", lambda p=program: "worker started" in p.log.read_text())
+            wait_until("it has started", partial(_has_started, program))
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
         rooms = platform.told("message", {"count": chats})["room_ids"]
         return _watched(stage, programs, platform, connection, redis_url, database_url, rooms)
@@ -117,8 +118,17 @@ def _watched(
     )
 
 
+def _has_started(program: Program) -> bool:
+    return "worker started" in program.log.read_text()
+
+
 def _flooded(stage: Stage, processes: int, seconds: float) -> Answers:
+    """Once all of them listen: the address takes connections as soon as the first one does."""
     with service(stage, processes=processes) as server:
+        log = server.program.log
+        wait_until(
+            "all listen", lambda: log.read_text().count('"listening"') >= processes, server.program
+        )
         webhooks = Webhooks(server.url, "scaling")
         return asyncio.run(flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds))
 
