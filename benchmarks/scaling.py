@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from attrs import fields, frozen
 
 from benchmarks.draining import AGENTS, WORKER
 from benchmarks.line import fill_line
-from benchmarks.load import Webhooks, flood
+from benchmarks.load import Answers, Webhooks, flood
 from benchmarks.measuring import median, resident_mebibytes
 from benchmarks.report import Figure
 from benchmarks.stage import FakePlatform, Program, Stage, fake_platform, settings, wait_until
@@ -46,7 +47,7 @@ class Shared:
 def measure(stage: Stage, *, rounds: int, seconds: float, chats: int) -> list[Figure]:
     """One, two and four processes drain a line, and as many take webhooks; in turns."""
     drained: dict[int, list[Shared]] = {count: [] for count in PROCESSES}
-    taken: dict[int, list[float]] = {count: [] for count in PROCESSES}
+    taken: dict[int, list[Answers]] = {count: [] for count in PROCESSES}
     for _ in range(rounds):
         for count in PROCESSES:
             drained[count].append(drain(stage, workers=count, chats=chats))
@@ -73,7 +74,7 @@ def drain(stage: Stage, *, workers: int, chats: int) -> Shared:
             for number in range(workers)
         ]
         for program in programs:
-            wait_until("it has started", lambda p=program: "worker started" in p.log.read_text())
+            wait_until("it has started", partial(_has_started, program))
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
         rooms = platform.told("message", {"count": chats})["room_ids"]
         return _watched(stage, programs, platform, connection, redis_url, database_url, rooms)
@@ -117,11 +118,19 @@ def _watched(
     )
 
 
-def _flooded(stage: Stage, processes: int, seconds: float) -> float:
+def _has_started(program: Program) -> bool:
+    return "worker started" in program.log.read_text()
+
+
+def _flooded(stage: Stage, processes: int, seconds: float) -> Answers:
+    """Once all of them listen: the address takes connections as soon as the first one does."""
     with service(stage, processes=processes) as server:
+        log = server.program.log
+        wait_until(
+            "all listen", lambda: log.read_text().count('"listening"') >= processes, server.program
+        )
         webhooks = Webhooks(server.url, "scaling")
-        answers = asyncio.run(flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds))
-    return answers.rate
+        return asyncio.run(flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds))
 
 
 def _commands(redis_url: str) -> float:
@@ -160,15 +169,19 @@ def _drain_figures(drained: dict[int, list[Shared]]) -> list[Figure]:
     return figures
 
 
-def _way_in_figures(taken: dict[int, list[float]]) -> list[Figure]:
+def _way_in_figures(taken: dict[int, list[Answers]]) -> list[Figure]:
+    rates = {count: [each.rate for each in runs] for count, runs in taken.items()}
     return [
         Figure(
             subject="scaling",
             what=f"{count} webhook processes, {CONNECTIONS} connections",
-            value=median(rates),
+            value=median(rates[count]),
             unit="webhooks/s",
-            beside=f"{median(rates) / median(taken[1]):.2f}× one",
-            details={"rates": rates},
+            beside=(
+                f"{median(rates[count]) / median(rates[1]):.2f}× one; "
+                f"{sum(each.failed for each in runs)} answers were not 200"
+            ),
+            details={"rates": rates[count]},
         )
-        for count, rates in taken.items()
+        for count, runs in taken.items()
     ]

@@ -9,6 +9,9 @@ from tests.hosts.network import Cut
 
 SERVERS, HOST_A, HOST_B = "servers", "host-a", "host-b"
 
+MORE = 1.15
+"""Customers who come back at once take the places of later ones, who should not run out."""
+
 
 @frozen(kw_only=True)
 class HostsShape(Shape):
@@ -31,7 +34,7 @@ class HostsShape(Shape):
 
     @fault_seconds.default
     def _fault_seconds(self) -> float:
-        return (len(self.cuts) + 1) * self.calm_seconds + len(self.cuts) * self.cut_seconds
+        return MORE * ((len(self.cuts) + 1) * self.calm_seconds + len(self.cuts) * self.cut_seconds)
 
 
 BRIEF = HostsShape(
