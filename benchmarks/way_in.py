@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
-from attrs import frozen
+from attrs import asdict, frozen
 
 from benchmarks.load import Webhooks, flood, steady
 from benchmarks.measuring import Percentiles, median
@@ -25,6 +25,9 @@ create table if not exists bench_webhook (
 """
 
 
+WARM_SECONDS = 0.5
+
+
 @frozen
 class Server:
     """One contender that listens."""
@@ -33,8 +36,19 @@ class Server:
     program: Program
 
 
+@frozen(kw_only=True)
+class Flood:
+    """What a contender reached in one round, and the processor milliseconds for each webhook."""
+
+    rate: float
+    wait: Percentiles
+    service_ms: float
+    postgres_ms: float
+    load_ms: float
+
+
 def measure(stage: Stage, *, rounds: int, seconds: float) -> list[Figure]:
-    """One and two processes, and their rivals, in turns; then a steady 500 a second."""
+    """One and two processes and their rivals in turns, all warm; then a steady 500 a second."""
     with ExitStack() as stack:
         servers = {
             "one process": stack.enter_context(service(stage, processes=1)),
@@ -43,45 +57,44 @@ def measure(stage: Stage, *, rounds: int, seconds: float) -> list[Figure]:
             "without the commit": stack.enter_context(_rival(stage, "no commit")),
             "bare ASGI": stack.enter_context(_rival(stage, "bare")),
         }
-        floods = asyncio.run(_flooded(servers, rounds, seconds))
+        asyncio.run(_flooded(stage, servers, "warm", WARM_SECONDS))
+        floods = [
+            asyncio.run(_flooded(stage, servers, f"flood-{number}", seconds))
+            for number in range(rounds)
+        ]
         steadies = [
             asyncio.run(_steady(servers["one process"], number, seconds))
             for number in range(rounds)
         ]
-        cpu = _cpu_per_webhook(stage, servers["one process"], seconds)
-    return [*_flood_figures(floods, cpu), _steady_figure(steadies)]
+    return [*_flood_figures(floods), _steady_figure(steadies)]
 
 
 async def _flooded(
-    servers: dict[str, Server], rounds: int, seconds: float
-) -> dict[str, list[tuple[float, Percentiles]]]:
-    reached: dict[str, list[tuple[float, Percentiles]]] = {name: [] for name in servers}
-    for number in range(rounds):
-        for name, server in servers.items():
-            webhooks = Webhooks(server.url, f"flood-{number}")
-            answers = await flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds)
-            if answers.failed:
-                raise RuntimeError(f"{name}: {answers.failed} webhooks were not answered with 200")
-            reached[name].append((answers.rate, Percentiles.of(answers.seconds)))
-    return reached
+    stage: Stage, servers: dict[str, Server], prefix: str, seconds: float
+) -> dict[str, Flood]:
+    return {name: await _flood(stage, name, servers[name], prefix, seconds) for name in servers}
+
+
+async def _flood(stage: Stage, name: str, server: Server, prefix: str, seconds: float) -> Flood:
+    webhooks = Webhooks(server.url, prefix)
+    service, postgres = server.program.cpu, stage.postgres_cpu
+    answers = await flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds)
+    if answers.failed:
+        raise RuntimeError(f"{name}: {answers.failed} webhooks were not answered with 200")
+    each_ms = 1000 / len(answers.seconds)
+    return Flood(
+        rate=answers.rate,
+        wait=Percentiles.of(answers.seconds),
+        service_ms=(server.program.cpu - service) * each_ms,
+        postgres_ms=(stage.postgres_cpu - postgres) * each_ms,
+        load_ms=answers.cpu_seconds * each_ms,
+    )
 
 
 async def _steady(server: Server, number: int, seconds: float) -> Percentiles:
     webhooks = Webhooks(server.url, f"steady-{number}")
     answers = await steady(server.url, webhooks, rate=500, seconds=seconds)
     return Percentiles.of(answers.seconds)
-
-
-def _cpu_per_webhook(stage: Stage, server: Server, seconds: float) -> dict[str, float]:
-    """Processor milliseconds per webhook, of the service and of PostgreSQL."""
-    before = server.program.cpu, stage.postgres_cpu
-    webhooks = Webhooks(server.url, "cpu")
-    answers = asyncio.run(flood(server.url, webhooks, connections=CONNECTIONS, seconds=seconds))
-    number = len(answers.seconds)
-    return {
-        "service": (server.program.cpu - before[0]) * 1000 / number,
-        "postgres": (stage.postgres_cpu - before[1]) * 1000 / number,
-    }
 
 
 @contextmanager
@@ -127,11 +140,9 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def _flood_figures(
-    floods: dict[str, list[tuple[float, Percentiles]]], cpu: dict[str, float]
-) -> list[Figure]:
-    rate = {name: median([each for each, _ in runs]) for name, runs in floods.items()}
-    single = rate["INSERT per request"]
+def _flood_figures(floods: list[dict[str, Flood]]) -> list[Figure]:
+    rounds = {name: [flood[name] for flood in floods] for name in floods[0]}
+    rate = {name: median([each.rate for each in runs]) for name, runs in rounds.items()}
     wanted = {
         "one process": "≥ 2,300/s, 2× INSERT",
         "two processes": "≥ 1.1× one process",
@@ -143,28 +154,24 @@ def _flood_figures(
             value=rate[name],
             unit="webhooks/s",
             wanted=wanted.get(name, ""),
-            beside=_beside(name, rate, single, runs, cpu),
-            details={"rates": [each for each, _ in runs]},
+            beside=_beside(name, rate, runs),
+            details={"floods": [asdict(each) for each in runs]},
         )
-        for name, runs in floods.items()
+        for name, runs in rounds.items()
     ]
 
 
-def _beside(
-    name: str,
-    rate: dict[str, float],
-    single: float,
-    runs: list[tuple[float, Percentiles]],
-    cpu: dict[str, float],
-) -> str:
-    p50 = median([each.p50 for _, each in runs]) * 1000
-    p99 = median([each.p99 for _, each in runs]) * 1000
-    told = f"{rate[name] / single:.1f}× INSERT; ack p50 {p50:.0f}, p99 {p99:.0f} ms"
-    if name == "one process":
-        told += f"; CPU {cpu['service']:.2f} + {cpu['postgres']:.2f} ms (service, PostgreSQL)"
+def _beside(name: str, rate: dict[str, float], runs: list[Flood]) -> str:
+    p50 = median([each.wait.p50 for each in runs]) * 1000
+    p99 = median([each.wait.p99 for each in runs]) * 1000
+    ratio = rate[name] / rate["INSERT per request"]
+    told = f"{ratio:.1f}× INSERT; ack p50 {p50:.0f}, p99 {p99:.0f} ms"
     if name == "two processes":
         told += f"; {rate[name] / rate['one process']:.2f}× one process"
-    return told
+    service = median([each.service_ms for each in runs])
+    postgres = median([each.postgres_ms for each in runs])
+    load = median([each.load_ms for each in runs])
+    return f"{told}; CPU {service:.2f} + {postgres:.2f} + {load:.2f} ms (it, PostgreSQL, load)"
 
 
 def _steady_figure(steadies: list[Percentiles]) -> Figure:

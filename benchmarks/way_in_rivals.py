@@ -5,21 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
+from attrs import evolve
 from litestar import Litestar, Request, post
 from litestar.response.base import ASGIResponse
 from psycopg_pool import AsyncConnectionPool
 
+from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.container import build_webhook, in_memory
 from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH
-from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.decoding import decode_arrival
+from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.webhook.serving import run
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.room import Decided, Decision, Room
+from sebastian_core.domain.rules import Rules
+from sebastian_core.usecases.admit_chat import AdmitChat
 
+T = TypeVar("T")
 _OK = b'{"status":"ok"}'
 _INSERT = "insert into bench_webhook (room_id, channel_id, source) values (%s, %s, %s)"
 
@@ -28,25 +39,40 @@ def main(name: str, config: Path) -> None:
     """Serve one rival on the configuration's port."""
     settings = load_settings(config, {})
     configure_logging(settings, process=name)
-    make: dict[str, Callable[[Settings], Any]] = {
-        "no commit": no_commit,
-        "insert": insert,
-        "bare": lambda _: bare,
-    }
-    app = make[name](settings)
+    if name == "no commit":
+        run(lambda: no_commit(settings), settings.listen.host, settings.listen.port)
+        return
+    app: Any = insert(settings) if name == "insert" else bare
     uvicorn.run(
         app, port=settings.listen.port, loop="uvloop", http="httptools",
         access_log=False, log_level="warning", lifespan="auto",
     )  # fmt: skip
 
 
-def no_commit(settings: Settings) -> Litestar:
-    """The very service, on stores in memory: decoding and deciding, but nothing made durable."""
-    return create_app(build_webhook(settings, in_memory()))
+class ForgetfulRoomRepo(InMemoryRoomRepo):
+    """Takes every room for a new one, and keeps nothing."""
+
+    async def decide(
+        self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
+    ) -> Decided[T]:
+        """What is decided about a room that nobody has seen."""
+        return decision(Room(room_id=room_id), datetime.now(UTC))
+
+
+def no_commit(settings: Settings) -> WebhookParts:
+    """The very service, with all its limits, counts and log lines, but nothing is made durable."""
+    repo = ForgetfulRoomRepo(InMemoryClock())
+    admit_chat = AdmitChat(repo, InMemoryJobQueue(), Rules())
+    return evolve(build_webhook(settings, in_memory()), admit_chat=admit_chat)
 
 
 def insert(settings: Settings) -> Litestar:
-    """One INSERT and one commit for each request, on sixteen connections."""
+    """One INSERT and one commit for each request, on sixteen connections.
+
+    As a person would write it: the server lets those that commit at one moment share a flush. It
+    has no limit on bodies or time, no log line, no counters and no history; its commits are as
+    durable as ours, on the same server.
+    """
     assert settings.db.connection_string is not None
     pool = AsyncConnectionPool(
         settings.db.connection_string.reveal(), min_size=16, max_size=16, open=False

@@ -36,8 +36,13 @@ class Ringer:
         self._thread.start()
 
     def ring(self) -> None:
-        """Ask for a bell. Neither blocks nor raises."""
-        self._rung.set()
+        """Ask for a bell. Neither blocks nor raises.
+
+        One that was asked for and has not begun to go out will do: most rings of a burst end here,
+        without the lock that they would share with the thread.
+        """
+        if not self._rung.is_set():
+            self._rung.set()
 
     def stop(self, timeout_seconds: float) -> None:
         """End the thread after a last bell, which carries a ring that had not been sent yet."""

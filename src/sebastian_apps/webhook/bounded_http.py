@@ -6,6 +6,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from sebastian_apps.webhook.gathering import GatheringTransport
 from sebastian_apps.webhook.problems import (
     BAD_REQUEST,
     HEAD_TOO_LARGE,
@@ -36,7 +37,7 @@ class BoundedHttp(HttpToolsProtocol):
     _head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(transport, self.loop))
         self._end_after(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
