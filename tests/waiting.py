@@ -7,8 +7,8 @@ DEADLINE_SECONDS = 10.0
 PAUSE_SECONDS = 0.005
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Come back as soon as it holds; fail if it does not within ten seconds."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+async def until(holds: Callable[[], object], seconds: float = DEADLINE_SECONDS) -> None:
+    """Come back as soon as it holds; fail if it does not within so many seconds."""
+    async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(PAUSE_SECONDS)

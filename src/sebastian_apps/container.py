@@ -30,6 +30,7 @@ from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_apps.cli.parts import CliParts
 from sebastian_apps.floor.actions import FloorUseCases
+from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_apps.settings import Secret, Settings
 from sebastian_apps.tracing import TracedAssignChat
 from sebastian_apps.webhook.addresses import webhook_urls
@@ -38,10 +39,12 @@ from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
+from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.assign_by_hand import AssignByHand
 from sebastian_core.usecases.assign_chat import Ended
@@ -88,9 +91,10 @@ def _capacities(settings: Settings) -> CapacityRules:
     )
 
 
-def _dispatch_rules(settings: Settings, rules: Rules) -> DispatchRules:
+def _dispatch_rules(settings: Settings, rules: Rules, policy: Policy) -> DispatchRules:
     return DispatchRules(
         capacities=_capacities(settings),
+        policy=policy,
         rules=rules,
         match_channels=settings.assign.match_channels,
         presence_max_age=settings.presence.max_age,
@@ -146,6 +150,14 @@ def _plan_refused(error: Exception) -> None:
     log.error("the policy's plan cannot be used; the shipped policy serves", error=str(error))
 
 
+def _telling_of(policy: GuardedPolicy) -> Callable[[Exception], None]:
+    def tell(error: Exception) -> None:
+        _plan_refused(error)
+        policy.refused(error)
+
+    return tell
+
+
 class Container(containers.DeclarativeContainer):
     """The graph of one process, on the real stores."""
 
@@ -153,6 +165,9 @@ class Container(containers.DeclarativeContainer):
     make_pool = providers.Object(worker_pool)
     threads = providers.Object(1)
     on_call: providers.Object[OnCall | None] = providers.Object(None)
+
+    policy: providers.Object[Policy] = providers.Object(LeastLoaded())
+    on_plan_refused = providers.Object(_plan_refused)
 
     rules = providers.Singleton(_rules, settings)
     pool = providers.Singleton(_pool, settings, make_pool)
@@ -185,15 +200,15 @@ class Container(containers.DeclarativeContainer):
         assign_chat,
         gate,
         clock,
-        providers.Callable(_dispatch_rules, settings, rules),
+        providers.Callable(_dispatch_rules, settings, rules, policy),
         on_ended=providers.Callable(_tell, ended),
-        on_plan_refused=providers.Object(_plan_refused),
+        on_plan_refused=on_plan_refused,
     )
     explain_room = providers.Singleton(
         ExplainRoom,
         room_repo,
         roster,
-        providers.Callable(_dispatch_rules, settings, rules),
+        providers.Callable(_dispatch_rules, settings, rules, policy),
         verify=settings.provided.assign.verify,
     )
     assign_by_hand = providers.Singleton(
@@ -304,13 +319,20 @@ def _floor(container: Container, settings: Settings) -> FloorUseCases:
 
 
 def build_worker(
-    settings: Settings, *, threads: int = 1, stores: MemoryStores | None = None
+    settings: Settings,
+    *,
+    threads: int = 1,
+    stores: MemoryStores | None = None,
+    policy: GuardedPolicy | None = None,
 ) -> WorkerParts:
-    """A worker's parts; nothing is opened yet."""
+    """A worker's parts; nothing is opened yet. Without a policy it is the shipped one."""
     from sebastian_apps.metrics import WorkerMetrics, metered
 
     metrics = WorkerMetrics()
     container = _container(settings, worker_pool, stores, metrics.called, threads)
+    if policy is not None:
+        container.policy.override(providers.Object(policy))
+        container.on_plan_refused.override(providers.Object(_telling_of(policy)))
     client = container.client()
     is_real = stores is None
 
@@ -351,6 +373,7 @@ def build_worker(
         history_keep=settings.history.keep,
         roster_max_age=settings.presence.max_age,
     )
+    parts.notes.policy = policy
     return metered(parts, metrics, settings.metrics)
 
 
@@ -423,6 +446,18 @@ async def open_client(settings: Settings) -> AsyncIterator[QiscusClient]:
         yield client
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[tuple[RoomRepo, KnownRoster]]:
+    """The record and the roster by themselves, for who only looks; raises StoreUnavailable."""
+    container = _container(settings, worker_pool, None)
+    await container.pool().open()
+    try:
+        yield container.room_repo(), container.roster()
+    finally:
+        await container.agent_store().aclose()
+        await container.pool().close()
 
 
 async def register_webhooks(settings: Settings) -> list[Registration]:

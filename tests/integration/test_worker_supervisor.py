@@ -15,6 +15,17 @@ import os, pathlib, select, sys
 pathlib.Path(sys.argv[1], str(os.getpid())).touch()
 select.select([int(os.environ["SEBASTIAN_LIFELINE"])], [], [], 60)
 """
+CRASHES_IN_ITS_POLICY = """
+import os, pathlib, sys
+from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
+pathlib.Path(sys.argv[1], f"{os.getpid()} {ends_so_far()}").touch()
+calls = PolicyCalls.given()
+calls.begin()
+if ends_so_far() >= 2:
+    calls.end()
+    os.read(int(os.environ["SEBASTIAN_LIFELINE"]), 1)
+os.kill(os.getpid(), 9)
+"""
 PARENT = """
 import sys
 from sebastian_apps.worker.supervisor import Supervisor
@@ -36,7 +47,7 @@ def supervised(child: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def children_in(folder: Path) -> list[int]:
-    return sorted(int(each.name) for each in folder.iterdir())
+    return sorted(int(each.name.split()[0]) for each in folder.iterdir())
 
 
 def is_alive(pid: int) -> bool:
@@ -78,6 +89,20 @@ def test_children_go_when_their_parent_is_killed(tmp_path: Path) -> None:
         parent.kill()
 
         wait_for("no child", lambda: not any(is_alive(pid) for pid in children_in(tmp_path)))
+
+
+def test_children_that_end_in_a_choice_of_the_policy_are_counted_for_those_that_follow(
+    tmp_path: Path,
+) -> None:
+    with supervised(CRASHES_IN_ITS_POLICY, tmp_path):
+        wait_for("both places know of two", lambda: told_ends(tmp_path)[-2:-1] >= [2])
+
+        assert told_ends(tmp_path)[:2] == [0, 0]
+
+
+def told_ends(folder: Path) -> list[int]:
+    """What each child was told of those before it."""
+    return sorted(int(each.name.split()[1]) for each in folder.iterdir())
 
 
 def test_a_misconfigured_child_ends_the_parent(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def waiting(number: int = 1, stuck: int = 0) -> dict[str, Any]:
     return {"line": [a_chat()], "summary": summary}
 
 
+PUT_ASIDE = {"name": "ours:Gold", "suspended": "it hung or crashed its worker, 2 times"}
+RAISED = {"name": "ours:Gold", "suspended": None, "refusals": 3, "last_refusal": "KeyError"}
 OLD = Roster(NOON - timedelta(minutes=3), {an_agent().agent_id: an_agent()})
 OFFLINE = Roster(NOON, {an_agent().agent_id: an_agent(online=False)})
 DRIFT = {"at": NOON.isoformat(), "admitted": 1, "settled": 2}
@@ -76,6 +78,8 @@ DRIFT = {"at": NOON.isoformat(), "admitted": 1, "settled": 2}
     [
         (a_look(a_report(UP, seconds_ago=60)), "workers"),
         (a_look(a_report({"stopped": True})), "workers"),
+        (a_look(a_report(UP | {"policy": PUT_ASIDE})), "policy"),
+        (a_look(a_report(UP | {"policy": RAISED})), "policy"),
         (a_look(a_report(REFUSED)), "credentials"),
         (a_look(a_report(DOWN)), "platform"),
         (a_look(a_report(DOWN), a_report(UP, "worker-2")), "platform"),

@@ -12,8 +12,8 @@ from psycopg.errors import SerializationFailure
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.group_commit import Call
 from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
-from sebastian_adapters.postgres.reserving import FLOOR, floor_from
 from sebastian_adapters.postgres.rows import remembered, rooms_from
+from sebastian_adapters.postgres.staffing import staffing_from, staffing_statement
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
 from sebastian_core.domain.errors import InvalidInput
@@ -45,10 +45,11 @@ async def decide_on_floor(
 ) -> Decided[T]:
     """Decide about one room by what all agents hold, both read under the lock."""
     rooms, _ = await _lock_rooms(transaction, [room_id], alters_line=True)
-    token = Statement("reservation_ids", {"number": 1})
-    (((reservation_ids,),), *floor) = await transaction.send(token, *FLOOR)
-    staffing, _ = floor_from(floor)
-    decided = decision(rooms[room_id], staffing, reservation_ids[0])
+    ((reservation_id,),), agents = await transaction.send(
+        Statement("reservation_id"), staffing_statement()
+    )
+    staffing = staffing_from(agents)
+    decided = decision(rooms[room_id], staffing, reservation_id)
     writing = _writing(rooms, [decided])
     if not writing:
         await transaction.rollback()

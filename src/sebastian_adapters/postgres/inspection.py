@@ -33,6 +33,11 @@ class DatabaseReading:
     stuck: int = 0
 
     @property
+    def has_duty_holder(self) -> bool:
+        """Whether a worker does the duties at this moment."""
+        return self.duty_over_since is not None and self.duty_over_since <= timedelta(0)
+
+    @property
     def is_too_old(self) -> bool:
         """Whether the server is older than what we work with."""
         return self.version < OLDEST_SERVER

@@ -45,9 +45,15 @@ def check(offline: bool, config: Path | None) -> None:
     from sebastian_apps.cli.diagnosis.findings import Verdict
     from sebastian_apps.cli.diagnosis.secrets import look_at_secrets
     from sebastian_apps.cli.doctor import print_findings
-    from sebastian_apps.cli.starting import config_path, read_settings
+    from sebastian_apps.cli.starting import Misconfigured, config_path, read_settings
+    from sebastian_apps.own_policy import own_policy
+    from sebastian_apps.settings import SettingsError
 
     settings = read_settings(config, needs={"db", "redis", "qiscus", "exposure"})
+    try:
+        own_policy(settings)
+    except SettingsError as error:
+        raise Misconfigured(str(error)) from error
     found = look_at_secrets(settings) if offline else _examined(settings)
     print_findings(each for each in found if each.verdict is not Verdict.FINE)
     click.echo(f"{config_path(config) or 'the environment'} can be used")

@@ -216,6 +216,15 @@ class Assign:
         "How long a slot is held for an assign call; more than `assign.timeout`.",
         default=timedelta(seconds=10),
     )
+    policy: str | None = option(
+        Text(
+            "the name of a policy, package.module:ClassName",
+            r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
+        ),
+        "A policy of your own instead of the shipped one, to choose who gets which chat.",
+        example="ourdesk.policies:ImportantFirst",
+        effective_default="the shipped policy",
+    )
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import secrets
 import signal
@@ -12,13 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
+import structlog
 
 from sebastian_apps.garbage import spare_collections
-from sebastian_apps.settings import Settings
+from sebastian_apps.own_policy import GuardedPolicy, own_policy
+from sebastian_apps.settings import Settings, SettingsError
+from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
 from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
 from sebastian_apps.worker.watchdog import Watchdog
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
+
+log = structlog.stdlib.get_logger("sebastian.worker")
 
 
 def worker_name() -> str:
@@ -26,23 +32,45 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
-async def work(settings: Settings, threads: int) -> None:
-    """Run one worker until SIGTERM or SIGINT."""
+async def work(settings: Settings, threads: int, patience_seconds: float) -> None:
+    """Run one worker until SIGTERM or SIGINT; one that hangs so long is ended."""
     from sebastian_apps.container import build_worker
 
-    worker = Worker(build_worker(settings, threads=threads), worker_name())
+    calls = PolicyCalls.given()
+    policy = _policy(settings, calls)
+    worker = Worker(build_worker(settings, threads=threads, policy=policy), worker_name())
     spare_collections()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     _stop_with_parent(loop, worker)
-    watching = asyncio.create_task(Watchdog().beat())
+
+    def suspect() -> str | None:
+        return f"the policy {settings.assign.policy}" if calls.under_way else None
+
+    watching = asyncio.create_task(Watchdog(patience_seconds, suspect).beat())
     try:
         await worker.run()
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+
+
+def _policy(settings: Settings, calls: PolicyCalls) -> GuardedPolicy | None:
+    """The policy of the user's own, if there is one; raises SettingsError where it is unusable."""
+    own = own_policy(settings)
+    if own is None:
+        return None
+    name = str(settings.assign.policy)
+    policy = GuardedPolicy(own, name, ends_so_far(), calls.begin, calls.end)
+    if policy.suspended is not None:
+        log.error(
+            "the shipped policy serves until the service is started again",
+            policy=name,
+            why=policy.suspended,
+        )
+    return policy
 
 
 def _stop_with_parent(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
@@ -57,12 +85,28 @@ def _stop_with_parent(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
     loop.add_reader(int(lifeline), parent_is_gone)
 
 
-def supervise(config: Path | None, processes: int, threads: int) -> int:
+def supervise(config: Path | None, processes: int, threads: int, patience_seconds: float) -> int:
     """Run so many workers as child processes, start again those that die, pass on SIGTERM."""
     command = [sys.executable, "-m", "sebastian_apps.worker.main", "--threads", str(threads)]
+    command += ["--patience", str(patience_seconds)]
     if config is not None:
         command += ["--config", str(config)]
-    return Supervisor(command, processes).run()
+    supervisor = Supervisor(
+        command,
+        processes,
+        patience_seconds=patience_seconds,
+        tell=lambda what, pid: log.error(what, pid=pid),
+    )
+    return supervisor.run()
+
+
+def needs_parent(settings: Settings, processes: int) -> bool:
+    """Whether somebody must outlive the worker: to run several, or to judge a policy.
+
+    A policy that hangs or crashes its worker can only be counted by who is not hit by it.
+    """
+    is_child = LIFELINE in os.environ
+    return processes > 1 or (settings.assign.policy is not None and not is_child)
 
 
 @click.command(name="sebastian-worker")
@@ -81,20 +125,30 @@ def supervise(config: Path | None, processes: int, threads: int) -> int:
     show_default=True,
     help="Dramatiq threads that hear the doorbell; one is enough, work is done asynchronously.",
 )
-def main(config: Path | None, processes: int, threads: int) -> None:
+@click.option(
+    "--patience",
+    type=click.FloatRange(1, 3600),
+    default=30.0,
+    show_default=True,
+    help="After so many seconds a worker that hangs is ended, for its supervisor to restart it.",
+)
+def main(config: Path | None, processes: int, threads: int, patience: float) -> None:
     """Give waiting chats to agents, and keep our record true.
 
     Example: sebastian-worker -c config.yml --processes 2
     """
-    if processes > 1:
-        raise SystemExit(supervise(config, processes, threads))
-    from sebastian_apps.cli.starting import starting
+    from sebastian_apps.cli.starting import Misconfigured, starting
 
     settings = starting(config, needs={"db", "redis", "qiscus"})
+    if needs_parent(settings, processes):
+        raise SystemExit(supervise(config, processes, threads, patience))
     import uvloop
 
+    faulthandler.enable()
     try:
-        uvloop.run(work(settings, threads))
+        uvloop.run(work(settings, threads, patience))
+    except SettingsError as error:
+        raise Misconfigured(str(error)) from error
     except SebastianError as error:
         raise click.ClickException(str(error)) from error
 

@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from attrs import define
+
+from sebastian_apps.worker.policy_calls import CALLS, ENDS, PolicyCalls
 
 LIFELINE = "SEBASTIAN_LIFELINE"
 """Names the pipe whose end tells a child that its parent is gone."""
@@ -18,15 +21,30 @@ MISCONFIGURED = 2
 FIRST_PAUSE_SECONDS = 0.5
 PAUSE_LIMIT_SECONDS = 30.0
 STEADY_SECONDS = 30.0
+LOOK_SECONDS = 0.2
 
 
 @define
 class _Place:
-    """One child after another: who is there, and when the next one may be started."""
+    """One child after another: who is there, and when the next one may be started.
 
+    `choice` is the policy's choice that was seen under way last, `looks` how often since.
+    """
+
+    calls: PolicyCalls
+    calls_file: IO[bytes]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause_seconds: float = FIRST_PAUSE_SECONDS
+    choice: int | None = None
+    looks: int = 0
+
+    def look(self) -> int:
+        """How often in a row the same choice of the policy was seen under way."""
+        choice = self.calls.under_way
+        is_same = choice is not None and choice == self.choice
+        self.choice, self.looks = choice, self.looks + 1 if is_same else 0
+        return self.looks
 
 
 class Supervisor:
@@ -35,11 +53,25 @@ class Supervisor:
     A child that dies young is started again after a pause that doubles up to half a minute. One
     that ends with 2 was misconfigured: then all end, and so does the parent. A parent that is
     killed takes its children along.
+
+    Children that end in the midst of a choice of the user's policy are counted, and each new child
+    is told how many. A child's own watchdog ends it after `patience_seconds` in a choice; code that
+    lets no thread of the child run is ended from here, after twice that. `tell` hears of both.
     """
 
-    def __init__(self, command: list[str], processes: int) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        processes: int,
+        *,
+        patience_seconds: float = 30.0,
+        tell: Callable[[str, int], None] = lambda what, pid: None,
+    ) -> None:
         self._command = command
-        self._places = [_Place() for _ in range(processes)]
+        self._places = [_Place(*PolicyCalls.new()) for _ in range(processes)]
+        self._looks_allowed = 2 * patience_seconds / LOOK_SECONDS
+        self._tell = tell
+        self._policy_ends = 0
         self._is_stopping = False
         self._status = 0
 
@@ -51,7 +83,7 @@ class Supervisor:
             while not self._is_stopping:
                 for place in self._places:
                     self._keep_up(place, lifeline)
-                signal.sigtimedwait([signal.SIGCHLD], 0.2)
+                signal.sigtimedwait([signal.SIGCHLD], LOOK_SECONDS)
             return self._end()
 
     def _stop(self, *_: object) -> None:
@@ -73,7 +105,9 @@ class Supervisor:
             return
         status = process.poll()
         if status is None:
+            self._end_if_stuck(place, process)
             return
+        self._count_policy_end(place, process)
         if status == MISCONFIGURED:
             self._status, self._is_stopping = status, True
         elif now - place.started_at > STEADY_SECONDS:
@@ -83,10 +117,26 @@ class Supervisor:
             place.pause_seconds = min(place.pause_seconds * 2, PAUSE_LIMIT_SECONDS)
             self._start(place, lifeline)
 
+    def _end_if_stuck(self, place: _Place, process: subprocess.Popen[bytes]) -> None:
+        """SIGABRT lets a child say where it is, whatever it does."""
+        if place.look() == round(self._looks_allowed):
+            self._tell("a worker is stuck in the policy and is ended", process.pid)
+            process.send_signal(signal.SIGABRT)
+
+    def _count_policy_end(self, place: _Place, process: subprocess.Popen[bytes]) -> None:
+        if place.calls.under_way is not None:
+            place.calls.reset()
+            self._policy_ends += 1
+            self._tell("a worker ended in the midst of a choice of the policy", process.pid)
+
     def _start(self, place: _Place, lifeline: int) -> None:
-        environ = {**os.environ, LIFELINE: str(lifeline)}
+        calls = place.calls_file.fileno()
+        told = {LIFELINE: str(lifeline), CALLS: str(calls), ENDS: str(self._policy_ends)}
         place.started_at = time.monotonic()
-        place.process = subprocess.Popen(self._command, env=environ, pass_fds=[lifeline])
+        place.calls.reset()
+        place.process = subprocess.Popen(
+            self._command, env={**os.environ, **told}, pass_fds=[lifeline, calls]
+        )
 
     def _end(self) -> int:
         children = [place.process for place in self._places if place.process is not None]

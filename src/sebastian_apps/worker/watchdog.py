@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 STUCK_EXIT_CODE = 70
 
@@ -17,11 +18,15 @@ class Watchdog:
 
     A loop that is silent for `patience_seconds` is stuck: the stacks of all threads are written to
     standard error, which names the code that hangs, and the process exits with 70. A process that
-    was stopped and woken gets the same time again before it is judged.
+    was stopped and woken gets the same time again before it is judged. `suspect` may say in words
+    what the loop is busy with.
     """
 
-    def __init__(self, patience_seconds: float = 30.0) -> None:
+    def __init__(
+        self, patience_seconds: float = 30.0, suspect: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._patience = patience_seconds
+        self._suspect = suspect
         self._heard_at = time.monotonic()
         self._ended = threading.Event()
 
@@ -48,8 +53,10 @@ class Watchdog:
                 self._give_up()
 
     def _give_up(self) -> None:
+        suspect = self._suspect()
+        blamed = f", busy with {suspect}" if suspect else ""
         sys.stderr.write(
-            f"the event loop did not answer for {self._patience:.0f} s; what it is doing:\n"
+            f"the event loop did not answer for {self._patience:g} s{blamed}; what it is doing:\n"
         )
         faulthandler.dump_traceback(all_threads=True)
         sys.stderr.flush()

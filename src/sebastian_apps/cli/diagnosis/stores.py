@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from sebastian_adapters.postgres.inspection import DatabaseReading, read_database
 from sebastian_adapters.redis.inspection import RedisReading, read_redis
 from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
+from sebastian_apps.cli.diagnosis.workers import look_at_workers
 from sebastian_apps.settings import Settings
 from sebastian_apps.telling import counted, duration
 from sebastian_core.domain.errors import SebastianError
 
-NEVER = timedelta(0)
-
 
 async def look_at_database(settings: Settings, *, running: bool) -> list[Finding]:
-    """How PostgreSQL stands; with `running` also whether a worker does the duties."""
+    """How PostgreSQL stands; with `running` also how the workers do that write into it."""
     url = settings.db.connection_string
     try:
         reading = await read_database(url.reveal() if url else "", settings.assign.alert_refusals)
@@ -26,6 +24,8 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
     findings = [*_database(reading), *_pooling(reading, settings), _schema(reading)]
     if running and not reading.migrations_missing:
         findings += [_duties(reading), *_stuck(reading)]
+        if reading.has_duty_holder:
+            findings += await look_at_workers(settings)
     return findings
 
 
@@ -78,7 +78,7 @@ def _duties(reading: DatabaseReading) -> Finding:
     over = reading.duty_over_since
     if over is None:
         text = "No worker has ever run: nobody gives chats to agents."
-    elif over > NEVER:
+    elif not reading.has_duty_holder:
         text = f"No worker runs: the last, {reading.duty_holder}, was gone {duration(over)} ago."
     else:
         return fine("worker", f"A worker does the duties: {reading.duty_holder}.")

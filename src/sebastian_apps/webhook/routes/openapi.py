@@ -83,11 +83,28 @@ def _webhook_paths(settings: Settings) -> Document:
     token = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
     shared: Document = {"parameters": [token]} if suffix else {}
     problems = (*_RECORDING, NOT_FOUND) if suffix else _RECORDING
-    arrival = _operation("A customer asks for an agent", _json(_STATUS), problems)
+    answer = {**_json(_STATUS), "links": _links(is_guarded=bool(suffix))}
+    arrival = _operation("A customer asks for an agent", answer, problems)
+    arrival |= {"operationId": "arrival", "requestBody": _body(_ARRIVAL, _ARRIVAL_EXAMPLE)}
     resolve = _operation("A room was marked as resolved", _json(_STATUS), problems)
+    resolve |= {"operationId": "resolve", "requestBody": _body(_RESOLUTION, _RESOLUTION_EXAMPLE)}
     return {
-        ARRIVAL_PATH + suffix: {**shared, "post": {**arrival, "requestBody": _body(_ARRIVAL)}},
-        RESOLVE_PATH + suffix: {**shared, "post": {**resolve, "requestBody": _body(_RESOLUTION)}},
+        ARRIVAL_PATH + suffix: {**shared, "post": arrival},
+        RESOLVE_PATH + suffix: {**shared, "post": resolve},
+    }
+
+
+def _links(*, is_guarded: bool) -> Document:
+    """What may follow on an arrival: the same customer once more, and the room's end."""
+    room_id = "$request.body#/room_id"
+    shared = {"parameters": {"path.token": "$request.path.token"}} if is_guarded else {}
+    return {
+        "again": {**shared, "operationId": "arrival", "requestBody": {"room_id": room_id}},
+        "end": {
+            **shared,
+            "operationId": "resolve",
+            "requestBody": {"service": {"room_id": room_id}},
+        },
     }
 
 
@@ -131,8 +148,9 @@ def _json(schema: Document) -> Document:
     return {"description": "Done", "content": {"application/json": {"schema": schema}}}
 
 
-def _body(schema: Document) -> Document:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def _body(schema: Document, example: Document) -> Document:
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"required": True, "content": content}
 
 
 def _object(**properties: Document) -> Document:
@@ -179,6 +197,13 @@ _RESOLUTION: Document = {
     },
     "description": "Qiscus's mark-as-resolved webhook; everything else in it is passed over.",
 }
+_ARRIVAL_EXAMPLE: Document = {
+    "room_id": "210501",
+    "channel": {"id": 31},
+    "source": "wa",
+    "latest_service": {"id": 501, "is_resolved": True},
+}
+_RESOLUTION_EXAMPLE: Document = {"service": {"room_id": "210501", "id": 502}}
 _AGENT = _object(
     id=_NUMBER,
     name=_TEXT,

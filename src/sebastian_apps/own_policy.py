@@ -1,0 +1,145 @@
+"""A policy of the user's own: found by its name, and kept from stopping the floor.
+
+A policy that raises or breaks a rule is replaced for that pass by the core. What only a service can
+notice is noticed here: one that takes too long, and one that ended the process twice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+from attrs import define, field
+
+from sebastian_apps.settings import Problem, Settings, SettingsError
+from sebastian_core.domain.errors import PlanRefused
+from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
+
+STRIKES = 2
+"""After so many in a row the shipped policy serves until the service is started again."""
+
+TOO_LONG_SECONDS = 1.0
+"""A policy holds the line while it chooses, and PostgreSQL ends who holds it for two seconds."""
+
+
+def own_policy(settings: Settings) -> Policy | None:
+    """A new policy of the class that `assign.policy` names; None where it names none.
+
+    Raises SettingsError, with the place where it is written, if there is no such policy.
+    """
+    name = settings.assign.policy
+    if name is None:
+        return None
+    try:
+        return _made(name)
+    except _Unusable as error:
+        problem = Problem(settings.place_of("assign.policy"), "assign.policy", str(error))
+        raise SettingsError([problem]) from error
+
+
+class _Unusable(Exception):
+    """Why a name is not that of a policy."""
+
+
+def _made(name: str) -> Policy:
+    module_name, _, class_name = name.partition(":")
+    try:
+        made: Any = getattr(importlib.import_module(module_name), class_name)()
+    except ModuleNotFoundError as error:
+        raise _Unusable(
+            f"expected a module that this Python can import, but there is no module {error.name}; "
+            "install it beside Sebastian, or set PYTHONPATH"
+        ) from error
+    except AttributeError as error:
+        raise _Unusable(f"{name} cannot be made: {error}") from error
+    except Exception as error:
+        raise _Unusable(f"{name} cannot be made: {type(error).__name__}: {error}") from error
+    if not callable(getattr(made, "place", None)):
+        raise _Unusable(f"expected a policy, but {class_name} has no method place(chats, agents)")
+    return made  # type: ignore[no-any-return]
+
+
+class TookTooLong(PlanRefused):
+    """The policy answered, but it kept the line waiting."""
+
+
+@define(eq=False)
+class GuardedPolicy(Policy):
+    """Somebody's policy, and the shipped one once that has failed too often.
+
+    `begun` and `ended` bracket each of its choices, so that somebody outside can see which one a
+    process did not survive; `ends` is how many processes did not. `suspended` says why the shipped
+    policy serves, None while the own one does.
+    """
+
+    own: Policy
+    given_name: str
+    ends: int = 0
+    begun: Callable[[], None] = lambda: None
+    ended: Callable[[], None] = lambda: None
+    monotonic: Callable[[], float] = time.monotonic
+    refusals: int = field(default=0, init=False)
+    last_refusal: str | None = field(default=None, init=False)
+    _slow: int = field(default=0, init=False)
+
+    @property
+    def name(self) -> str:
+        """What the history calls the one that serves."""
+        return type(self.own if self.suspended is None else LeastLoaded()).__name__
+
+    @property
+    def suspended(self) -> str | None:
+        """Why the shipped policy serves until the service is started again."""
+        if self.ends >= STRIKES:
+            return f"it hung or crashed its worker, {self.ends} times"
+        if self._slow >= STRIKES:
+            return f"it took longer than {TOO_LONG_SECONDS:g} s, {self._slow} times in a row"
+        return None
+
+    def place(
+        self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
+    ) -> Sequence[Placement]:
+        """What the own policy answers, as far as it can be used; raises PlanRefused."""
+        if self.suspended is not None:
+            return LeastLoaded().place(chats, candidates)
+        began_at = self.monotonic()
+        self.begun()
+        try:
+            return self._chosen(chats, candidates)
+        finally:
+            self.ended()
+            self._judge(self.monotonic() - began_at)
+
+    def refused(self, error: Exception) -> None:
+        """A choice could not be used; what others' errors say may hold what customers wrote."""
+        self.refusals += 1
+        is_ours = isinstance(error, PlanRefused)
+        self.last_refusal = str(error) if is_ours else type(error).__name__
+
+    def state(self) -> dict[str, Any]:
+        """How it stands, as JSON can hold it."""
+        return {
+            "name": self.given_name,
+            "suspended": self.suspended,
+            "refusals": self.refusals,
+            "last_refusal": self.last_refusal,
+        }
+
+    def _chosen(
+        self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
+    ) -> Sequence[Placement]:
+        """A plan that is too long is cut one beyond what can be right, and refused as any other."""
+        try:
+            return tuple(islice(self.own.place(chats, candidates), len(chats) + 1))
+        except SystemExit as error:
+            raise PlanRefused("the policy wanted to end the process") from error
+
+    def _judge(self, seconds: float) -> None:
+        if seconds <= TOO_LONG_SECONDS:
+            self._slow = 0
+            return
+        self._slow += 1
+        raise TookTooLong(f"the policy took {seconds:.1f} s")

@@ -1,0 +1,182 @@
+"""A user's policy that cheats, dawdles or hangs, in real worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli_world import World, a_world
+from tests.waiting import until
+from tests.worker_process import worker_process
+
+POLICIES = """
+import re, time
+from sebastian_core.domain.policy import LeastLoaded, Placement
+
+class Mine(LeastLoaded):
+    pass
+
+class Cheats:
+    def place(self, chats, agents):
+        return [Placement(chat.id, 4711) for chat in chats]
+
+class Dawdles:
+    def place(self, chats, agents):
+        time.sleep(2.5)
+        return LeastLoaded().place(chats, agents)
+
+class Hangs:
+    def place(self, chats, agents):
+        while True:
+            time.sleep(0.01)
+
+class HoldsTheInterpreter:
+    def place(self, chats, agents):
+        re.match(r"(a+)+$", "a" * 60 + "b")
+
+"""
+
+
+@pytest.fixture
+async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[World]:
+    (tmp_path / "theirs.py").write_text(POLICIES)
+    async with a_world(tmp_path, postgres_url, redis_url) as world:
+        world.configure("log", format="json")
+        world.fake.platform.add_agent("Anne", agent_id=7)
+        yield world
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    """Where Python finds the policies, for worker processes and for the commands of the test."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+def arrive(world: World, customers: int = 2) -> None:
+    """So many customers wait at the platform; the worker's first reconcile takes them in."""
+    for _ in range(customers):
+        world.fake.platform.customer_message(world.fake.platform.new_room_id())
+
+
+def served(world: World) -> int:
+    return world.fake.platform.loads().get(7, 0)
+
+
+async def found(world: World) -> dict[str, str]:
+    findings = (await world.json("doctor"))["findings"]
+    return {each["name"]: each["text"] for each in findings}
+
+
+async def reasons(world: World) -> set[str]:
+    """Which policies gave the chats, as the history tells."""
+    async with world.worker() as parts:
+        rows = await parts.room_repo.decisions(100)
+    return {str(row.reason) for row in rows if row.move == "reserve"}
+
+
+async def test_a_policy_of_ones_own_serves_and_the_history_names_it(
+    world: World, theirs: Mapping[str, str]
+) -> None:
+    world.configure("assign", policy="theirs:Mine")
+    arrive(world)
+
+    async with worker_process(world.config, environ=theirs):
+        await until(lambda: served(world) == 2)
+
+    assert await reasons(world) == {"Mine"}
+    assert (await found(world))["policy"] == "theirs:Mine can be made."
+
+
+async def test_one_that_cheats_is_replaced_for_that_pass_and_told(
+    world: World, theirs: Mapping[str, str]
+) -> None:
+    world.configure("assign", policy="theirs:Cheats")
+    arrive(world)
+
+    async with worker_process(world.config, environ=theirs) as worker:
+        await until(lambda: served(world) == 2)
+        await until_reported(world, "refusals")
+        told = await found(world)
+
+    assert "the shipped policy serves" in worker.said
+    assert "agent 4711 is not online and free" in told["policy-refused"]
+    assert await reasons(world) == {"LeastLoaded"}
+
+
+async def test_one_that_dawdles_is_put_aside_before_the_floor_stands_still(
+    world: World, theirs: Mapping[str, str]
+) -> None:
+    world.configure("assign", policy="theirs:Dawdles")
+    arrive(world)
+
+    async with worker_process(world.config, environ=theirs):
+        await until(lambda: served(world) == 2, seconds=30)
+        await until_reported(world, "suspended")
+        told = await found(world)
+
+    assert "took longer than 1 s, 2 times in a row" in told["policy-suspended"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "sign"),
+    [
+        ("Hangs", "the event loop did not answer for 1 s, busy with the policy theirs:Hangs"),
+        ("HoldsTheInterpreter", "a worker is stuck in the policy and is ended"),
+    ],
+)
+async def test_after_it_has_taken_its_worker_along_twice_the_shipped_policy_serves(
+    world: World, theirs: Mapping[str, str], policy: str, sign: str
+) -> None:
+    world.configure("assign", policy=f"theirs:{policy}")
+    arrive(world)
+
+    async with worker_process(world.config, "--patience", "1", environ=theirs) as worker:
+        await until(lambda: served(world) == 2, seconds=40)
+        await until_reported(world, "suspended")
+        told = await found(world)
+
+    said = worker.said
+    assert said.count("worker started") == 3
+    assert said.count(sign) == 2
+    assert said.count("a worker ended in the midst of a choice of the policy") == 2
+    assert "theirs.py" in said, "the stack names the code"
+    assert "the shipped policy serves until the service is started again" in said
+    assert "it hung or crashed its worker, 2 times" in told["policy-suspended"]
+    assert await reasons(world) == {"LeastLoaded"}
+
+
+async def test_the_check_of_the_configuration_tells_of_a_policy_that_cannot_be_made(
+    world: World, theirs: Mapping[str, str]
+) -> None:
+    world.configure("assign", policy="theirs:Nobody")
+
+    checked = await world.run("config", "check", "--offline")
+
+    assert checked.exit_code == 2
+    assert "assign.policy: theirs:Nobody cannot be made" in checked.output
+    assert "cannot be made" in (await found(world))["policy-unusable"]
+
+
+async def test_a_worker_with_a_policy_that_cannot_be_made_ends_with_2_and_says_why(
+    world: World, theirs: Mapping[str, str]
+) -> None:
+    world.configure("assign", policy="theirs:Nobody")
+
+    async with worker_process(world.config, environ=theirs) as worker:
+        await until(lambda: not worker.process.running)
+
+    assert "assign.policy: theirs:Nobody cannot be made" in worker.said
+    assert "Traceback" not in worker.said
+
+
+async def until_reported(world: World, what: str) -> None:
+    """Come back when a worker has reported this of its policy."""
+    async with world.worker() as parts:
+        while True:
+            states = [each.state.get("policy") for each in await parts.room_repo.reports()]
+            if any(state and state[what] for state in states):
+                return
+            await until(lambda: True)
