@@ -10,7 +10,16 @@ import click
 import uvloop
 from attrs import frozen
 
-from benchmarks import draining, naive, platform_calls, reservation, starting, steady, way_in
+from benchmarks import (
+    draining,
+    naive,
+    platform_calls,
+    reservation,
+    scaling,
+    starting,
+    steady,
+    way_in,
+)
 from benchmarks.report import Figure, show, write
 from benchmarks.stage import Stage, staged
 
@@ -48,6 +57,12 @@ SUBJECTS: dict[str, Subject] = {
         stage, rounds=effort.rounds, seconds=effort.seconds * 2
     ),
     "idle-slot": lambda stage, effort: steady.measure_idle_slot(stage, trials=effort.rounds * 6),
+    "behind-perfect": lambda stage, effort: steady.measure_behind_perfect(
+        stage, rounds=effort.rounds
+    ),
+    "scaling": lambda stage, effort: scaling.measure(
+        stage, rounds=effort.rounds, seconds=effort.seconds, chats=effort.chats
+    ),
     "naive": lambda stage, effort: naive.measure(stage, rounds=effort.rounds),
     "idle": lambda stage, effort: steady.idle_and_memory(
         stage, seconds=effort.seconds * 4, waiting=effort.waiting

@@ -66,23 +66,25 @@ def _filled(stage: Stage, waiting: int) -> str:
 async def _measured(urls: Mapping[int, str], sizes: Sequence[Size], rounds: int) -> list[Figure]:
     pools = {waiting: worker_pool(url) for waiting, url in urls.items()}
     reached: dict[Size, list[float]] = {size: [] for size in sizes}
+    plans = {size: _plan(size) for size in sizes}
     updates, pure = [], {size: _pure(size) for size in sizes}
     async with AsyncExitStack() as stack:
         for pool in pools.values():
             await pool.open()
             stack.push_async_callback(pool.close)
+        repos = {size: PostgresRoomRepo(pools[size.waiting]) for size in sizes}
         for number in range(rounds + 1):
             for size in sizes:
-                repo = PostgresRoomRepo(pools[size.waiting])
-                rate = await _round(repo, urls[size.waiting], size)
+                repo = repos[size]
+                rate = await _round(repo, urls[size.waiting], size, plans[size])
                 if number:  # the first warms up
                     reached[size].append(rate)
             updates.append(_simplest_updates(urls[SMALL]))
     return [_figure(size, rates, median(updates), pure[size]) for size, rates in reached.items()]
 
 
-async def _round(repo: PostgresRoomRepo, url: str, size: Size) -> float:
-    plan = _plan(size)
+async def _round(repo: PostgresRoomRepo, url: str, size: Size, plan: Plan) -> float:
+    """Chats a second of one process with one roster: a new one comes every `presence.interval`."""
     given = 0
     began = time.perf_counter()
     for _ in range(size.passes):

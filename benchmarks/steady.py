@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -127,6 +129,44 @@ def slot_times(stage: Stage, doorbell: str, seconds: float) -> Percentiles:
     return Percentiles.of(took)
 
 
+def measure_behind_perfect(stage: Stage, *, rounds: int) -> list[Figure]:
+    """How much longer customers wait than if every slot that comes free were filled at once."""
+    behind: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        for doorbell in ("dramatiq", "postgres"):
+            for verify in (False, True):
+                behind[doorbell, verify].append(behind_perfect(stage, doorbell, verify))
+    return [
+        Figure(
+            subject="behind perfect",
+            what=f"mean wait above a perfect allocator's, {doorbell}, "
+            f"verify {'on' if verify else 'off'}",
+            value=median(found) * 1000,
+            unit="ms",
+            wanted="≤ 30 ms",
+            beside="500 chats at 50/s, 20 agents × 2, 1 s each: a slot is filled 12 times in turn",
+            details={"seconds": found},
+        )
+        for (doorbell, verify), found in behind.items()
+    ]
+
+
+def behind_perfect(stage: Stage, doorbell: str, verify: bool) -> float:
+    """The difference of the mean waits, in seconds; the platform answers without delay."""
+    floor = Floor(rate=50, slots=40, seconds=10)
+    events = _played(stage, doorbell, verify, floor, agents=20, latency_seconds=0.0)
+    opened, ended = ({e["service_id"]: e["at"] for e in events if e["kind"] == kind}
+                     for kind in ("opened", "resolved"))  # fmt: skip
+    given = {e["service_id"]: e["at"] for e in events if e["kind"] == "assigned"}
+    free = [0.0] * floor.slots
+    behind = []
+    for service, came_at in sorted(opened.items(), key=lambda each: each[1]):
+        perfect = max(came_at, heapq.heappop(free))
+        heapq.heappush(free, perfect + ended[service] - given[service])
+        behind.append(given[service] - perfect)
+    return statistics.fmean(behind)
+
+
 def idle_slot_times(stage: Stage, doorbell: str, trials: int) -> list[float]:
     """One agent with one slot, one chat served and others waiting; resolve after a quiet time."""
     took = []
@@ -159,10 +199,22 @@ def _wait_for_assignments(platform: FakePlatform, number: int) -> None:
     wait_until(f"{number} assignments", assigned)
 
 
-def _played(stage: Stage, doorbell: str, verify: bool, floor: Floor) -> list[dict[str, Any]]:
-    agents = 50
+def _played(
+    stage: Stage,
+    doorbell: str,
+    verify: bool,
+    floor: Floor,
+    *,
+    agents: int = 50,
+    latency_seconds: float = LATENCY_SECONDS,
+) -> list[dict[str, Any]]:
     with _deployed(
-        stage, doorbell, verify=verify, agents=agents, capacity=floor.slots // agents
+        stage,
+        doorbell,
+        verify=verify,
+        agents=agents,
+        capacity=floor.slots // agents,
+        latency_seconds=latency_seconds,
     ) as deployment:
         deployment.platform.told("floor", floor.script(agents))
         wait_until(
@@ -179,13 +231,19 @@ def _warm_up_ends(events: list[dict[str, Any]]) -> float:
 
 @contextmanager
 def _deployed(
-    stage: Stage, doorbell: str, *, verify: bool, agents: int, capacity: int
+    stage: Stage,
+    doorbell: str,
+    *,
+    verify: bool,
+    agents: int,
+    capacity: int,
+    latency_seconds: float = LATENCY_SECONDS,
 ) -> Iterator[Deployment]:
     port = free_port()
     database_url, url = stage.new_database(), f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
         platform = stack.enter_context(
-            fake_platform(stage, agents=agents, latency_seconds=LATENCY_SECONDS, webhook_base=url)
+            fake_platform(stage, agents=agents, latency_seconds=latency_seconds, webhook_base=url)
         )
         config = stage.config(
             "steady",

@@ -37,8 +37,8 @@ def measure(stage: Stage, *, rounds: int, seconds: float) -> list[Figure]:
     """One and two processes, and their rivals, in turns; then a steady 500 a second."""
     with ExitStack() as stack:
         servers = {
-            "one process": stack.enter_context(_service(stage, processes=1)),
-            "two processes": stack.enter_context(_service(stage, processes=2)),
+            "one process": stack.enter_context(service(stage, processes=1)),
+            "two processes": stack.enter_context(service(stage, processes=2)),
             "INSERT per request": stack.enter_context(_rival(stage, "insert")),
             "without the commit": stack.enter_context(_rival(stage, "no commit")),
             "bare ASGI": stack.enter_context(_rival(stage, "bare")),
@@ -85,7 +85,8 @@ def _cpu_per_webhook(stage: Stage, server: Server, seconds: float) -> dict[str, 
 
 
 @contextmanager
-def _service(stage: Stage, *, processes: int) -> Iterator[Server]:
+def service(stage: Stage, *, processes: int) -> Iterator[Server]:
+    """Our webhook service, ready, on a database of its own."""
     config, url = _configured(stage, f"webhook{processes}")
     arguments = ("-c", config, "--processes", str(processes))
     with stage.program(f"webhook{processes}", SERVICE, *arguments) as program:

@@ -44,6 +44,7 @@ from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
+from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.assign_by_hand import AssignByHand
 from sebastian_core.usecases.assign_chat import Ended
@@ -445,6 +446,18 @@ async def open_client(settings: Settings) -> AsyncIterator[QiscusClient]:
         yield client
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[tuple[RoomRepo, KnownRoster]]:
+    """The record and the roster by themselves, for who only looks; raises StoreUnavailable."""
+    container = _container(settings, worker_pool, None)
+    await container.pool().open()
+    try:
+        yield container.room_repo(), container.roster()
+    finally:
+        await container.agent_store().aclose()
+        await container.pool().close()
 
 
 async def register_webhooks(settings: Settings) -> list[Registration]:

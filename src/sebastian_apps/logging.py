@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePath
 from typing import Final, TextIO
 from urllib.parse import quote, quote_plus
@@ -43,6 +43,7 @@ _SECRET_NAMES = frozenset(
     }
 )
 _SECRET_ENDINGS = ("_token", "_password", "_secret", "_secret_key", "_authorization")
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
 _TOO_DEEP = 8
 _CHATTY = ("httpcore", "httpx", "asyncio")
 _SERVERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "litestar", "dramatiq")
@@ -120,6 +121,8 @@ class Redactor:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """The event with every secret masked, and only plain values in it."""
+        if self._is_harmless(event):
+            return event
         return {self.text(str(name)): self._value(str(name), event[name], 0) for name in event}
 
     def text(self, text: str) -> str:
@@ -127,6 +130,13 @@ class Redactor:
         if not text.isascii():
             text = text.encode("utf-8", "backslashreplace").decode("utf-8")
         return self._hidden.sub(MASK, text) if self._hidden else text
+
+    def _is_harmless(self, event: EventDict) -> bool:
+        """Whether there is surely nothing to mask; true of most lines, and found in one look."""
+        if not _SIMPLE.issuperset(map(type, event.values())) or any(map(_is_secret_name, event)):
+            return False
+        texts = "\n".join([*event, *filter(_is_text, event.values())])
+        return texts.isascii() and not (self._hidden and self._hidden.search(texts))
 
     def _value(self, name: str, value: object, depth: int) -> object:
         if value is not None and _is_secret_name(name):
@@ -163,6 +173,11 @@ def _forms(text: str) -> set[str]:
     return {text, quote(text, safe=""), quote(text), quote_plus(text), repr(text)[1:-1], *escaped}
 
 
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+@lru_cache(maxsize=1024)
 def _is_secret_name(name: str) -> bool:
     word = name.lower().replace("-", "_")
     return word in _SECRET_NAMES or word.endswith(_SECRET_ENDINGS)

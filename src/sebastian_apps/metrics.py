@@ -8,7 +8,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import cache
 
+import structlog
 from attrs import define, evolve
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -33,6 +35,8 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _CALL = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _PORTS_TRIED = 64
 
+log = structlog.stdlib.get_logger("sebastian.worker")
+
 
 class WebhookMetrics(WebhookCounts):
     """Counts webhooks for Prometheus, and times how long they waited for their answer."""
@@ -53,15 +57,17 @@ class WebhookMetrics(WebhookCounts):
             buckets=_FAST,
             registry=self.registry,
         )
+        self._outcome = cache(lambda path, word: self._outcomes.labels(path.strip("/"), word))
+        self._waits = cache(lambda path: self._seconds.labels(path.strip("/")))
 
     def count(self, webhook: str, outcome: str) -> None:
         """See WebhookCounts.count."""
         super().count(webhook, outcome)
-        self._outcomes.labels(webhook.strip("/"), outcome).inc()
+        self._outcome(webhook, outcome).inc()
 
     def took(self, webhook: str, seconds: float) -> None:
         """See WebhookCounts.took."""
-        self._seconds.labels(webhook.strip("/")).observe(seconds)
+        self._waits(webhook).observe(seconds)
 
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """Everything in Prometheus's text format; `floor` is None while it cannot be read."""
@@ -187,7 +193,7 @@ class WorkerMetrics:
         """A reservation came to its end."""
         self._endings.labels(str(ended.ending)).inc()
         if ended.ending is Ending.ASSIGNED:
-            waited = now - ended.reservation.chat.arrived_at
+            waited = (ended.assigned_at or now) - ended.reservation.chat.arrived_at
             self._wait.observe(max(0.0, waited.total_seconds()))
 
     def called(self, operation: str, code: str, seconds: float) -> None:
@@ -266,6 +272,7 @@ def serve_metrics(metrics: WorkerMetrics, host: str, port: int) -> Callable[[], 
             break
     else:
         raise OSError(errno.EADDRINUSE, f"no free port from {port} on")
+    log.info("metrics are served", host=host, port=candidate)
 
     def end() -> None:
         server.shutdown()

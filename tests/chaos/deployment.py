@@ -115,11 +115,11 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
         await _start_platform(shape, deployment, stack)
         await _open(stack, deployment, "platform", rng, _address(deployment.platform_url))
         config = _write_config(shape, deployment)
-        await asyncio.to_thread(_migrate, config)
+        await asyncio.to_thread(migrate, config)
         _start_ours(shape, deployment, stack, config, ports)
         supervising = asyncio.create_task(deployment.supervise())
         stack.callback(supervising.cancel)
-        await _wait_until_ready(deployment, ports)
+        await wait_until_ready(deployment, [f"http://127.0.0.1:{port}" for port in ports])
         yield deployment
 
 
@@ -156,6 +156,13 @@ async def _start_platform(shape: Shape, deployment: Deployment, stack: AsyncExit
         doubled_share=0.05,
         seed=shape.seed,
     )
+    await start_platform(deployment, stack, options)
+
+
+async def start_platform(
+    deployment: Deployment, stack: AsyncExitStack, options: PlatformOptions
+) -> None:
+    """Start the fake platform in this network namespace; it listens when this returns."""
     log = deployment.directory / "platform.log"
     command = [sys.executable, "-m", "tests.scenario.platform", json.dumps(asdict(options))]
     platform = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM)
@@ -168,7 +175,8 @@ async def _start_platform(shape: Shape, deployment: Deployment, stack: AsyncExit
     deployment.platform_url = log.read_text().split()[0]
 
 
-def _migrate(config: Path) -> None:
+def migrate(config: Path) -> None:
+    """Create the tables; raises NotInTime where that fails."""
     migrate = [sys.executable, "-m", "sebastian_apps.cli.main", "migrate", "-c", str(config)]
     done = subprocess.run(migrate, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -180,16 +188,19 @@ def _start_ours(
 ) -> None:
     for number, port in enumerate(ports, 1):
         arguments = ["sebastian_apps.webhook.main", "--port", str(port)]
-        _watch(deployment, stack, f"webhook {number}", config, *arguments)
+        watch(deployment, stack, f"webhook {number}", ours(config, *arguments))
     for number in range(1, shape.workers + 1):
-        _watch(deployment, stack, f"worker {number}", config, "sebastian_apps.worker.main")
+        watch(deployment, stack, f"worker {number}", ours(config, "sebastian_apps.worker.main"))
 
 
-def _watch(
-    deployment: Deployment, stack: AsyncExitStack, name: str, config: Path, *arguments: str
-) -> None:
+def ours(config: Path, *arguments: str) -> list[str]:
+    """The command of one of our services."""
+    return [sys.executable, "-m", *arguments, "-c", str(config)]
+
+
+def watch(deployment: Deployment, stack: AsyncExitStack, name: str, command: list[str]) -> None:
+    """Start a process that is started again whenever it has ended, until the stack is closed."""
     log = deployment.directory / f"{name.replace(' ', '-')}.log"
-    command = [sys.executable, "-m", *arguments, "-c", str(config)]
     watched = deployment.watched[name] = Watched(name, command, log)
     watched.start()
     stack.callback(lambda: watched.running().stop())
@@ -212,9 +223,10 @@ def _write_config(shape: Shape, deployment: Deployment) -> Path:
     return path
 
 
-async def _wait_until_ready(deployment: Deployment, ports: list[int]) -> None:
+async def wait_until_ready(deployment: Deployment, urls: list[str]) -> None:
+    """All webhook services answer at these URLs, and all workers have begun."""
+
     async def ready() -> bool:
-        urls = [f"http://127.0.0.1:{port}" for port in ports]
         return all([await deployment.is_ready(url) for url in urls])
 
     async def begun() -> bool:

@@ -31,7 +31,7 @@ SLOW_SECONDS = 0.2
 
 async def run(shape: Shape, *, keep: bool = False) -> Outcome:
     """Run it with processes of its own; everything stays where something was wrong."""
-    directory = _new_directory()
+    directory = new_directory("chaos")
     async with deployed(shape, directory) as deployment:
         outcome = await _play(shape, deployment)
     if keep or not outcome.is_clean:
@@ -40,9 +40,9 @@ async def run(shape: Shape, *, keep: bool = False) -> Outcome:
     return outcome
 
 
-def _new_directory() -> Path:
+def new_directory(name: str) -> Path:
     """One that PostgreSQL's own account may pass through."""
-    directory = Path(tempfile.mkdtemp(prefix="sebastian-chaos-"))
+    directory = Path(tempfile.mkdtemp(prefix=f"sebastian-{name}-"))
     directory.chmod(0o755)
     return directory
 
@@ -54,8 +54,8 @@ async def _play(shape: Shape, deployment: Deployment) -> Outcome:
     kills = await _kill_workers(shape, deployment)
     mischief = Mischief(deployment, shape, random.Random(f"{shape.seed} faults"))
     await mischief.play()
-    unrest = await _come_to_rest(shape, deployment)
-    record = await _record(deployment)
+    unrest = await come_to_rest(deployment, shape.rest_seconds)
+    record = await recorded(deployment)
     outcome = Outcome(
         shape=shape,
         record=record,
@@ -88,12 +88,12 @@ async def _kill_workers(shape: Shape, deployment: Deployment) -> list[float]:
     return kills
 
 
-async def _come_to_rest(shape: Shape, deployment: Deployment) -> str:
-    """No more customers; everybody is served and resolved, and no chat of ours lives."""
+async def come_to_rest(deployment: Deployment, seconds: float) -> str:
+    """Wait until all are served and resolved and no chat of ours lives; what was not in time."""
     await deployment.told("webhook-faults", {"allocation": {"lost": 0}, "resolved": {"lost": 0}})
-    ends_at = time.monotonic() + shape.rest_seconds
+    ends_at = time.monotonic() + seconds
     try:
-        await until("nobody waits", lambda: _nobody_waits(deployment), shape.rest_seconds)
+        await until("nobody waits", lambda: _nobody_waits(deployment), seconds)
         await asyncio.sleep(LATE_SECONDS)
         left = max(1.0, ends_at - time.monotonic())
         await until("no chat lives", lambda: _is_quiet(deployment), left)
@@ -114,7 +114,8 @@ async def _is_quiet(deployment: Deployment) -> bool:
     return bool(await asyncio.to_thread(count) == (0,))
 
 
-async def _record(deployment: Deployment) -> Record:
+async def recorded(deployment: Deployment) -> Record:
+    """What the run left behind, for the oracle."""
     history, chats, passes = await asyncio.to_thread(read_postgres, deployment.postgres.url)
     return Record(
         events=events_of_json(await _paged(deployment, "log", "events")),

@@ -724,13 +724,13 @@ class Settling:
         chat = await chat_of(repo)
 
         await repo.decide(
-            chat.room_id, partial(suspect, chat.id, chat.version, Doubt.NOT_WAITING, RULES)
+            chat.room_id, partial(suspect, chat.id, chat.version, Doubt.NOT_LISTED, RULES)
         )
 
         suspected = await chat_of(repo)
         assert suspected.changed_at == chat.changed_at
         assert suspected.version == chat.version + 1
-        assert suspected.doubt is Doubt.NOT_WAITING
+        assert suspected.doubt is Doubt.NOT_LISTED
 
     async def test_a_listed_room_is_adopted_and_closes_like_any_other(self, repo: RoomRepo) -> None:
         decided = await adopt_listed(repo)

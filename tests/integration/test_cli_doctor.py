@@ -18,6 +18,8 @@ from tests.integration.cli_world import World, a_world
 from tests.integration.transaction_pooler import transaction_pooler
 
 NOBODY_LISTENS = "127.0.0.1:1"
+WORKER = "worker-1"
+LONG_AGO = "2026-01-02T03:04:05+00:00"
 Flags = dict[str, Any]
 
 
@@ -38,7 +40,11 @@ async def world(
     async with a_world(tmp_path, postgres_url, redis_url, serves=True) as world:
         world.fake.platform.add_agent("Anne", agent_id=7)
         async with world.worker() as parts:
-            await parts.room_repo.hold_duty("worker-1", timedelta(minutes=10))
+            await parts.room_repo.hold_duty(WORKER, timedelta(minutes=10))
+            parts.notes.has_duties = True
+            parts.notes.refreshed(await parts.refresh_agents())
+            parts.notes.reconciled(await parts.reconcile())
+            await parts.room_repo.report(WORKER, parts.notes.state())
         yield world
 
 
@@ -58,6 +64,7 @@ async def test_where_all_is_fine_nothing_is_found(world: World) -> None:
     assert await found(world) == {"webhook-url-local": "warning"}
     assert "ok      database: PostgreSQL 18 answers and takes writes.\n" in result.output
     assert "ok      worker: A worker does the duties: worker-1.\n" in result.output
+    assert "ok      workers: 1 worker at work; agents read " in result.output
     assert "ok      agents: 1 of 1 agent online.\n" in result.output
     assert "ok      webhook: Our service answers at http://127.0.0.1:" in result.output
     assert "ok      allocation-webhook: Qiscus sends the allocation webhook to us.\n" in (
@@ -131,6 +138,59 @@ async def test_no_worker(world: World, postgres_url: str) -> None:
     assert (await found(world))["no-worker"] == "problem"
     said = (await world.run("doctor")).output
     assert "No worker runs: the last, worker-1, was gone 5 min" in said
+
+
+async def test_a_worker_that_has_fallen_silent(world: World, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("update sebastian.worker_state set at = now() - interval '2 minutes'")
+
+    assert (await found(world))["workers-silent"] == "problem"
+    assert "none has reported for 2 min" in (await world.run("doctor")).output
+
+
+TOLD = (
+    ({"standing": "credentials refused"}, "worker-credentials-refused", "problem"),
+    ({"standing": "down", "down_since": LONG_AGO}, "worker-platform-down", "problem"),
+    ({"trouble": {"settle": {"at": LONG_AGO, "why": "500"}}}, "duty-failing", "warning"),
+    ({"refresh": {"at": LONG_AGO}}, "refresh-late", "warning"),
+    ({"reconcile": None, "started_at": LONG_AGO}, "reconcile-late", "warning"),
+    ({"honours_user_ids": False}, "user-ids-ignored", "warning"),
+    ({"version": "0.0.1"}, "versions-differ", "warning"),
+)
+
+
+async def test_whatever_a_worker_tells_of_itself_is_found_by_its_name(world: World) -> None:
+    async with world.worker() as parts:
+        (fine,) = await parts.room_repo.reports()
+        for words, name, verdict in TOLD:
+            await parts.room_repo.report(WORKER, {**fine.state, **words})
+
+            assert await found(world) == {"webhook-url-local": "warning", name: verdict}
+
+
+async def test_webhooks_that_get_lost(world: World) -> None:
+    world.fake.platform.customer_message("990001")  # past the webhook
+    async with world.worker() as parts:
+        parts.notes.has_duties = True
+        parts.notes.refreshed(await parts.refresh_agents())
+        parts.notes.reconciled(await parts.reconcile())
+        await parts.room_repo.report(WORKER, parts.notes.state())
+
+    assert (await found(world))["webhooks-lost"] == "warning"
+
+
+async def test_a_roster_that_is_not_in_this_redis(world: World, own_valkey: EmbeddedValkey) -> None:
+    world.configure("redis", url=own_valkey.url)
+
+    assert (await found(world))["roster-missing"] == "warning"
+
+
+async def test_a_roster_that_nobody_renews(world: World, own_valkey: EmbeddedValkey) -> None:
+    world.configure("redis", url=own_valkey.url)
+    async with world.worker() as parts:
+        await parts.roster.relist([], parts.clock.now() - timedelta(minutes=5))
+
+    assert (await found(world))["roster-old"] == "warning"
 
 
 async def test_redis_that_cannot_be_reached(world: World) -> None:

@@ -15,7 +15,9 @@ WORST_BEHIND_PERFECT_SECONDS = 10.0
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ["A", "A2", "B"])
-def test_a_busy_floor_of_real_processes_keeps_every_promise(name: str) -> None:
+def test_a_busy_floor_of_real_processes_keeps_every_promise_and_its_metrics_say_so(
+    name: str,
+) -> None:
     require_wheel(EmbeddedPostgres)
     require_wheel(EmbeddedValkey)
     scenario = SCENARIOS[name]
@@ -24,5 +26,7 @@ def test_a_busy_floor_of_real_processes_keeps_every_promise(name: str) -> None:
 
     print(outcome.table())  # noqa: T201 - what a run came to is worth reading
     assert outcome.verdict.is_clean, f"{outcome.table()}\n{outcome.verdict.told()}"
+    assert outcome.metrics, "nothing was scraped"
+    assert not outcome.metrics_that_differ, f"metrics: {outcome.metrics_that_differ}"
     assert outcome.chats == scenario.floor.chats
     assert outcome.behind_perfect_seconds < WORST_BEHIND_PERFECT_SECONDS

@@ -6,14 +6,13 @@ import asyncio
 import re
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
 import pytest
 from attrs import evolve, frozen
-from prometheus_client.parser import text_string_to_metric_families
 
 from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
@@ -23,37 +22,11 @@ from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.chat import Move
 from tests.browser.stages import busy
+from tests.scraping import Scrape
 from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 CUSTOMERS = 60
-Labels = frozenset[tuple[str, str]]
-
-
-@frozen
-class Scrape:
-    """One scrape, by name and labels."""
-
-    samples: Mapping[tuple[str, Labels], float]
-
-    @classmethod
-    def of(cls, text: str) -> Scrape:
-        """Read Prometheus's text format, as strictly as Prometheus does."""
-        return cls(
-            {
-                (sample.name, frozenset(sample.labels.items())): sample.value
-                for family in text_string_to_metric_families(text)
-                for sample in family.samples
-            }
-        )
-
-    def value(self, name: str, **labels: str) -> float:
-        """One sample; raises KeyError where it is not told."""
-        return self.samples[f"sebastian_{name}", frozenset(labels.items())]
-
-    def labels(self) -> set[tuple[str, str]]:
-        """Every label that is used, with its values."""
-        return {label for _, labels in self.samples for label in labels}
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -33,31 +33,13 @@ from tests.contracts.room_repo import (
     reserve_one,
     rooms_in,
 )
-from tests.integration.postgres import emptied, migrated_database, room_repo, rows
-from tests.servers import PostgresServer
+from tests.integration.postgres import room_repo, rows
 from tests.waiting import until
 
 LINE = "select pg_advisory_xact_lock(5337264819)"
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 FREE_LINE = "select pg_try_advisory_xact_lock(5337264819)"
 WAITERS = "select count(*) from pg_locks where not granted and locktype = 'advisory'"
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[str]:
-    with migrated_database(postgres_server) as url:
-        yield url
-
-
-@pytest.fixture
-def url(database: str) -> str:
-    return emptied(database)
-
-
-@pytest.fixture
-async def repo(url: str) -> AsyncIterator[PostgresRoomRepo]:
-    async with room_repo(url) as repo:
-        yield repo
 
 
 @pytest.fixture

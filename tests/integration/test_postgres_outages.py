@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -24,8 +24,8 @@ from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Room
 from tests.builders import a_plan, an_arrival
 from tests.contracts.room_repo import RULES, arrive, arrive_all, chat_of, reserve_one
-from tests.integration.postgres import emptied, migrated_database, room_repo, rows
-from tests.servers import PostgresServer, temporary_directory
+from tests.integration.postgres import room_repo, rows
+from tests.servers import temporary_directory
 
 AT_MOST_SECONDS = 3.0
 COMMIT = b"commit\0"
@@ -33,23 +33,6 @@ KILL_OURS = """
     select pg_terminate_backend(pid) from pg_stat_activity
     where starts_with(application_name, 'sebastian-') and datname = current_database()
 """
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[str]:
-    with migrated_database(postgres_server) as url:
-        yield url
-
-
-@pytest.fixture
-def url(database: str) -> str:
-    return emptied(database)
-
-
-@pytest.fixture
-async def repo(url: str) -> AsyncIterator[PostgresRoomRepo]:
-    async with room_repo(url) as repo:
-        yield repo
 
 
 @pytest.fixture

@@ -1,32 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from tests.contracts.room_repo import RoomRepoContract
-from tests.integration.postgres import emptied, migrated_database, room_repo
-from tests.servers import PostgresServer
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[str]:
-    with migrated_database(postgres_server) as url:
-        yield url
+from tests.integration.postgres import room_repo
 
 
 class TestPostgresRoomRepo(RoomRepoContract):
     @pytest.fixture
-    def empty_database(self, database: str) -> str:
-        return emptied(database)
-
-    @pytest.fixture
-    async def repo(self, empty_database: str) -> AsyncIterator[PostgresRoomRepo]:
-        async with room_repo(empty_database) as repo:
-            yield repo
-
-    @pytest.fixture
-    async def another(self, empty_database: str) -> AsyncIterator[PostgresRoomRepo]:
-        async with room_repo(empty_database) as repo:
+    async def another(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
+        async with room_repo(url) as repo:
             yield repo

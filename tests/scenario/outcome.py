@@ -13,6 +13,7 @@ from sebastian_core.domain.rules import Rules
 from tests.oracle import Judging, Promise, Record, Verdict, judge
 from tests.oracle.perfect import customers_of, mean, percentile, perfect_waits, presence_of
 from tests.oracle.record import Capacities
+from tests.scenario.metrics import Compared
 from tests.scenario.scenarios import Scenario
 
 
@@ -32,6 +33,8 @@ class Outcome:
     """Perfect, but unaware of what is given by hand: those chats fill no slots."""
     cpu_seconds: Mapping[str, float]
     elapsed_seconds: float
+    metrics: Sequence[Compared] = ()
+    """What the processes told Prometheus, beside what it was."""
     kept: Path | None = None
     """Where logs, databases and the verdict stay."""
 
@@ -53,6 +56,11 @@ class Outcome:
         }
         return [what for what, is_so in checks.items() if is_so]
 
+    @property
+    def metrics_that_differ(self) -> list[str]:
+        """A sentence for each metric that does not tell what the record and the platform say."""
+        return [str(each) for each in self.metrics if not each.agrees]
+
     def table(self) -> str:
         """The figures, a line each."""
         rows = [
@@ -68,6 +76,7 @@ class Outcome:
             ("violations", self._violations()),
             ("calls that crossed", f"{len(self.verdict.crossed)}"),
             ("given to somebody offline", self._offline()),
+            ("metrics agree", self._metrics()),
             ("CPU seconds", self._cpu()),
             ("took", f"{self.elapsed_seconds:.1f} s"),
             *([("kept in", str(self.kept))] if self.kept else []),
@@ -92,6 +101,10 @@ class Outcome:
         since = "the last call" if self.scenario.verify else "presence.max_age"
         return f"{len(self.verdict.offline_gifts)} ({allowed} of them left within {since})"
 
+    def _metrics(self) -> str:
+        differ = self.metrics_that_differ
+        return "; ".join(differ) if differ else f"yes, {len(self.metrics)} numbers compared"
+
     def _cpu(self) -> str:
         told = [f"{name} {seconds:.1f}" for name, seconds in self.cpu_seconds.items()]
         return ", ".join(told)
@@ -113,6 +126,7 @@ def outcome_of(
     record: Record,
     cpu_seconds: Mapping[str, float],
     elapsed_seconds: float,
+    metrics: Sequence[Compared] = (),
 ) -> Outcome:
     """Judge and measure one run."""
     judging = judging_of(scenario)
@@ -134,6 +148,7 @@ def outcome_of(
         ),
         cpu_seconds=cpu_seconds,
         elapsed_seconds=elapsed_seconds,
+        metrics=metrics,
     )
 
 

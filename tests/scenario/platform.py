@@ -11,12 +11,16 @@ import json
 import random
 import signal
 import sys
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 
 import uvloop
 from attrs import field, frozen
 
 from sebastian_adapters.memory.platform import Account, Body
 from sebastian_apps.fake_qiscus.config import FakeConfig
+from sebastian_apps.fake_qiscus.http_client import Target
 from sebastian_apps.fake_qiscus.server import FakeQiscus
 from sebastian_apps.fake_qiscus.webhooks import WebhookPoster
 
@@ -26,6 +30,11 @@ class PlatformOptions:
     """What the process is told at its start; the same seed doubles the same webhooks."""
 
     webhook_base: str
+    other_webhook_bases: Sequence[str] = ()
+    """Where else the same webhooks are taken: each goes to the next in turn."""
+    try_seconds: float | None = None
+    """How long one of them may be silent before the next is tried; None: nobody else is."""
+    host: str = "127.0.0.1"
     app_id: str
     secret_key: str = field(repr=False)
     agents: int = 20
@@ -38,7 +47,10 @@ class PlatformOptions:
 
 
 class DoublingPoster(WebhookPoster):
-    """Posts a share of all webhooks a second time, at once or late; the first is never late."""
+    """Posts a share of all webhooks a second time, at once or late; the first is never late.
+
+    Where there are several services it is the balancer before them as well.
+    """
 
     def __init__(self, fake: FakeQiscus, options: PlatformOptions) -> None:
         super().__init__(
@@ -48,6 +60,7 @@ class DoublingPoster(WebhookPoster):
         )
         self._options = options
         self._doubles = random.Random(f"{options.seed} doubles")
+        self._bases = deque([options.webhook_base, *options.other_webhook_bases])
 
     def post(self, kind: str, body: Body, room_id: str, service_id: int | None) -> None:
         """Fire the webhook, and perhaps once more."""
@@ -59,6 +72,16 @@ class DoublingPoster(WebhookPoster):
         loop = asyncio.get_running_loop()
         loop.call_later(delay, super().post, kind, body, room_id, service_id)
 
+    async def _carry(self, target: Target, payload: bytes) -> int:
+        """In turn to one service after the other, and to the next where one says nothing."""
+        self._bases.rotate(-1)
+        targets = [Target.of(f"{base}{target.path}") for base in self._bases]
+        for each in targets[:-1] if self._options.try_seconds else ():
+            with suppress(OSError):  # a timeout is one as well
+                async with asyncio.timeout(self._options.try_seconds):
+                    return await super()._carry(each, payload)
+        return await super()._carry(targets[-1], payload)
+
 
 async def run(options: PlatformOptions) -> None:
     """Serve until SIGTERM or SIGINT."""
@@ -67,6 +90,7 @@ async def run(options: PlatformOptions) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     fake = FakeQiscus(
         FakeConfig(
+            host=options.host,
             account=Account(app_code=options.app_id, secret_key=options.secret_key),
             webhook_base_url=options.webhook_base,
             agents=options.agents,

@@ -19,11 +19,14 @@ from attrs import asdict, define, field
 
 from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from tests.scenario.metrics import Scraped
 from tests.scenario.platform import PlatformOptions
 from tests.scenario.scenarios import Scenario
+from tests.scraping import Scrape
 
 APP_ID, SECRET_KEY = "demoapp-x1y2z3a4b5c6d7e", "FAKE_SECRET"
 STARTUP_SECONDS = 30.0
+SCRAPES_TRIED = 50
 _POLL_SECONDS = 0.05
 
 
@@ -49,6 +52,26 @@ class Deployment:
         answer = self.control.get(url) if body is None else self.control.post(url, json=body)
         answer.raise_for_status()
         return answer.json()
+
+    def scraped(self) -> Scraped:
+        """What every process tells Prometheus, at a moment when the platform is left alone."""
+        for _ in range(SCRAPES_TRIED):
+            before = self.told("calls")["answered"]
+            webhook, workers = self._scrape(self.webhook_url), self._metrics_urls()
+            scrapes = [self._scrape(url) for url in workers]
+            if self.told("calls")["answered"] == before:
+                return Scraped(webhook=webhook, workers=scrapes, answered=before)
+        raise NotReady("the platform was called during every scrape")
+
+    def _metrics_urls(self) -> list[str]:
+        """Each worker takes a port of its own, and logs it."""
+        workers = [name for name in self.started if name.startswith("worker")]
+        return [f"http://127.0.0.1:{_metrics_port(_log(self, name))}" for name in workers]
+
+    def _scrape(self, url: str) -> Scrape:
+        answer = self.control.get(f"{url}/metrics")
+        answer.raise_for_status()
+        return Scrape.of(answer.text)
 
     def check_alive(self) -> None:
         """Raise NotReady, with the end of its log, when a process has ended."""
@@ -128,6 +151,7 @@ def _write_config(scenario: Scenario, deployment: Deployment, redis_url: str, po
         "secret_key": SECRET_KEY,
     }
     settings["log"] = {"format": "json"}
+    settings["metrics"] = {"port": _free_port()}
     path = deployment.directory / "config.yml"
     path.write_text(json.dumps(settings, indent=2))
     return path
@@ -180,6 +204,13 @@ def _have_begun(deployment: Deployment, scenario: Scenario) -> bool:
     logs = [_log(deployment, f"worker {n}") for n in range(1, scenario.workers + 1)]
     has_read = answered.get("agents 200", 0) and answered.get("customer_rooms 200", 0)
     return bool(has_read) and all("worker started" in log.read_text() for log in logs)
+
+
+def _metrics_port(log: Path) -> int:
+    for line in log.read_text().splitlines():
+        if line.startswith("{") and (entry := json.loads(line))["event"] == "metrics are served":
+            return int(entry["port"])
+    raise NotReady(f"{log.stem} serves no metrics")
 
 
 def _pid(server: EmbeddedPostgres | EmbeddedValkey) -> int:

@@ -15,6 +15,7 @@ from attrs import asdict, evolve
 from sebastian_apps.fake_qiscus.faults import Fault
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
+from tests.scenario.metrics import compared
 from tests.scenario.outcome import Outcome, outcome_of
 from tests.scenario.processes import Deployment, NotReady, deployed, wait_until
 from tests.scenario.scenarios import Scenario
@@ -30,7 +31,7 @@ def run(scenario: Scenario, *, keep: bool = False) -> Outcome:
     directory.chmod(0o755)
     with deployed(scenario, directory) as deployment:
         outcome = _play(scenario, deployment)
-    if keep or not outcome.verdict.is_clean:
+    if keep or not outcome.verdict.is_clean or outcome.metrics_that_differ:
         return evolve(outcome, kept=directory)
     shutil.rmtree(directory, ignore_errors=True)
     return outcome
@@ -43,11 +44,13 @@ def _play(scenario: Scenario, deployment: Deployment) -> Outcome:
     _wait_until_quiet(scenario, deployment)
     elapsed = time.monotonic() - began
     cpu = {name: used - cpu_before[name] for name, used in deployment.cpu_seconds().items()}
+    scraped = deployment.scraped()
     record = _record(deployment)
     (deployment.directory / "record.pickle").write_bytes(pickle.dumps(record))
-    outcome = outcome_of(scenario, record, cpu, elapsed)
+    metrics = compared(scraped, record, capacity=scenario.floor.capacity)
+    outcome = outcome_of(scenario, record, cpu, elapsed, metrics)
     (deployment.directory / "verdict.txt").write_text(
-        f"{outcome.table()}\n\n{outcome.verdict.told(1000)}\n"
+        "\n".join([outcome.table(), "", outcome.verdict.told(1000), "", *map(str, metrics)])
     )
     return outcome
 

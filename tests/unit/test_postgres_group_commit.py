@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from sebastian_adapters.postgres.group_commit import Call, Lane
+from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Room
 
@@ -92,6 +93,37 @@ async def test_what_breaks_a_group_is_raised_where_its_calls_were_made() -> None
     for call in call_all(lane, "a", "b"):
         with pytest.raises(ZeroDivisionError):
             await call
+
+
+async def test_a_call_ends_with_its_patience_and_the_next_group_leaves_it_out() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out, patience=timedelta(milliseconds=20))
+    first = call_all(lane, "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    overdue = call_all(lane, "b", "c")
+    for call in (*first, *overdue):
+        with pytest.raises(StoreUnavailable, match=r"within 0\.02 s"):
+            await call
+    later = call_all(lane, "d")
+    groups.gate.set()
+    await asyncio.gather(*later)
+
+    assert groups.seen == [["a"], ["d"]]
+
+
+async def test_each_call_has_a_patience_of_its_own() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out, patience=timedelta(milliseconds=20))
+    first = call_all(lane, "a")
+    await asyncio.wait(first)
+    later = call_all(lane, "b")
+
+    with pytest.raises(StoreUnavailable):
+        await later[0]
+
+    assert isinstance(first[0].exception(), StoreUnavailable)
 
 
 async def test_a_lane_goes_on_after_a_group_that_broke() -> None:

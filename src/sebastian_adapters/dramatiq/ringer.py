@@ -11,23 +11,19 @@ _logger = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.25
 """How long nothing is tried after a bell could not be sent."""
 
-REST_SECONDS = 0.02
-"""How long nothing is sent after a bell: who heard it looks again for a while without another.
-
-Measured under a flood of webhooks, where bells every 5 ms took a tenth of the process's time.
-"""
-
 
 class Ringer:
-    """Calls `send` once for each burst of rings, a moment after the burst's first.
+    """Calls `send` at the first ring of a burst, and once for all that ring while it rests.
 
-    A ring during `send`, or in the moment of rest after it, makes another call. What `send` raises
-    is counted, told once per outage, and that ring is dropped: there is a tick for such cases.
+    It rests for `rest_seconds` after each call: who heard the bell looks again for a while without
+    another (measured under a flood of webhooks, where bells every 5 ms took a tenth of the
+    process's time). What `send` raises is counted, told once per outage, and that ring is dropped:
+    there is a tick for such cases.
     """
 
-    def __init__(self, send: Callable[[], None], gather_seconds: float) -> None:
+    def __init__(self, send: Callable[[], None], rest_seconds: float) -> None:
         self._send = send
-        self._gather_seconds = gather_seconds
+        self._rest_seconds = rest_seconds
         self._rung = Event()
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="sebastian-doorbell", daemon=True)
@@ -52,7 +48,6 @@ class Ringer:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._rung.wait()
-            self._stopping.wait(self._gather_seconds)
             self._rung.clear()
             self._try()
 
@@ -64,7 +59,7 @@ class Ringer:
             return
         self.sent += 1
         self._in_outage = False
-        self._stopping.wait(REST_SECONDS)
+        self._stopping.wait(self._rest_seconds)
 
     def _drop(self, error: Exception) -> None:
         self.failed += 1

@@ -82,7 +82,7 @@ class InMemoryRoomRepo(RoomRepo):
         now = self._clock.now()
         floor = plan.look(self._staffing(now))
         heads = self._heads(floor, limit, now)
-        placements = floor.place([_as_ready(chat) for chat in heads])[:limit]
+        placements = floor.place([ReadyChat.of(chat) for chat in heads])[:limit]
         return tuple(self._reserve(each, floor, plan, now) for each in placements)
 
     async def due(self, limit: int) -> Sequence[Chat]:
@@ -381,12 +381,6 @@ class InMemoryRoomRepo(RoomRepo):
 
 def _minute_of(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
-
-
-def _as_ready(chat: Chat) -> ReadyChat:
-    return ReadyChat(
-        chat.id, chat.room_id, chat.needs, chat.arrived_at, chat.refused_by, chat.properties
-    )
 
 
 def _place(chat: Chat) -> tuple[datetime, ChatId]:

@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-_ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"'})
-
 
 def array(values: Iterable[object]) -> str:
     """The literal of an array of texts, numbers, truths or moments, with NULL for None."""
-    return f"{{{','.join([_ELEMENT[type(value)](value) for value in values])}}}"
+    column = list(values)
+    if len(column) > 1 and column.count(column[0]) == len(column):
+        elements = [_element(column[0])] * len(column)
+    else:
+        elements = [_element(value) for value in column]
+    return f"{{{','.join(elements)}}}"
+
+
+def _element(value: object) -> str:
+    return _ELEMENT[type(value)](value)
 
 
 def _text(value: str) -> str:
-    return f'"{value.translate(_ESCAPED)}"'
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 _ELEMENT: dict[type, Callable[[Any], str]] = {

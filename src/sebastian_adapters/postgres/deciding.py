@@ -12,13 +12,13 @@ from psycopg.errors import SerializationFailure
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.group_commit import Call
 from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
-from sebastian_adapters.postgres.reserving import FLOOR, floor_from
-from sebastian_adapters.postgres.rows import rooms_from
+from sebastian_adapters.postgres.rows import remembered, rooms_from
+from sebastian_adapters.postgres.staffing import staffing_from, staffing_statement
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import ChatId, RoomId
-from sebastian_core.domain.room import Change, Decided, Room
+from sebastian_core.domain.room import Decided, Room
 from sebastian_core.ports.room_repo import FloorDecision
 
 T = TypeVar("T")
@@ -45,10 +45,11 @@ async def decide_on_floor(
 ) -> Decided[T]:
     """Decide about one room by what all agents hold, both read under the lock."""
     rooms, _ = await _lock_rooms(transaction, [room_id], alters_line=True)
-    token = Statement("reservation_ids", {"number": 1})
-    (((reservation_ids,),), *floor) = await transaction.send(token, *FLOOR)
-    staffing, _ = floor_from(floor)
-    decided = decision(rooms[room_id], staffing, reservation_ids[0])
+    ((reservation_id,),), agents = await transaction.send(
+        Statement("reservation_id"), staffing_statement()
+    )
+    staffing = staffing_from(agents)
+    decided = decision(rooms[room_id], staffing, reservation_id)
     writing = _writing(rooms, [decided])
     if not writing:
         await transaction.rollback()
@@ -113,23 +114,15 @@ def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writi
 
 
 def _remembers_more(room: Room, rooms: Mapping[RoomId, Room]) -> bool:
-    return evolve(room, chat=None) != evolve(rooms[room.room_id], chat=None)
+    return remembered(room) != remembered(rooms[room.room_id])
 
 
 def _identified(decided: Decided[T], ids: Mapping[RoomId, ChatId]) -> Decided[T]:
-    """What was decided, with the id that its new chat got."""
-    if not any(_is_new(each) for each in decided.changes):
+    """What was decided, with the id that its new chat got; the last change opens it, if any."""
+    if not decided.changes or decided.changes[-1].chat.id != UNSAVED:
         return decided
-    changes = tuple(_with_id(each, ids) if _is_new(each) else each for each in decided.changes)
-    room = decided.room
-    if room and room.chat and room.chat.id == UNSAVED:
-        room = evolve(room, chat=evolve(room.chat, id=ids[room.room_id]))
-    return evolve(decided, room=room, changes=changes)
-
-
-def _is_new(change: Change) -> bool:
-    return change.chat.id == UNSAVED
-
-
-def _with_id(change: Change, ids: Mapping[RoomId, ChatId]) -> Change:
-    return evolve(change, chat=evolve(change.chat, id=ids[change.chat.room_id]))
+    *known, opening = decided.changes
+    chat = evolve(opening.chat, id=ids[opening.chat.room_id])
+    room = decided.room and evolve(decided.room, chat=chat)
+    changes = (*known, evolve(opening, chat=chat))
+    return Decided(decided.answer, room, changes, decided.watches)

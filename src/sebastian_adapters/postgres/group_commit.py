@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define, field
@@ -46,6 +46,42 @@ class Call:
             self.answer.set_result(outcome)
 
 
+@define
+class Deadlines:
+    """Ends each call whose time is over; one timer for all, because all have the same time."""
+
+    _patience: timedelta
+    _waiting: deque[tuple[float, Call]] = field(factory=deque, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def add(self, call: Call) -> None:
+        """Let the call's time begin."""
+        self._forget_answered()
+        due_at = asyncio.get_running_loop().time() + self._patience.total_seconds()
+        self._waiting.append((due_at, call))
+        if self._timer is None:
+            self._expect_first()
+
+    def _forget_answered(self) -> None:
+        while self._waiting and self._waiting[0][1].answer.done():
+            self._waiting.popleft()
+
+    def _expect_first(self) -> None:
+        due_at, _ = self._waiting[0]
+        self._timer = asyncio.get_running_loop().call_at(due_at, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, call = self._waiting.popleft()
+            seconds = self._patience.total_seconds()
+            call.settle(StoreUnavailable(STORE, f"no answer within {seconds:g} s"))
+        self._forget_answered()
+        if self._waiting:
+            self._expect_first()
+
+
 CarryOut = Callable[[list[Call]], Awaitable[None]]
 
 
@@ -53,19 +89,29 @@ class Lane:
     """Carries calls out in the order in which they came, one group at a time.
 
     A room comes once in a group at most; its next call waits for the next group. A call whose
-    caller has gone is left out if its group has not begun.
+    caller has gone is left out if its group has not begun, and so is one whose patience is over.
     """
 
-    def __init__(self, carry_out: CarryOut, limit: int = GROUP_LIMIT) -> None:
+    def __init__(
+        self,
+        carry_out: CarryOut,
+        limit: int = GROUP_LIMIT,
+        patience: timedelta = timedelta(seconds=10),
+    ) -> None:
         self._carry_out = carry_out
         self._limit = limit
+        self._deadlines = Deadlines(patience)
         self._queue: deque[Call] = deque()
         self._runner: asyncio.Task[None] | None = None
 
     async def call(self, room_id: RoomId, decision: Decision[Any]) -> Decided[Any]:
-        """What became of the decision; raises what its transaction raised."""
+        """What became of the decision; raises what its transaction raised.
+
+        Raises StoreUnavailable when it is not known in time; it may have been carried out then.
+        """
         call = Call(room_id, decision)
         self._queue.append(call)
+        self._deadlines.add(call)
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         return await call.answer

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 from attrs import frozen
@@ -23,7 +21,6 @@ class DatabaseReading:
     `migrations_missing` counts those of this version that were not applied, `is_newer` tells that
     one was applied which keeps this version out. What needs tables is None without them.
     `duty_over_since` is how long ago the lease of the duties ended; negative while it runs.
-    `policies` are what workers that spoke lately say of a policy of the user's own.
     """
 
     version: int
@@ -34,7 +31,11 @@ class DatabaseReading:
     duty_holder: str | None = None
     duty_over_since: timedelta | None = None
     stuck: int = 0
-    policies: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def has_duty_holder(self) -> bool:
+        """Whether a worker does the duties at this moment."""
+        return self.duty_over_since is not None and self.duty_over_since <= timedelta(0)
 
     @property
     def is_too_old(self) -> bool:
@@ -84,7 +85,6 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
         duty_holder=holder,
         duty_over_since=over_since,
         stuck=await _stuck(first, alert_refusals) if has_tables else 0,
-        policies=await _policies(first) if has_tables else (),
     )
 
 
@@ -128,14 +128,6 @@ async def _stuck(connection: Connection, alert_refusals: int) -> int:
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
-
-
-async def _policies(connection: Connection) -> tuple[Mapping[str, Any], ...]:
-    cursor = await connection.execute(
-        "select state -> 'policy' from sebastian.worker_state "
-        "where at > clock_timestamp() - interval '15 s' and state ->> 'policy' is not null"
-    )
-    return tuple(row[0] for row in await cursor.fetchall())
 
 
 async def _value(connection: Connection, statement: str) -> object:

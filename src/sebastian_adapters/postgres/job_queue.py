@@ -46,17 +46,17 @@ class PostgresJobQueue(JobQueue):
     could not be sent goes out when that worked again, and a listener that was cut off rings itself,
     because it may have been deaf for a ring. `sent` and `failed` count what became of the sending.
 
-    Not for a PgBouncer in transaction pooling, which loses LISTEN. `gather_seconds` is how long a
-    burst is gathered into one NOTIFY.
+    Not for a PgBouncer in transaction pooling, which loses LISTEN. `rest_seconds` is how long
+    rings are gathered into one NOTIFY after a NOTIFY.
     """
 
     def __init__(
-        self, conninfo: str, *, channel: str = CHANNEL, gather_seconds: float = 0.005
+        self, conninfo: str, *, channel: str = CHANNEL, rest_seconds: float = 0.005
     ) -> None:
         self._conninfo = make_conninfo("", **{**_KEEPALIVES, **conninfo_to_dict(conninfo)})
         self._listen = sql.SQL("listen {}").format(sql.Identifier(channel))
         self._notify = sql.SQL("notify {}").format(sql.Identifier(channel))
-        self._gather_seconds = gather_seconds
+        self._rest_seconds = rest_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ringing: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -136,12 +136,12 @@ class PostgresJobQueue(JobQueue):
         async with self._connection() as self._line:
             while True:
                 await self._rung.wait()
-                await asyncio.sleep(self._gather_seconds)
                 self._rung.clear()
                 with _hanging_up_in_time(self._line):
                     await self._line.execute(self._notify)
                 self.sent += 1
                 pauses.over()
+                await asyncio.sleep(self._rest_seconds)
 
     async def _listen_for_ever(self, ready: asyncio.Event) -> None:
         pauses = _Pauses("the doorbell cannot be heard")

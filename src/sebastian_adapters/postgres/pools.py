@@ -32,12 +32,17 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @frozen(kw_only=True)
 class Limits:
-    """How long a transaction may wait for a lock, run one statement, idle, and last in all."""
+    """How long a transaction may wait for a lock, run one statement, idle, and last in all.
+
+    `silence` is for how long a server's kernel may leave what we sent without a receipt: after
+    that the network or the host is gone, and so is the connection.
+    """
 
     lock: timedelta
     statement: timedelta
     idle_in_transaction: timedelta = 2 * _SECOND
     whole: timedelta
+    silence: timedelta
 
     @property
     def settings(self) -> dict[str, str]:
@@ -55,11 +60,30 @@ class Limits:
         return self.settings | held
 
 
-WORKER = Limits(lock=5 * _SECOND, statement=10 * _SECOND, whole=12 * _SECOND)
+WORKER = Limits(lock=5 * _SECOND, statement=10 * _SECOND, whole=12 * _SECOND, silence=5 * _SECOND)
 """Patient: a stopped holder of the lock is thrown out by its server after two seconds."""
 
-WEBHOOK = Limits(lock=800 * _MILLISECOND, statement=800 * _MILLISECOND, whole=900 * _MILLISECOND)
-"""A webhook must have its 503 within a second."""
+WEBHOOK = Limits(
+    lock=800 * _MILLISECOND,
+    statement=800 * _MILLISECOND,
+    idle_in_transaction=500 * _MILLISECOND,
+    whole=900 * _MILLISECOND,
+    silence=2 * _SECOND,
+)
+"""A webhook must have its 503 within a second.
+
+One that was stopped, or cut off, with a room in its hands is thrown out before another one of that
+room has waited too long. (With two seconds a cut host cost the other one a second of 503s.)
+"""
+
+_SESSION = """
+set time zone 'UTC';
+set tcp_keepalives_idle = 10;
+set tcp_keepalives_interval = 5;
+set tcp_keepalives_count = 3;
+set tcp_user_timeout = 25000
+"""
+"""The server's side of it: left alone it keeps the sessions of a vanished host for two hours."""
 
 
 @frozen
@@ -233,6 +257,10 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
             "autocommit": True,
             "connect_timeout": 3,
             "application_name": f"sebastian-{name}",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _milliseconds(limits.silence),
         },
         min_size=1,
         max_size=max_size,
@@ -246,7 +274,7 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
 
 
 async def _configure(connection: Connection) -> None:
-    await connection.execute("set time zone 'UTC'")
+    await connection.execute(_SESSION)
 
 
 def _milliseconds(duration: timedelta) -> str:

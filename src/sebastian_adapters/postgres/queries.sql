@@ -225,24 +225,40 @@ from unnest(%(agent_id)s::bigint[], %(list_at)s::timestamptz[]) as new (agent_id
 order by agent_id
 on conflict (agent_id) do update set list_at = excluded.list_at
 
--- name: loads
--- How many live chats each agent holds, as two arrays: ten thousand rows would cost more to read.
-select coalesce(array_agg(agent_id), '{}'), coalesce(array_agg(held), '{}')
-from (
-    select agent_id, count(*)::integer as held
-    from sebastian.chat
-    where state in ('reserved', 'assigned')
-    group by agent_id
-) as held_by_agent
-
--- name: agent_settings
--- What people decided about agents and when each was last given a chat, as arrays.
+-- name: staffing
+-- How many live chats each agent holds, what people decided about agents, when each was last given a
+-- chat, and the default capacity, if people set one; in arrays: ten thousand rows would cost more to
+-- read. With a moment, of the agents only those whom somebody decided about and those who were given
+-- a chat since. The clock is read behind all that: nothing here is younger.
 select
-    coalesce(array_agg(agent_id), '{}'),
-    coalesce(array_agg(paused), '{}'),
-    coalesce(array_agg(capacity), '{}'),
-    coalesce(array_agg(last_given_at), '{}')
-from sebastian.agent
+    held.agent_ids, held.loads,
+    known.agent_ids, known.paused, known.capacities, known.last_given_at,
+    (select value from sebastian.setting where name = 'default capacity'),
+    clock_timestamp()
+from (
+    select
+        coalesce(array_agg(agent_id), '{}') as agent_ids,
+        coalesce(array_agg(load), '{}') as loads
+    from (
+        select agent_id, count(*)::integer as load
+        from sebastian.chat
+        where state in ('reserved', 'assigned')
+        group by agent_id
+    ) as held_by_agent
+) as held
+cross join (
+    select
+        coalesce(array_agg(agent_id), '{}') as agent_ids,
+        coalesce(array_agg(paused), '{}') as paused,
+        coalesce(array_agg(capacity), '{}') as capacities,
+        coalesce(array_agg(last_given_at), '{}') as last_given_at
+    from sebastian.agent
+    where
+        %(since)s::timestamptz is null
+        or last_given_at >= %(since)s
+        or paused
+        or capacity is not null
+) as known
 
 -- name: default_capacity
 -- The default capacity that people set here, if they did.
@@ -294,48 +310,108 @@ moment as materialized (
     select clock_timestamp() as now, pg_current_snapshot()::text as snapshot
 )
 select
-    moment.now, moment.snapshot, head.id, head.room_id, head.needs, head.arrived_at,
-    head.refused_by, head.properties::text, head.version
+    moment.now,
+    moment.snapshot,
+    case when chat.id is not null then nextval('sebastian.reservation_id') end,
+    {chat}
 from moment
 left join line on line.needs is not null and line.needs <> all(%(closed)s::text[])
 left join lateral (
-    select chat.*
-    from sebastian.chat
+    select head.*
+    from sebastian.chat as head
     where
-        chat.state = 'waiting'
-        and chat.settle_at is null
-        and chat.needs = line.needs
-        and chat.ready_at <= moment.now
-    order by chat.arrived_at, chat.id
+        head.state = 'waiting'
+        and head.settle_at is null
+        and head.needs = line.needs
+        and head.ready_at <= moment.now
+    order by head.arrived_at, head.id
     limit %(limit)s
-) as head on true
-order by head.arrived_at, head.id
+) as chat on true
+order by chat.arrived_at, chat.id
 limit %(first)s
 
--- name: lock_waiting_chats
--- The chats that were chosen, as they are now; one that was closed meanwhile is not among them.
-select {chat}
+-- name: lock_offered_chats
+-- In the order in which everybody locks chats, before they are written.
+select id
 from sebastian.chat
 where id = any(%(ids)s::bigint[]) and state = 'waiting'
 order by id
 for update
 
--- name: reservation_ids
--- As many fencing tokens as there are chats to reserve.
-select array_agg(nextval('sebastian.reservation_id')) from generate_series(1, %(number)s)
-
--- name: begin_pass
--- The pass gets its number first, because the history rows name it.
-select nextval(pg_get_serial_sequence('sebastian.pass', 'id'))
-
--- name: tell_pass
--- What this pass saw, with the snapshot of the statement that read the heads.
-insert into sebastian.pass (id, at, snapshot, asked, free_slots, given, policy, explained)
-overriding system value
-values (
-    %(id)s, %(at)s, %(snapshot)s::pg_snapshot, %(asked)s, %(free_slots)s, %(given)s, %(policy)s,
-    %(explained)s::jsonb
+-- name: reserve_chats
+-- Only a chat that is still what was offered gets its slot; only what got one is told, and answered.
+-- The agents who were given a chat go behind their equals. The pass keeps what it saw, with the
+-- snapshot of the statement that read the heads.
+with offered as (
+    select *
+    from unnest(
+        %(id)s::bigint[],
+        %(room_id)s::text[],
+        %(version)s::integer[],
+        %(settle_at)s::timestamptz[],
+        %(agent_id)s::bigint[],
+        %(reservation_id)s::bigint[],
+        %(move)s::text[],
+        %(reason)s::text[],
+        %(actor)s::text[],
+        %(details)s::text[]
+    ) with ordinality as offered (
+        id, room_id, version, settle_at, agent_id, reservation_id, move, reason, actor, details, nr
+    )
+),
+taken as (
+    update sebastian.chat
+    set
+        state = 'reserved',
+        version = offered.version,
+        changed_at = %(now)s,
+        agent_id = offered.agent_id,
+        reservation_id = offered.reservation_id,
+        doubt = null,
+        settle_at = offered.settle_at
+    from offered
+    where
+        chat.id = offered.id
+        and chat.state = 'waiting'
+        and chat.version = offered.version - 1
+    returning chat.id
+),
+given as (
+    insert into sebastian.agent (agent_id, last_given_at)
+    select distinct offered.agent_id, %(now)s::timestamptz
+    from offered
+    join taken using (id)
+    order by offered.agent_id
+    on conflict (agent_id) do update set last_given_at = excluded.last_given_at
+),
+pass as (
+    insert into sebastian.pass
+        (at, snapshot, asked, free_slots, given, policy, explained)
+    select
+        %(now)s, %(snapshot)s::pg_snapshot, %(asked)s, %(free_slots)s, count(*), %(policy)s,
+        %(explained)s::jsonb
+    from taken
+    having count(*) > 0
+    returning id
+),
+told as (
+    insert into sebastian.history
+        (chat_id, room_id, version, at, move, before, after, agent_id, reservation_id, reason,
+         actor, details)
+    select
+        offered.id, offered.room_id, offered.version, %(now)s, offered.move, 'waiting', 'reserved',
+        offered.agent_id, offered.reservation_id, offered.reason, offered.actor,
+        offered.details::jsonb || jsonb_build_object('pass', pass.id)
+    from offered
+    join taken using (id)
+    cross join pass
+    order by offered.nr
 )
+select coalesce(array_agg(id), '{}') from taken
+
+-- name: reservation_id
+-- A fencing token.
+select nextval('sebastian.reservation_id')
 
 -- name: mark_given
 -- Who was given a chat just now goes behind their equals.

@@ -1,4 +1,9 @@
-"""The reserving pass: what it reads under the lock, and what it writes."""
+"""The reserving pass: what it reads under the lock, and what it writes.
+
+Two exchanges as a rule: one takes the lock and reads, one writes and commits. For that the heads of
+the line are asked for before it is known what can be given, by what the last pass found; where that
+guess was wrong they are read once more.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.pools import Statement, Transaction
-from sebastian_adapters.postgres.rows import Head, Row, as_json, chat_from, head_from
-from sebastian_adapters.postgres.writing import Writing
-from sebastian_core.domain.agent import AgentSetting, Staffing
+from sebastian_adapters.postgres.rows import Row, as_json, chat_from, reserved_columns
+from sebastian_adapters.postgres.staffing import KnownStaffing, staffing_from, staffing_statement
+from sebastian_core.domain.agent import Staffing
 from sebastian_core.domain.chat import Chat, Needs
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
 from sebastian_core.domain.plan import Floor, Plan
@@ -20,52 +25,102 @@ from sebastian_core.domain.policy import Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change
 
-FLOOR = (
-    Statement("loads"),
-    Statement("agent_settings"),
-    Statement("default_capacity"),
-    Statement("lines"),
-    Statement("clock"),
-)
-"""What is read of all agents, in statements after the one that takes the lock."""
+
+@frozen
+class _Line:
+    """The heads of the lines that were asked for, and what was visible when they were read."""
+
+    now: datetime
+    snapshot: str
+    chats: Mapping[ChatId, Chat]
+    tokens: Mapping[ChatId, ReservationId]
+    limit: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], limit: int) -> _Line:
+        """The line that rows of `heads` show; at least the row of an empty one."""
+        shown = [row for row in rows if row[2] is not None]
+        chats = {row[3]: chat_from(row[3:]) for row in shown}
+        return cls(rows[0][0], rows[0][1], chats, {row[3]: row[2] for row in shown}, limit)
+
+    def without(self, closed: frozenset[str]) -> _Line:
+        """The heads of the other lines."""
+        if not closed:
+            return self
+        kept = {each.id: each for each in self.chats.values() if each.needs.key not in closed}
+        return evolve(self, chats=kept)
+
+    def place(self, placement: Placement) -> tuple[datetime, ChatId]:
+        """Where the placed chat stands."""
+        chat = self.chats[placement.chat_id]
+        return chat.arrived_at, chat.id
 
 
-async def carry_out(transaction: Transaction, plan: Plan, limit: int) -> tuple[Reservation, ...]:
-    """Give at most `limit` ready chats a slot each, under the lock."""
-    staffing, waiting = await read_floor(transaction, Statement("lock_line"))
-    if not waiting or limit <= 0:
-        return await _nothing(transaction)
-    floor = plan.look(staffing)
-    opened = floor.open_needs(waiting)
-    asked = min(limit, floor.free_slots)
-    if not opened or asked <= 0:
-        return await _nothing(transaction)
-    closed = [needs.key for needs in set(waiting) - set(opened)]
-    line, placements = await _place(transaction, floor, closed, asked)
-    if not placements:
-        return await _nothing(transaction)
-    return await _Pass(plan, floor, line, asked).write(transaction, placements)
+@frozen
+class _Guess:
+    """What a pass will be able to give: so many chats, of all lines but these."""
+
+    limit: int
+    closed: frozenset[str] = frozenset()
+
+    def misses(self, line: _Line, asked: int, closed: frozenset[str]) -> bool:
+        """Whether heads may be missing that are to be seen."""
+        if not self.closed <= closed:
+            return True
+        was_cut = len(line.chats) == line.limit
+        return was_cut and (line.limit < asked or not closed <= self.closed)
 
 
-async def read_floor(transaction: Transaction, *first: Statement) -> tuple[Staffing, list[Needs]]:
-    """Loads and settings of all agents, and the needs that chats wait with."""
-    read = await transaction.send(*first, *FLOOR)
-    return floor_from(read[len(first) :])
+@define
+class Reserving:
+    """Carries out passes, and remembers of the last one what can be checked."""
+
+    _known: KnownStaffing | None = field(default=None, init=False)
+    _floor: Floor | None = field(default=None, init=False)
+    _guess: _Guess = field(default=_Guess(limit=100), init=False)
+
+    async def carry_out(
+        self, transaction: Transaction, plan: Plan, limit: int
+    ) -> tuple[Reservation, ...]:
+        """Give at most `limit` ready chats a slot each, under the lock."""
+        if limit <= 0:
+            return ()
+        guess = evolve(self._guess, limit=min(limit, self._guess.limit))
+        staffing, waiting, line = await self._read(transaction, guess)
+        floor = self._floor = plan.look(staffing, self._floor)
+        opened = floor.open_needs(waiting)
+        asked = min(limit, floor.free_slots)
+        if not opened or asked <= 0:
+            return await _nothing(transaction)
+        closed = frozenset(needs.key for needs in set(waiting) - set(opened))
+        self._guess = _Guess(limit=2 * asked, closed=closed)
+        if guess.misses(line, asked, closed):
+            line = await _read_line(transaction, closed, asked, first=asked)
+        line, placements = await _place(transaction, floor, line.without(closed), closed, asked)
+        if not placements:
+            return await _nothing(transaction)
+        return await _Pass(plan, floor, line, asked).write(transaction, placements)
+
+    async def _read(
+        self, transaction: Transaction, guess: _Guess
+    ) -> tuple[Staffing, list[Needs], _Line]:
+        known = self._known
+        _, agents, ((keys,),), heads = await transaction.send(
+            Statement("lock_line"),
+            staffing_statement(known.staffing.now if known else None),
+            Statement("lines"),
+            _heads(guess.closed, guess.limit, first=guess.limit),
+        )
+        staffing = staffing_from(agents)
+        self._known = known.after(staffing) if known else KnownStaffing.whole(staffing)
+        waiting = [Needs.from_key(key) for key in keys]
+        return self._known.staffing, waiting, _Line.of(heads, guess.limit)
 
 
-def floor_from(read: Sequence[Sequence[Row]]) -> tuple[Staffing, list[Needs]]:
-    """What the rows of the statements of `FLOOR` say."""
-    loads, settings, default, lines, ((now,),) = read
-    ((agent_ids, held),) = loads
-    ((set_ids, *decided),) = settings
-    ((keys,),) = lines
-    staffing = Staffing(
-        now=now,
-        loads=dict(zip(agent_ids, held, strict=True)),
-        settings=dict(zip(set_ids, map(AgentSetting, *decided), strict=True)),
-        default_capacity=default[0][0] if default else None,
-    )
-    return staffing, [Needs.from_key(key) for key in keys]
+async def read_staffing(transaction: Transaction) -> Staffing:
+    """Loads and settings of all agents."""
+    (rows,) = await transaction.send(staffing_statement())
+    return staffing_from(rows)
 
 
 async def _nothing(transaction: Transaction) -> tuple[()]:
@@ -73,54 +128,39 @@ async def _nothing(transaction: Transaction) -> tuple[()]:
     return ()
 
 
-@frozen
-class _Line:
-    """The heads of the lines that may be served, and what was visible when they were read."""
-
-    now: datetime
-    snapshot: str
-    heads: Mapping[ChatId, Head]
-
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> _Line:
-        """The line that rows of `heads` show; at least the row of an empty one."""
-        found = [head_from(row[2:]) for row in rows if row[2] is not None]
-        return cls(rows[0][0], rows[0][1], {head.chat.id: head for head in found})
-
-    @property
-    def chats(self) -> list[ReadyChat]:
-        """What is offered."""
-        return [head.chat for head in self.heads.values()]
-
-    def place(self, placement: Placement) -> tuple[datetime, ChatId]:
-        """Where the placed chat stands."""
-        chat = self.heads[placement.chat_id].chat
-        return chat.arrived_at, chat.id
-
-
 async def _place(
-    transaction: Transaction, floor: Floor, closed: Sequence[str], limit: int
+    transaction: Transaction,
+    floor: Floor,
+    line: _Line,
+    closed: frozenset[str],
+    asked: int,
 ) -> tuple[_Line, Sequence[Placement]]:
     """The placements of the oldest chats; all heads are read only where some cannot be placed."""
-    line = await _read_line(transaction, closed, limit, first=limit)
-    placements = floor.place(line.chats)
-    if len(placements) < limit == len(line.heads):
-        line = await _read_line(transaction, closed, limit)
-        placements = floor.place(line.chats)
-    return line, sorted(placements, key=line.place)[:limit]
+    placements = floor.place(_oldest(line, asked))
+    if len(placements) < asked <= len(line.chats):
+        line = await _read_line(transaction, closed, asked)
+        placements = floor.place(_oldest(line))
+    return line, sorted(placements, key=line.place)[:asked]
+
+
+def _oldest(line: _Line, number: int | None = None) -> list[ReadyChat]:
+    return [ReadyChat.of(chat) for chat in list(line.chats.values())[:number]]
 
 
 async def _read_line(
-    transaction: Transaction, closed: Sequence[str], limit: int, *, first: int | None = None
+    transaction: Transaction, closed: frozenset[str], limit: int, *, first: int | None = None
 ) -> _Line:
-    asked = {"closed": array(closed), "limit": limit, "first": first}
-    (heads,) = await transaction.send(Statement("heads", asked))
-    return _Line.of(heads)
+    (heads,) = await transaction.send(_heads(closed, limit, first))
+    return _Line.of(heads, limit)
+
+
+def _heads(closed: frozenset[str], limit: int, first: int | None) -> Statement:
+    return Statement("heads", {"closed": array(sorted(closed)), "limit": limit, "first": first})
 
 
 @define
 class _Pass:
-    """Carries placements out, if the chats are still what was offered."""
+    """Carries placements out, as far as the chats are still what was offered."""
 
     _plan: Plan
     _floor: Floor
@@ -130,71 +170,50 @@ class _Pass:
     async def write(
         self, transaction: Transaction, placements: Sequence[Placement]
     ) -> tuple[Reservation, ...]:
-        """Lock the chats and reserve those that did not change; their reservations."""
-        ids = [placement.chat_id for placement in placements]
-        locked, ((reservation_ids,),), ((pass_id,),) = await transaction.send(
-            Statement("lock_waiting_chats", {"ids": array(ids)}),
-            Statement("reservation_ids", {"number": len(ids)}),
-            Statement("begin_pass"),
+        """Reserve those chats that did not change, and commit; their reservations."""
+        changes = self._changes(placements)
+        _, ((taken,),) = await transaction.send(
+            Statement("lock_offered_chats", {"ids": array(each.chat.id for each in changes)}),
+            Statement("reserve_chats", reserved_columns(changes) | self._told(changes)),
+            commit=True,
         )
-        chats = {chat.id: chat for chat in map(chat_from, locked)}
-        taken = [each for each in placements if self._still_offered(chats.get(each.chat_id))]
-        if not taken:
-            return await _nothing(transaction)
-        changes = self._changes(taken, chats, reservation_ids, pass_id)
-        written = Writing(changes=changes).statements(self._line.now)
-        await transaction.send(*written, self._told(changes, pass_id), commit=True)
-        return tuple(Reservation.of(change.chat) for change in changes)
+        got = set(taken)
+        return tuple(Reservation.of(each.chat) for each in changes if each.chat.id in got)
 
-    def _still_offered(self, chat: Chat | None) -> bool:
-        return chat is not None and chat.version == self._line.heads[chat.id].version
-
-    def _changes(
-        self,
-        placements: Sequence[Placement],
-        chats: Mapping[ChatId, Chat],
-        reservation_ids: Sequence[ReservationId],
-        pass_id: int,
-    ) -> list[Change]:
+    def _changes(self, placements: Sequence[Placement]) -> list[Change]:
         given: Counter[AgentId] = Counter()
         changes = []
-        for placement, reservation_id in zip(placements, reservation_ids, strict=False):
-            chat, agent_id = chats[placement.chat_id], placement.agent_id
+        for placement in placements:
+            chat, agent_id = self._line.chats[placement.chat_id], placement.agent_id
             changes.append(
                 reserve(
                     chat,
                     agent_id,
-                    reservation_id,
+                    self._line.tokens[chat.id],
                     self._plan.rules,
                     self._line.now,
                     reason=self._floor.served_by,
-                    details=self._details(agent_id, given[agent_id], pass_id, chat.needs),
+                    details=self._details(agent_id, given[agent_id], chat.needs),
                 )
             )
             given[agent_id] += 1
         return changes
 
-    def _details(
-        self, agent_id: AgentId, given: int, pass_id: int, needs: Needs
-    ) -> dict[str, object]:
+    def _details(self, agent_id: AgentId, given: int, needs: Needs) -> dict[str, object]:
         candidate = self._floor.candidates[agent_id]
         return {
             "load": candidate.load + given,
             "capacity": candidate.capacity,
-            "pass": pass_id,
             "needs": needs.key,
         }
 
-    def _told(self, changes: Sequence[Change], pass_id: int) -> Statement:
+    def _told(self, changes: Sequence[Change]) -> dict[str, object]:
         needs = {change.chat.needs for change in changes}
-        told = {
-            "id": pass_id,
-            "at": self._line.now,
+        return {
+            "now": self._line.now,
             "snapshot": self._line.snapshot,
             "asked": self._asked,
             "free_slots": self._floor.free_slots,
-            "given": len(changes),
             "policy": self._floor.served_by,
             "explained": as_json({each.key: self._floor.explain(each) for each in needs}),
         }
-        return Statement("tell_pass", told)

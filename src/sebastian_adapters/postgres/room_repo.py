@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sebastian_adapters.postgres import deciding, reserving, steering
+from sebastian_adapters.postgres import deciding, steering
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.errors import STORE
 from sebastian_adapters.postgres.group_commit import Call, Lane
 from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
+from sebastian_adapters.postgres.reserving import Reserving, read_staffing
 from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_row_from, rooms_from
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import Chat
-from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
@@ -45,26 +43,23 @@ class PostgresRoomRepo(RoomRepo):
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._lane = Lane(self._carry_out)
-        self._altering_lane = Lane(self._carry_out_altering)
+        patience = pool.limits.whole
+        self._lane = Lane(self._carry_out, patience=patience)
+        self._altering_lane = Lane(self._carry_out_altering, patience=patience)
+        self._reserving = Reserving()
 
     async def decide(
         self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
     ) -> Decided[T]:
         """See RoomRepo.decide."""
         lane = self._altering_lane if alters_line else self._lane
-        limit = self._pool.limits.whole.total_seconds()
-        try:
-            async with asyncio.timeout(limit):
-                return cast(Decided[T], await lane.call(room_id, decision))
-        except TimeoutError as error:
-            raise StoreUnavailable(STORE, f"no answer within {limit:g} s") from error
+        return cast(Decided[T], await lane.call(room_id, decision))
 
     async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
         """See RoomRepo.reserve."""
 
         async def work(transaction: Transaction) -> tuple[Reservation, ...]:
-            return await reserving.carry_out(transaction, plan, limit)
+            return await self._reserving.carry_out(transaction, plan, limit)
 
         return await self._pool.run(work)
 
@@ -92,8 +87,7 @@ class PostgresRoomRepo(RoomRepo):
 
     async def staffing(self) -> Staffing:
         """See RoomRepo.staffing."""
-        staffing, _ = await self._pool.run(reserving.read_floor)
-        return staffing
+        return await self._pool.run(read_staffing)
 
     async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
         """See RoomRepo.holdings."""

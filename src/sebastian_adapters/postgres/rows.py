@@ -9,12 +9,11 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from attrs import frozen
+import msgspec
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
 from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.policy import ReadyChat
 from sebastian_core.domain.room import Change, Room
 from sebastian_core.ports.room_repo import HistoryRow
 
@@ -92,12 +91,15 @@ _REMEMBERED = (
     "last_assigned_at",
     "dropped",
 )
+remembered = attrgetter(*_REMEMBERED)
+"""What is remembered of a room: all of it but its live chat."""
 
 _states = {state.value: state for state in ChatState}
 _doubts = {doubt.value: doubt for doubt in Doubt}
 _close_reasons = {reason.value: reason for reason in CloseReason}
 _moves = {move.value: move for move in Move}
 _needs = lru_cache(maxsize=4096)(Needs.from_key)
+_to_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def chat_from(row: Row) -> Chat:
@@ -118,22 +120,6 @@ def rooms_from(rows: Iterable[Row], chats: Iterable[Row]) -> dict[RoomId, Room]:
     live = {chat.room_id: chat for chat in map(chat_from, chats)}
     remembered = [dict(zip(_REMEMBERED, row, strict=True)) for row in rows]
     return {each["room_id"]: Room(chat=live.get(each["room_id"]), **each) for each in remembered}
-
-
-@frozen
-class Head:
-    """A ready chat at the head of its line, and the version in which it was offered."""
-
-    chat: ReadyChat
-    version: int
-
-
-def head_from(row: Row) -> Head:
-    """The head that a row of `heads` holds, without its moment and snapshot."""
-    chat_id, room_id, needs, arrived_at, refused_by, properties, version = row
-    wanted = _properties(properties)
-    chat = ReadyChat(chat_id, room_id, _needs(needs), arrived_at, refused_by, wanted)
-    return Head(chat, version)
 
 
 def history_row_from(row: Row) -> HistoryRow:
@@ -176,6 +162,12 @@ def added_columns(changes: Sequence[Change]) -> Columns:
     return columns
 
 
+def reserved_columns(changes: Sequence[Change]) -> Columns:
+    """What `reserve_chats` writes: all that a reservation changes of a chat, and tells."""
+    names = ("id", "room_id", "version", "settle_at", "agent_id", "reservation_id")
+    return _plain(names, [change.chat for change in changes]) | _told(changes)
+
+
 def told_columns(changes: Sequence[Change]) -> Columns:
     """What `tell_changes` writes of chats that are not new."""
     names = ("room_id", "version", "agent_id", "reservation_id")
@@ -193,7 +185,7 @@ def room_columns(rooms: Sequence[Room]) -> Columns:
 
 def as_json(named: Mapping[str, Any]) -> str:
     """Details and properties as the text of a JSON object."""
-    return json.dumps(dict(named), default=str) if named else "{}"
+    return _to_json(dict(named)).decode() if named else "{}"
 
 
 def _plain(names: Iterable[str], values: Sequence[Any]) -> Columns:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from socket import SOCK_STREAM
+from socket import SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import cast
 
 import httptools
 import httpx
+
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER's: closing throws away what was not delivered."""
 
 HEAD_LIMIT_BYTES = 256 * 1024
 BUFFER_BYTES = 256 * 1024
@@ -120,8 +124,15 @@ class _Line(asyncio.Protocol):
         return self._answer
 
     def hang_up(self) -> None:
-        """Close without waiting for anything."""
+        """Close without waiting for anything; a request without its whole answer is taken back.
+
+        A network that lost the request may be back in minutes. The kernel would deliver what it
+        still holds then, and the platform carry out an assignment that we gave up long ago.
+        """
         self.is_open = False
+        is_asking = self._answer is not None and not self._answer.is_complete
+        if is_asking and not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _AT_ONCE)
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

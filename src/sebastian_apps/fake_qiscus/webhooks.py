@@ -149,12 +149,16 @@ class WebhookPoster:
         delivery.sent_at = self._platform.clock()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                delivery.status = await self._lines.post(target, payload)
+                delivery.status = await self._carry(target, payload)
             delivery.answered_at = self._platform.clock()
         except (OSError, TimeoutError) as error:
             delivery.error = f"{type(error).__name__}: {error}"
         finally:
             self._note_end()
+
+    async def _carry(self, target: Target, payload: bytes) -> int:
+        """One request; the status of its answer."""
+        return await self._lines.post(target, payload)
 
     def _note_end(self) -> None:
         self._under_way -= 1

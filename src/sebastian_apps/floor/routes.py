@@ -24,8 +24,7 @@ from sebastian_apps.floor.look import FloorReader, FloorRules
 from sebastian_apps.floor.sse import stream
 from sebastian_apps.floor.view import FloorView
 from sebastian_apps.floor.viewing import view_of
-from sebastian_apps.webhook.body import read_body
-from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.webhook.parts import WebhookParts, parts_of
 from sebastian_apps.webhook.problems import (
     NOT_FOUND,
     NOT_JSON,
@@ -98,6 +97,10 @@ def _view(parts: WebhookParts) -> View:
     return view
 
 
+async def _body(request: Request[Any, Any, Any]) -> bytes:
+    return await parts_of(request).bodies.read(request.receive, request.scope["headers"])
+
+
 def _page(entry: Entry) -> list[Route]:
     page, login_page = _text("floor.html"), _text("login.html")
 
@@ -114,7 +117,7 @@ def _page(entry: Entry) -> list[Route]:
 
     @post(f"{PAGE_PATH}/login", status_code=303)
     async def login(request: Request[Any, Any, Any]) -> ASGIResponse:
-        body = await read_body(request.receive, request.scope["headers"])
+        body = await _body(request)
         sent = parse_qs(body.decode("utf-8", "replace")).get("token", [""])
         if not entry.recognises(sent[0]):
             return _html(login_page.replace("{{refused}}", ""), status=401)
@@ -176,7 +179,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
     async def act(request: Request[Any, Any, Any]) -> ASGIResponse:
         if not entry.trusts_action(_headers(request.scope)):
             raise _login_first()
-        wanted = _object(await read_body(request.receive, request.scope["headers"]))
+        wanted = _object(await _body(request))
         try:
             done = await actions(request.path_params["name"], wanted)
         except InvalidInput as error:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from sebastian_apps.floor.look import FloorRules, Look
 from sebastian_apps.floor.view import Banner, Level, Numbers
 from sebastian_apps.telling import counted, duration
+from sebastian_apps.worker.words import WorkerWords, living
 from sebastian_core.domain.permits import Standing
-from sebastian_core.ports.room_repo import Report
-
-SILENT_AFTER = timedelta(seconds=15)
-"""A worker that has said nothing for so long counts as gone."""
 
 DRIFT_SHOWN = timedelta(minutes=10)
 """For how long a difference that reconcile repaired is shown."""
@@ -23,7 +19,7 @@ _WORST_FIRST = (Level.WRONG, Level.WARNING, Level.NOTICE)
 
 def signs(look: Look, numbers: Numbers, rules: FloorRules) -> tuple[Banner, ...]:
     """All banners of this moment."""
-    alive = [report for report in look.reports if lives(report, look.now)]
+    alive = living(look.reports, look.now)
     found = [
         *_of_workers(alive),
         *_of_policy(alive),
@@ -36,17 +32,12 @@ def signs(look: Look, numbers: Numbers, rules: FloorRules) -> tuple[Banner, ...]
     return tuple(sorted(found, key=lambda banner: _WORST_FIRST.index(banner.level)))
 
 
-def lives(report: Report, now: datetime) -> bool:
-    """Whether a process spoke lately and did not say that it ends."""
-    return not report.state.get("stopped") and now - report.at <= SILENT_AFTER
-
-
 def halt(look: Look) -> str | None:
     """What keeps everything that waits from being given, whoever is free."""
-    alive = [report for report in look.reports if lives(report, look.now)]
+    alive = living(look.reports, look.now)
     if not alive:
         return "no worker is running"
-    standings = {report.state.get("standing") for report in alive}
+    standings = {words.standing for words in alive}
     if standings == {Standing.DOWN}:
         return "until Qiscus answers again"
     if standings == {Standing.CREDENTIALS_REFUSED}:
@@ -66,7 +57,7 @@ def database_away(since: datetime, why: str) -> Banner:
     )
 
 
-def _of_workers(alive: list[Report]) -> Iterator[Banner]:
+def _of_workers(alive: list[WorkerWords]) -> Iterator[Banner]:
     if not alive:
         yield Banner(
             name="workers",
@@ -76,8 +67,8 @@ def _of_workers(alive: list[Report]) -> Iterator[Banner]:
         )
 
 
-def _of_policy(alive: list[Report]) -> Iterator[Banner]:
-    policies = [policy for policy in (each.state.get("policy") for each in alive) if policy]
+def _of_policy(alive: list[WorkerWords]) -> Iterator[Banner]:
+    policies = [words.policy for words in alive if words.policy]
     suspended = [policy for policy in policies if policy.get("suspended")]
     refused = [policy for policy in policies if policy.get("refusals")]
     if suspended:
@@ -100,8 +91,8 @@ def _of_policy(alive: list[Report]) -> Iterator[Banner]:
         )
 
 
-def _of_platform(alive: list[Report], now: datetime) -> Iterator[Banner]:
-    standings = [report.state.get("standing") for report in alive]
+def _of_platform(alive: list[WorkerWords], now: datetime) -> Iterator[Banner]:
+    standings = [words.standing for words in alive]
     if Standing.CREDENTIALS_REFUSED in standings:
         yield Banner(
             name="credentials",
@@ -111,9 +102,7 @@ def _of_platform(alive: list[Report], now: datetime) -> Iterator[Banner]:
             "qiscus.secret_key, then restart; a probe goes out every minute.",
         )
     elif alive and all(standing == Standing.DOWN for standing in standings):
-        since = min(
-            filter(None, (_moment(each.state.get("down_since")) for each in alive)), default=None
-        )
+        since = min(filter(None, (words.down_since for words in alive)), default=None)
         how_long = f" for {duration(now - since)}" if since else ""
         yield Banner(
             name="platform",
@@ -185,18 +174,18 @@ def _of_stores(look: Look) -> Iterator[Banner]:
 
 
 def _of_reconcile(look: Look) -> Iterator[Banner]:
-    drift = _newest_drift(look)
+    said = [WorkerWords(report) for report in look.reports]
+    drift = _newest_drift(said, look.now)
     if drift is not None:
-        at, found = drift
         yield Banner(
             name="drift",
             level=Level.NOTICE,
-            title=f"Reconcile found {counted(_differences(found), 'difference')}",
-            text=f"Admitted, because their webhook was lost: {found.get('admitted', 0)}. "
-            f"Settled, because Qiscus contradicted us: {found.get('settled', 0)}.",
-            at=at,
+            title=f"Reconcile found {counted(drift.admitted + drift.settled, 'difference')}",
+            text=f"Admitted, because their webhook was lost: {drift.admitted}. "
+            f"Settled, because Qiscus contradicted us: {drift.settled}.",
+            at=drift.drift_at,
         )
-    too_old = max((_reconcile(each).get("too_old", 0) for each in look.reports), default=0)
+    too_old = max((words.too_old for words in said), default=0)
     if too_old:
         yield Banner(
             name="too old",
@@ -204,35 +193,17 @@ def _of_reconcile(look: Look) -> Iterator[Banner]:
             title=f"{counted(too_old, 'room')} wait at Qiscus for longer than reconcile.max_age",
             text="They are shown there, and not taken into the line here.",
         )
-    if any(each.state.get("honours_user_ids") is False for each in look.reports):
+    if any(words.ignores_user_ids for words in said):
         yield Banner(
             name="user_ids",
             level=Level.NOTICE,
             title="Qiscus ignores user_ids in this account",
-            text="Chats that others give count only once they are resolved here.",
+            text="Chats that others give cannot be told apart there, so they fill no slots here.",
         )
 
 
-def _newest_drift(look: Look) -> tuple[datetime, Mapping[str, Any]] | None:
-    """The last time that a difference was found, if that was lately."""
-    found = [(_moment(drift.get("at")), drift) for drift in map(_drift, look.reports) if drift]
-    recent = [(at, drift) for at, drift in found if at and look.now - at <= DRIFT_SHOWN]
-    return max(recent, key=lambda each: each[0], default=None)
-
-
-def _drift(report: Report) -> Mapping[str, Any]:
-    drift: Mapping[str, Any] = report.state.get("drift") or {}
-    return drift
-
-
-def _reconcile(report: Report) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = report.state.get("reconcile") or {}
-    return found
-
-
-def _differences(found: Mapping[str, Any]) -> int:
-    return int(found.get("admitted", 0)) + int(found.get("settled", 0))
-
-
-def _moment(text: object) -> datetime | None:
-    return datetime.fromisoformat(text) if isinstance(text, str) else None
+def _newest_drift(said: list[WorkerWords], now: datetime) -> WorkerWords | None:
+    """Who last found a difference, if that was lately."""
+    dated = [(words.drift_at, words) for words in said if words.drift_at is not None]
+    recent = [(at, words) for at, words in dated if now - at <= DRIFT_SHOWN]
+    return max(recent, key=lambda each: each[0], default=(None, None))[1]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from sebastian_apps.floor.look import FloorRules, Look
-from sebastian_apps.floor.signs import halt, lives, signs
+from sebastian_apps.floor.signs import halt, signs
 from sebastian_apps.floor.view import (
     AgentView,
     DecisionView,
@@ -20,6 +20,7 @@ from sebastian_apps.floor.view import (
     Waits,
 )
 from sebastian_apps.telling import Teller, counted, standings_told
+from sebastian_apps.worker.words import living
 from sebastian_core.domain.agent import AgentSetting, Presence
 from sebastian_core.domain.chat import Chat, Move, Needs
 from sebastian_core.domain.history import HistoryRow
@@ -116,7 +117,7 @@ def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
         agents=len(shown),
         reserved=summary.reserved,
         assigned=summary.assigned,
-        workers=sum(lives(report, look.now) for report in look.reports),
+        workers=len(living(look.reports, look.now)),
         agent_store_is_up=look.agent_store_is_up,
         standings=Counter(agent.standing for agent in shown),
     )

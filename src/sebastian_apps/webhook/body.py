@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from sebastian_apps.webhook.patience import Patience
 from sebastian_apps.webhook.problems import INCOMPLETE, TOO_LARGE, TOO_SLOW, Problem
 
 BODY_LIMIT = 64 * 1024
@@ -23,18 +23,25 @@ Receive = Callable[[], Awaitable[Any]]
 _CLOSING = {"connection": "close"}
 
 
-async def read_body(receive: Receive, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The whole body; raises Problem where it is too large, too slow or cut off.
+class BodyReader:
+    """Reads bodies: each whole, or raising Problem where it is too large, too slow or cut off.
 
     Never keeps more than the limit: what goes beyond is passed over as it comes.
     """
-    _refuse_endless(headers)
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await _within_limit(_chunks(receive))
-    except TimeoutError as error:
-        detail = f"The body did not arrive within {READ_SECONDS:g} seconds; send it at once."
-        raise Problem(TOO_SLOW, detail, headers=_CLOSING) from error
+
+    def __init__(self) -> None:
+        self._patience = Patience(READ_SECONDS)
+
+    async def read(self, receive: Receive, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The body of one request."""
+        _refuse_endless(headers)
+        try:
+            with self._patience.limit():
+                return await _within_limit(receive)
+        except TimeoutError as error:
+            seconds = self._patience.seconds
+            detail = f"The body did not arrive within {seconds:g} seconds; send it at once."
+            raise Problem(TOO_SLOW, detail, headers=_CLOSING) from error
 
 
 def too_large(headers: Mapping[str, str] | None = None) -> Problem:
@@ -54,9 +61,10 @@ def _refuse_endless(headers: Iterable[tuple[bytes, bytes]]) -> None:
         raise too_large(_CLOSING)
 
 
-async def _within_limit(chunks: AsyncIterator[bytes]) -> bytes:
-    kept, size = bytearray(), 0
-    async for chunk in chunks:
+async def _within_limit(receive: Receive) -> bytes:
+    kept, size, more = bytearray(), 0, True
+    while more:
+        chunk, more = await _chunk(receive)
         size += len(chunk)
         if size <= BODY_LIMIT:
             kept += chunk
@@ -67,11 +75,9 @@ async def _within_limit(chunks: AsyncIterator[bytes]) -> bytes:
     return bytes(kept)
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(INCOMPLETE, "The connection ended before the body did.")
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
+async def _chunk(receive: Receive) -> tuple[bytes, bool]:
+    """The next part of the body, and whether more of it follows."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Problem(INCOMPLETE, "The connection ended before the body did.")
+    return message.get("body", b""), message.get("more_body", False)

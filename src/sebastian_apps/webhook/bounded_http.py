@@ -32,6 +32,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
+    _has_begun = False
     _head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -43,21 +44,18 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._awaits_head and self._deadline is None:
-            self._end_after(HEAD_SECONDS)
         self._head_size += len(data)
         super().data_received(data)
-        if self._awaits_head and self._head_size > HEAD_LIMIT:
-            self._refuse(HEAD_TOO_LARGE, f"Send a head of at most {HEAD_LIMIT} bytes.")
+        if self._awaits_head and (self._head_size or self._has_begun):
+            self._await_rest_of_head()
 
     def on_message_begin(self) -> None:
-        if self._deadline is None:
-            self._end_after(HEAD_SECONDS)
+        self._has_begun = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._relax()
-        self._awaits_head = False
+        self._awaits_head = self._has_begun = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -74,6 +72,12 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP; called by uvicorn."""
         self._refuse(BAD_REQUEST, msg)
+
+    def _await_rest_of_head(self) -> None:
+        if self._head_size > HEAD_LIMIT:
+            self._refuse(HEAD_TOO_LARGE, f"Send a head of at most {HEAD_LIMIT} bytes.")
+        elif self._deadline is None:
+            self._end_after(HEAD_SECONDS)
 
     def _refuse(self, kind: ProblemKind, detail: str) -> None:
         if self.transport.is_closing():

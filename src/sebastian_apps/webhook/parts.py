@@ -10,6 +10,7 @@ from litestar.connection import ASGIConnection
 
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
+from sebastian_apps.webhook.body import BodyReader
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_core.domain.readings import Registration
 from sebastian_core.ports.room_repo import RoomRepo
@@ -36,7 +37,7 @@ class WebhookParts:
     `close` after the last. `register_webhooks` is None where no credentials are configured. Of a
     customer's properties only the `kept_properties` are read. `floor` is what people may do from
     the floor page; `floor_is_open` shows the page to this machine without a token. `ending` is set
-    as soon as the service is told to stop, so that what streams can end.
+    as soon as the service is told to stop, so that what streams can end. `bodies` reads bodies.
     """
 
     settings: Settings
@@ -53,6 +54,7 @@ class WebhookParts:
     floor: FloorUseCases | None = None
     floor_is_open: bool = False
     ending: asyncio.Event = field(factory=asyncio.Event)
+    bodies: BodyReader = field(factory=BodyReader)
 
 
 def parts_of(connection: ASGIConnection) -> WebhookParts:  # type: ignore[type-arg]

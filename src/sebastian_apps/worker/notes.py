@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from attrs import define, field
@@ -15,6 +17,12 @@ from sebastian_core.usecases.refresh_agents import Refreshed
 
 Listener = Callable[[str, Mapping[str, int]], None]
 """Told what a duty found: its name, and how many of each kind."""
+
+
+@cache
+def own_version() -> str:
+    """The version of Sebastian that this process runs."""
+    return version("sebastian-allocator")
 
 
 @define
@@ -31,6 +39,7 @@ class WorkerNotes:
     failed_listeners: list[Callable[[str], None]] = field(factory=list)
     has_duties: bool = False
     policy: GuardedPolicy | None = None
+    _started_at: datetime | None = field(default=None, init=False)
     _refresh: dict[str, Any] | None = field(default=None, init=False)
     _reconcile: dict[str, Any] | None = field(default=None, init=False)
     _drift: dict[str, Any] | None = field(default=None, init=False)
@@ -67,8 +76,11 @@ class WorkerNotes:
         self._trouble.pop(duty, None)
 
     def state(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """All of it, as JSON can hold it; `words` reads it back."""
+        self._started_at = self._started_at or self.now()
         return {
+            "version": own_version(),
+            "started_at": self._started_at.isoformat(),
             "standing": str(self.gate.standing),
             "down_since": self._since_when_down(),
             "in_flight": self.gate.permits.in_flight,

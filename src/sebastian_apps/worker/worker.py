@@ -79,7 +79,7 @@ class Worker:
     async def _start(self) -> None:
         log.info("worker started", worker=self.name)
         await self._take_duties()
-        await self._quietly("first refresh", self._first_roster)
+        await self._quietly("refresh", self._first_roster)
 
     async def _first_roster(self) -> None:
         roster = await self.parts.roster.roster()

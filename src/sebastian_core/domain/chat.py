@@ -46,7 +46,6 @@ class Doubt(StrEnum):
     OTHER_AGENT = "the platform named another agent than the one we sent"
     NOT_LISTED = "the agent's rooms at the platform do not show it"
     ASKED_AGAIN = "the customer asked again while we hold the chat as assigned"
-    NOT_WAITING = "the platform's waiting rooms do not show it"
 
 
 class Move(StrEnum):
@@ -123,6 +122,10 @@ class Needs:
     def allow(self, agent_id: AgentId) -> bool:
         """Whether the agent may be eligible for the room, as far as we know."""
         return self.only is None or agent_id in self.only
+
+    def served_in(self, channels: frozenset[ChannelId]) -> bool:
+        """Whether somebody with these channels serves the chat's; unknown on either side: yes."""
+        return self.channel_id is None or not channels or self.channel_id in channels
 
 
 @frozen(kw_only=True)

@@ -6,11 +6,12 @@ carries out what it answers.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from attrs import field, frozen
@@ -24,6 +25,7 @@ from sebastian_core.domain.policy import (
     Placement,
     Policy,
     ReadyChat,
+    by_rank,
     check_placements,
     name_of,
 )
@@ -45,15 +47,38 @@ class Standing(StrEnum):
     NOT_ELIGIBLE = "not eligible for the room"
 
 
+Kind = tuple[Standing, frozenset[ChannelId]]
+"""What agents have in common who stand the same for every chat, but for single rooms."""
+
+
 @frozen
 class Agent:
-    """One agent with everything that decides about them now."""
+    """One agent with everything that decides about them now.
+
+    `channels` empty: for all we know, or care, the agent may take chats of every channel.
+    """
 
     presence: Presence
     standing: Standing
     load: int
     capacity: int
+    channels: frozenset[ChannelId] = frozenset()
     last_given_at: datetime | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """How the agent stands, and for which channels."""
+        return self.standing, self.channels
+
+    def is_free(self) -> bool:
+        """Whether the agent may be given a chat."""
+        return self.standing is Standing.FREE
+
+    def as_candidate(self) -> Candidate:
+        """What a policy sees of the agent."""
+        return Candidate(
+            self.presence.agent_id, self.load, self.capacity, self.channels, self.last_given_at
+        )
 
 
 @frozen
@@ -72,20 +97,53 @@ class Plan:
     max_age: timedelta | None = None
     on_refused: Callable[[Exception], None] = lambda error: None
 
-    def look(self, staffing: Staffing) -> Floor:
-        """The floor as it stands for one pass."""
+    def look(self, staffing: Staffing, before: Floor | None = None) -> Floor:
+        """The floor as it stands for one pass.
+
+        With an earlier floor, only the agents of whom something changed are looked at anew.
+        """
+        if before is None or not before.lasts_until(self, staffing):
+            return self._look_at_all(staffing)
+        changed = staffing.changed_since(before.staffing)
+        return before.later(
+            staffing,
+            {
+                agent_id: self._agent(self.roster.agents[agent_id], staffing)
+                for agent_id in changed
+                if agent_id in self.roster.agents
+            },
+        )
+
+    def may_be_stale(self, now: datetime) -> bool:
+        """Whether somebody's reading is older than allowed."""
+        return self.max_age is not None and self._oldest_read_at < now - self.max_age
+
+    @cached_property
+    def _oldest_read_at(self) -> datetime:
+        online = (each.read_at for each in self.roster.agents.values() if each.online)
+        return min(online, default=self.roster.read_at)
+
+    def _look_at_all(self, staffing: Staffing) -> Floor:
         agents = {
             agent_id: self._agent(presence, staffing)
             for agent_id, presence in self.roster.agents.items()
         }
-        return Floor(plan=self, agents=agents)
+        free = filter(Agent.is_free, agents.values())
+        return Floor(
+            plan=self,
+            staffing=staffing,
+            agents=agents,
+            kinds=Counter(agent.kind for agent in agents.values()),
+            in_order=sorted(map(Agent.as_candidate, free), key=by_rank),
+        )
 
     def _agent(self, presence: Presence, staffing: Staffing) -> Agent:
         setting = staffing.settings.get(presence.agent_id, _NO_SETTING)
         load = staffing.loads.get(presence.agent_id, 0)
         capacity = self.capacities.of(presence.agent_id, setting, staffing)
         standing = self._standing(presence, setting, load >= capacity, staffing.now)
-        return Agent(presence, standing, load, capacity, setting.last_given_at)
+        channels = presence.channels if self.match_channels else frozenset[ChannelId]()
+        return Agent(presence, standing, load, capacity, channels, setting.last_given_at)
 
     def _standing(
         self, presence: Presence, setting: AgentSetting, is_full: bool, now: datetime
@@ -104,32 +162,64 @@ _NO_SETTING = AgentSetting()
 
 @frozen
 class Floor:
-    """All agents at one moment, and the choices that can be made for them."""
+    """All agents at one moment, and the choices that can be made for them.
+
+    `in_order` holds those who are free, as the shipped policy prefers them; `kinds` counts agents.
+    """
 
     plan: Plan
+    staffing: Staffing
     agents: Mapping[AgentId, Agent]
+    kinds: Counter[Kind]
+    in_order: Sequence[Candidate]
     candidates: Mapping[AgentId, Candidate] = field(init=False)
     _served: list[str] = field(factory=list, init=False, eq=False, repr=False)
 
     @candidates.default
     def _candidates(self) -> Mapping[AgentId, Candidate]:
-        return {
-            agent_id: Candidate(
-                agent_id, agent.load, agent.capacity, self._channels(agent), agent.last_given_at
-            )
-            for agent_id, agent in self.agents.items()
-            if agent.standing is Standing.FREE
-        }
+        return {each.agent_id: each for each in self.in_order}
+
+    def lasts_until(self, plan: Plan, staffing: Staffing) -> bool:
+        """Whether at this later moment only those stand otherwise of whom something changed."""
+        return (
+            self.plan is plan
+            and staffing.default_capacity == self.staffing.default_capacity
+            and staffing.now >= self.staffing.now
+            and not plan.may_be_stale(staffing.now)
+        )
+
+    def later(self, staffing: Staffing, changed: Mapping[AgentId, Agent]) -> Floor:
+        """The floor with these agents as they stand now, and all others as they stood."""
+        kinds = self.kinds.copy()
+        kinds.subtract(self.agents[agent_id].kind for agent_id in changed)
+        kinds.update(agent.kind for agent in changed.values())
+        same = [each for each in self.in_order if each.agent_id not in changed]
+        others = map(Agent.as_candidate, filter(Agent.is_free, changed.values()))
+        return Floor(
+            plan=self.plan,
+            staffing=staffing,
+            agents={**self.agents, **changed},
+            kinds=+kinds,
+            in_order=sorted([*same, *others], key=by_rank),
+        )
 
     @property
     def free_slots(self) -> int:
         """How many chats could be given at most."""
-        return sum(each.free for each in self.candidates.values())
+        return sum([each.capacity - each.load for each in self.in_order])
 
     def open_needs(self, waiting: Iterable[Needs]) -> list[Needs]:
         """Those needs that some free agent meets; the others' lines need not be read."""
-        candidates = list(self.candidates.values())
-        return [needs for needs in waiting if any(each.meets(needs) for each in candidates)]
+        return [needs for needs in waiting if self._is_open(needs)]
+
+    def _is_open(self, needs: Needs) -> bool:
+        if needs.only is not None:
+            able = (self.candidates.get(agent_id) for agent_id in needs.only)
+            return any(each is not None and each.meets(needs) for each in able)
+        return any(
+            standing is Standing.FREE and needs.served_in(channels)
+            for standing, channels in self.kinds
+        )
 
     def place(self, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
         """The policy's placements, checked; the shipped policy's where those cannot be used."""
@@ -152,46 +242,35 @@ class Floor:
 
     def standing_of(self, agent_id: AgentId, needs: Needs) -> Standing:
         """How one agent of the roster stands for these needs."""
-        agent = self.agents[agent_id]
-        allowed = needs.allow(agent_id)
-        return _for_needs(agent.standing, self._channels(agent), allowed, needs)
+        return _for_needs(self.agents[agent_id].kind, needs.allow(agent_id), needs)
 
     def standings(self, needs: Needs) -> Counter[Standing]:
         """How many agents stand how for these needs."""
-        groups = Counter(
-            (agent.standing, self._channels(agent), needs.allow(agent_id))
-            for agent_id, agent in self.agents.items()
-        )
         counted: Counter[Standing] = Counter()
-        for (standing, channels, allowed), number in groups.items():
-            counted[_for_needs(standing, channels, allowed, needs)] += number
-        return counted
+        for kind, number in self.kinds.items():
+            counted[_for_needs(kind, needs.only is None, needs)] += number
+        for agent_id in (needs.only or frozenset()) & self.agents.keys():
+            counted[_for_needs(self.agents[agent_id].kind, False, needs)] -= 1
+            counted[self.standing_of(agent_id, needs)] += 1
+        return +counted
 
     def explain(self, needs: Needs) -> dict[str, Any]:
         """How the agents stood for these needs: the nearest by name, the others by reason."""
-        nearest = heapq.nsmallest(
-            NEAREST,
-            (each for each in self.candidates.values() if each.meets(needs)),
-            key=lambda each: (each.load, each.last_given_at is not None, each.agent_id),
-        )
+        nearest = islice((each for each in self.in_order if each.meets(needs)), NEAREST)
         return {
             "nearest": [[each.agent_id, each.load, each.capacity] for each in nearest],
             "standings": {str(name): number for name, number in self.standings(needs).items()},
         }
 
-    def _channels(self, agent: Agent) -> frozenset[ChannelId]:
-        return agent.presence.channels if self.plan.match_channels else frozenset()
-
     def _checked(self, policy: Policy, chats: Sequence[ReadyChat]) -> Sequence[Placement]:
-        placements = tuple(policy.place(chats, list(self.candidates.values())))
+        placements = tuple(policy.place(chats, list(self.in_order)))
         check_placements(placements, chats, self.candidates)
         self._served.append(name_of(policy))
         return placements
 
 
-def _for_needs(
-    standing: Standing, channels: frozenset[ChannelId], allowed: bool, needs: Needs
-) -> Standing:
-    if needs.channel_id is not None and channels and needs.channel_id not in channels:
+def _for_needs(kind: Kind, allowed: bool, needs: Needs) -> Standing:
+    standing, channels = kind
+    if not needs.served_in(channels):
         return Standing.OTHER_CHANNEL
     return standing if allowed else Standing.NOT_ELIGIBLE

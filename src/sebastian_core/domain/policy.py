@@ -10,11 +10,13 @@ import heapq
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
+from operator import attrgetter
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
-from sebastian_core.domain.chat import Needs
+from sebastian_core.domain.chat import Chat, Needs
 from sebastian_core.domain.errors import PlanRefused
 from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, RoomId
 
@@ -30,16 +32,37 @@ class ReadyChat:
     refused_by: AgentId | None = None
     properties: Mapping[str, str] | None = None
 
+    @classmethod
+    def of(cls, chat: Chat) -> ReadyChat:
+        """What a policy sees of a chat."""
+        return cls(
+            chat.id, chat.room_id, chat.needs, chat.arrived_at, chat.refused_by, chat.properties
+        )
+
+
+Rank = tuple[int, int, float, AgentId]
+
 
 @frozen
 class Candidate:
-    """An agent who is online, not paused and below capacity, as a policy sees them."""
+    """An agent who is online, not paused and below capacity, as a policy sees them.
+
+    `rank` orders candidates as `LeastLoaded` prefers them.
+    """
 
     agent_id: AgentId
     load: int
     capacity: int
     channels: frozenset[ChannelId] = frozenset()
     last_given_at: datetime | None = None
+    rank: Rank = field(init=False, eq=False, repr=False)
+
+    @rank.default
+    def _ranked(self) -> Rank:
+        given = self.last_given_at
+        if given is None:
+            return (self.load, 0, 0.0, self.agent_id)
+        return (self.load, 1, given.timestamp(), self.agent_id)
 
     @property
     def free(self) -> int:
@@ -48,9 +71,7 @@ class Candidate:
 
     def meets(self, needs: Needs) -> bool:
         """Whether the agent serves the channel and may be eligible for the room."""
-        if not needs.allow(self.agent_id):
-            return False
-        return needs.channel_id is None or not self.channels or needs.channel_id in self.channels
+        return needs.allow(self.agent_id) and needs.served_in(self.channels)
 
 
 @frozen
@@ -81,9 +102,6 @@ def name_of(policy: Policy) -> str:
     return str(getattr(policy, "name", type(policy).__name__))
 
 
-Rank = tuple[int, int, float, AgentId]
-
-
 class LeastLoaded(Policy):
     """Oldest chat first, to the agent with the fewest live chats.
 
@@ -95,7 +113,7 @@ class LeastLoaded(Policy):
         self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
     ) -> Sequence[Placement]:
         """Place each chat in turn; the same as asking for them one by one."""
-        queues = _Queues(candidates)
+        queues = _Queues(sorted(candidates, key=by_rank), len(chats))
         placements = []
         for chat in chats:
             agent_id = queues.take(chat.needs, chat.refused_by)
@@ -104,69 +122,71 @@ class LeastLoaded(Policy):
         return placements
 
 
+by_rank = attrgetter("rank")
+"""The key that sorts candidates; nearly free for those that are in order already."""
+
+Entry = tuple[Rank, Candidate]
+
+
 class _Queues:
     """The candidates of each needs in the order in which they are to be given chats.
 
-    One heap per needs, made when it is first asked for. An entry is stale once its agent got
-    another chat; the agent's new rank is pushed onto every heap that the agent stands in.
+    One heap per needs, made when it is first asked for, of the first candidates only: one more than
+    there are chats, because each chat takes one and may avoid another. An entry is stale once its
+    agent got another chat; the agent's new rank is pushed onto every heap that the agent stands in.
     """
 
-    def __init__(self, candidates: Iterable[Candidate]) -> None:
-        self._candidates = {each.agent_id: each for each in candidates}
-        self._rank: dict[AgentId, Rank] = {
-            agent_id: _rank(each) for agent_id, each in self._candidates.items()
-        }
-        self._heaps: dict[Needs, list[Rank]] = {}
-        self._given = 0
+    def __init__(self, in_order: Iterable[Candidate], chats: int) -> None:
+        self._in_order = in_order
+        self._enough = chats + 1
+        self._given: dict[AgentId, Entry | None] = {}
+        self._heaps: dict[Needs, list[Entry]] = {}
+        self._times = 0
 
     def take(self, needs: Needs, avoid: AgentId | None) -> AgentId | None:
         """The next agent for these needs, their slot taken; None where nobody is free."""
         heap = self._heap(needs)
-        agent_id = self._first(heap)
-        if agent_id is not None and agent_id == avoid:
-            mine = heapq.heappop(heap)
-            other = self._first(heap)
-            heapq.heappush(heap, mine)
-            agent_id = agent_id if other is None else other
-        if agent_id is not None:
-            self._give(agent_id)
-        return agent_id
+        first = self._first(heap)
+        if first is not None and first[1].agent_id == avoid:
+            heapq.heappop(heap)
+            second = self._first(heap)
+            heapq.heappush(heap, first)
+            first = second or first
+        if first is None:
+            return None
+        self._give(first)
+        return first[1].agent_id
 
-    def _heap(self, needs: Needs) -> list[Rank]:
+    def _heap(self, needs: Needs) -> list[Entry]:
         heap = self._heaps.get(needs)
         if heap is None:
-            heap = [
-                rank
-                for agent_id, rank in self._rank.items()
-                if self._candidates[agent_id].meets(needs)
-            ]
+            able = (each for each in self._in_order if each.meets(needs))
+            fresh = (each for each in able if each.agent_id not in self._given)
+            heap = [(each.rank, each) for each in islice(fresh, self._enough)]
+            heap += [entry for entry in self._given.values() if entry and entry[1].meets(needs)]
             heapq.heapify(heap)
             self._heaps[needs] = heap
         return heap
 
-    def _first(self, heap: list[Rank]) -> AgentId | None:
-        while heap and self._rank.get(heap[0][3]) != heap[0]:
+    def _first(self, heap: list[Entry]) -> Entry | None:
+        while heap and self._is_stale(heap[0]):
             heapq.heappop(heap)
-        return heap[0][3] if heap else None
+        return heap[0] if heap else None
 
-    def _give(self, agent_id: AgentId) -> None:
-        candidate = self._candidates[agent_id]
-        load = self._rank.pop(agent_id)[0] + 1
-        if load >= candidate.capacity:
+    def _is_stale(self, entry: Entry) -> bool:
+        return self._given.get(entry[1].agent_id, entry) is not entry
+
+    def _give(self, entry: Entry) -> None:
+        (load, *_), candidate = entry
+        self._times += 1
+        rank = (load + 1, 2, float(self._times), candidate.agent_id)
+        again = (rank, candidate) if load + 1 < candidate.capacity else None
+        self._given[candidate.agent_id] = again
+        if again is None:
             return
-        self._given += 1
-        rank = (load, 2, float(self._given), agent_id)
-        self._rank[agent_id] = rank
         for needs, heap in self._heaps.items():
             if candidate.meets(needs):
-                heapq.heappush(heap, rank)
-
-
-def _rank(candidate: Candidate) -> Rank:
-    given = candidate.last_given_at
-    if given is None:
-        return (candidate.load, 0, 0.0, candidate.agent_id)
-    return (candidate.load, 1, given.timestamp(), candidate.agent_id)
+                heapq.heappush(heap, again)
 
 
 def check_placements(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
@@ -49,11 +49,15 @@ class Ending(StrEnum):
 
 @frozen
 class Ended:
-    """How one reservation ended, and why."""
+    """How one reservation ended, and why; `assigned_at` is the moment that the history tells.
+
+    It is None where nothing was assigned, or where an earlier write, whose answer was lost, did it.
+    """
 
     reservation: Reservation
     ending: Ending
     reason: str = ""
+    assigned_at: datetime | None = None
 
     @property
     def is_back_in_line(self) -> bool:
@@ -169,9 +173,10 @@ class AssignChat:
     async def _answered(self, reservation: Reservation, answer: Answer) -> Ended:
         if answer.agent_id not in (None, reservation.agent_id):
             return await self._doubt(reservation, Doubt.OTHER_AGENT, str(answer.agent_id))
-        fenced = await self._write(reservation, partial(confirm, reservation, self._rules))
-        if fenced in (Fenced.DONE, Fenced.REPEATED):
-            return Ended(reservation, Ending.ASSIGNED)
+        decided = await self._write(reservation, partial(confirm, reservation, self._rules))
+        if decided is not None and decided.answer in (Fenced.DONE, Fenced.REPEATED):
+            moments = (change.chat.assigned_at for change in decided.changes)
+            return Ended(reservation, Ending.ASSIGNED, assigned_at=next(moments, None))
         return Ended(reservation, Ending.LOST, "confirmed after the reservation ended")
 
     async def _refused(self, reservation: Reservation, error: PlatformRefused) -> Ended:
@@ -214,7 +219,7 @@ class AssignChat:
 
     async def _write(
         self, reservation: Reservation, decision: Decision[Fenced], *, alters_line: bool = False
-    ) -> Fenced | None:
+    ) -> Decided[Fenced] | None:
         """Write what became of the reservation; while the database is away, until the deadline.
 
         None if it could not be written: the reservation is then settled from its deadline on.
@@ -222,15 +227,13 @@ class AssignChat:
         give_up_at = self._clock.monotonic() + self._rules.reservation.total_seconds()
         while True:
             try:
-                decided: Decided[Fenced] = await self._room_repo.decide(
+                return await self._room_repo.decide(
                     reservation.chat.room_id, decision, alters_line=alters_line
                 )
             except StoreUnavailable:
                 if self._clock.monotonic() > give_up_at:
                     return None
                 await asyncio.sleep(WRITE_PAUSE_SECONDS)
-            else:
-                return decided.answer
 
 
 def _find(agent_id: AgentId, presences: Presences) -> Presence | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from sebastian_core.domain.agent import CapacityRules
+from sebastian_core.domain.agent import CapacityRules, Roster
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.reservation import Reservation
@@ -65,6 +65,7 @@ class Dispatch:
         self._one_at_a_time = asyncio.Lock()
         self._wants_permits = False
         self._granted = 0
+        self._plan: Plan | None = None
 
     async def __call__(self) -> int:
         """Reserve until nothing can be reserved or no permit is left; how many chats.
@@ -119,16 +120,21 @@ class Dispatch:
         roster = await self._roster.roster()
         if roster is None:
             return ()
-        plan = Plan(
-            roster=roster,
-            capacities=self._rules.capacities,
-            policy=self._rules.policy,
-            rules=self._rules.rules,
-            match_channels=self._rules.match_channels,
-            max_age=None if self._assign_chat.verify else self._rules.presence_max_age,
-            on_refused=self._on_plan_refused,
-        )
-        return await self._room_repo.reserve(plan, limit=permits)
+        return await self._room_repo.reserve(self._plan_for(roster), limit=permits)
+
+    def _plan_for(self, roster: Roster) -> Plan:
+        """The same plan for as long as the roster is the same: its stores may rely on that."""
+        if self._plan is None or self._plan.roster is not roster:
+            self._plan = Plan(
+                roster=roster,
+                capacities=self._rules.capacities,
+                policy=self._rules.policy,
+                rules=self._rules.rules,
+                match_channels=self._rules.match_channels,
+                max_age=None if self._assign_chat.verify else self._rules.presence_max_age,
+                on_refused=self._on_plan_refused,
+            )
+        return self._plan
 
     def _start(self, reservation: Reservation, reserving_from: float) -> None:
         task = asyncio.create_task(self._carry_out(reservation, reserving_from))

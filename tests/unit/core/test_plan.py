@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from attrs import define, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Staffing
+from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster, Staffing
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.ids import AgentId, ChatId
 from sebastian_core.domain.plan import Floor, Plan, Standing
@@ -141,6 +144,72 @@ class TestTheFloor:
         standings = self.floor().standings(Needs(only=frozenset({BEN})))
 
         assert standings == {Standing.NOT_ELIGIBLE: 2, Standing.FREE: 1}
+
+
+AGENTS = st.integers(1, 5).map(AgentId)
+STAFFINGS = st.builds(
+    Staffing,
+    st.just(NOW) | st.just(at(40)),
+    st.dictionaries(AGENTS, st.integers(0, 4)),
+    st.dictionaries(
+        AGENTS,
+        st.builds(
+            AgentSetting, st.booleans(), st.none() | st.integers(0, 4), st.none() | st.just(at(-5))
+        ),
+    ),
+    st.none() | st.integers(0, 3),
+)
+ROSTERS = st.lists(
+    st.builds(
+        Presence,
+        AGENTS,
+        st.booleans(),
+        st.just(NOW) | st.just(at(20)),
+        st.frozensets(st.sampled_from([WHATSAPP, WIDGET])),
+    ),
+    unique_by=lambda presence: presence.agent_id,
+).map(lambda presences: a_roster(*presences))
+NEEDS = st.builds(
+    Needs,
+    st.none() | st.sampled_from([WHATSAPP, WIDGET]),
+    st.none() | st.frozensets(AGENTS, max_size=3),
+)
+
+
+class TestALaterFloor:
+    @given(ROSTERS, st.lists(STAFFINGS, min_size=2, max_size=4), st.booleans(), st.lists(NEEDS))
+    @settings(max_examples=150, deadline=None)
+    def test_is_what_a_look_at_everybody_would_show(
+        self, roster: Roster, moments: list[Staffing], verify: bool, wanted: list[Needs]
+    ) -> None:
+        plan = Plan(roster, max_age=None if verify else timedelta(seconds=30))
+        floor = None
+        for staffing_then in moments:
+            floor = plan.look(staffing_then, floor)
+
+        anew = plan.look(moments[-1])
+        assert floor == anew
+        assert floor.open_needs(wanted) == anew.open_needs(wanted)
+        assert [floor.explain(needs) for needs in wanted] == [anew.explain(n) for n in wanted]
+
+    def test_of_another_plan_is_looked_at_anew(self) -> None:
+        before = Plan(a_roster(a_presence(ANNE))).look(staffing())
+
+        floor = Plan(a_roster(a_presence(BEN))).look(staffing(), before)
+
+        assert list(floor.agents) == [BEN]
+
+
+class TestManyAgents:
+    @given(ROSTERS, STAFFINGS, NEEDS)
+    @settings(max_examples=200, deadline=None)
+    def test_are_counted_as_one_by_one(self, roster: Roster, now: Staffing, needs: Needs) -> None:
+        floor = Plan(roster).look(now)
+
+        one_by_one = Counter(floor.standing_of(agent_id, needs) for agent_id in floor.agents)
+        assert floor.standings(needs) == one_by_one
+        able = [each for each in floor.candidates.values() if each.meets(needs)]
+        assert bool(floor.open_needs([needs])) == bool(able)
 
 
 @define

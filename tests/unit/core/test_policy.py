@@ -183,7 +183,7 @@ class TestTheCheckOfAPlan:
 
 
 CHANNELS = st.sampled_from([ChannelId(1), ChannelId(2), ChannelId(3)])
-AGENTS = st.integers(1, 6).map(AgentId)
+AGENTS = st.integers(1, 12).map(AgentId)
 NEEDS = st.builds(
     Needs,
     st.none() | CHANNELS,
@@ -194,7 +194,7 @@ NEEDS = st.builds(
 @st.composite
 def lines(draw: st.DrawFn) -> list[ReadyChat]:
     """A line, oldest first; some chats were refused by somebody before."""
-    wishes = draw(st.lists(st.tuples(NEEDS, st.none() | AGENTS), max_size=25))
+    wishes = draw(st.lists(st.tuples(NEEDS, st.none() | AGENTS), max_size=20))
     return [
         a_ready_chat(number, needs=needs, refused_by=refused_by)
         for number, (needs, refused_by) in enumerate(wishes, 1)

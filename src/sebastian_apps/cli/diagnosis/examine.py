@@ -14,7 +14,10 @@ from sebastian_apps.settings import Settings
 
 
 async def examine(settings: Settings, *, running: bool = True) -> list[Finding]:
-    """Look at everything; with `running` also at whether the services do their work."""
+    """Look at everything; with `running` also at whether the services do their work.
+
+    What two areas find in the same words is told once.
+    """
     areas = await asyncio.gather(
         look_at_database(settings, running=running),
         look_at_redis(settings),
@@ -22,4 +25,4 @@ async def examine(settings: Settings, *, running: bool = True) -> list[Finding]:
         look_at_webhook(settings),
     )
     found = [*look_at_secrets(settings), *look_at_policy(settings)]
-    return [*found, *(finding for area in areas for finding in area)]
+    return list(dict.fromkeys([*found, *(finding for area in areas for finding in area)]))

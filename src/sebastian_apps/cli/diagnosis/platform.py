@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.qiscus.inspection import AppReading, Credentials, Hook, read_app
 from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
+from sebastian_apps.cli.diagnosis.workers import user_ids_ignored
 from sebastian_apps.container import open_client
 from sebastian_apps.settings import Settings
 from sebastian_apps.telling import counted
@@ -115,9 +116,7 @@ async def _ask(settings: Settings, *, running: bool) -> list[Finding]:
         return [problem("platform-listing-fails", f"{error}.", remedy)]
     findings = []
     if unfiltered.seen:
-        text = "Qiscus ignores user_ids: chats that others gave cannot be told apart."
-        remedy = "Nothing here; capacity does not count chats that Sebastian did not give."
-        findings.append(warning("user-ids-ignored", text, remedy))
+        findings.append(user_ids_ignored())
     return findings + ([_presence(agents.seen)] if running else [])
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from sebastian_adapters.postgres.inspection import DatabaseReading, read_database
 from sebastian_adapters.redis.inspection import RedisReading, read_redis
 from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
+from sebastian_apps.cli.diagnosis.workers import look_at_workers
 from sebastian_apps.settings import Settings
 from sebastian_apps.telling import counted, duration
 from sebastian_core.domain.errors import SebastianError
 
-NEVER = timedelta(0)
-
 
 async def look_at_database(settings: Settings, *, running: bool) -> list[Finding]:
-    """How PostgreSQL stands; with `running` also whether a worker does the duties."""
+    """How PostgreSQL stands; with `running` also how the workers do that write into it."""
     url = settings.db.connection_string
     try:
         reading = await read_database(url.reveal() if url else "", settings.assign.alert_refusals)
@@ -25,7 +23,9 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
         return [problem("database-unreachable", f"{url}: {error}", remedy)]
     findings = [*_database(reading), *_pooling(reading, settings), _schema(reading)]
     if running and not reading.migrations_missing:
-        findings += [_duties(reading), *_stuck(reading), *_policies(reading)]
+        findings += [_duties(reading), *_stuck(reading)]
+        if reading.has_duty_holder:
+            findings += await look_at_workers(settings)
     return findings
 
 
@@ -78,7 +78,7 @@ def _duties(reading: DatabaseReading) -> Finding:
     over = reading.duty_over_since
     if over is None:
         text = "No worker has ever run: nobody gives chats to agents."
-    elif over > NEVER:
+    elif not reading.has_duty_holder:
         text = f"No worker runs: the last, {reading.duty_holder}, was gone {duration(over)} ago."
     else:
         return fine("worker", f"A worker does the duties: {reading.duty_holder}.")
@@ -90,23 +90,6 @@ def _stuck(reading: DatabaseReading) -> Iterator[Finding]:
         text = f"{counted(reading.stuck, 'chat')} refused again and again."
         remedy = "See: sebastian queue; then sebastian why ROOM, and drop or assign it."
         yield warning("stuck-chats", text, remedy)
-
-
-def _policies(reading: DatabaseReading) -> Iterator[Finding]:
-    """Whether the policy of the user's own serves in the workers that run."""
-    for policy in reading.policies:
-        if policy["suspended"]:
-            text = f"{policy['name']} was put aside: {policy['suspended']}; the shipped one serves."
-            remedy = "Mend the policy, then restart sebastian-worker: it is tried again from then."
-            yield warning("policy-suspended", text, remedy)
-            return
-    for policy in reading.policies:
-        if policy["refusals"]:
-            times = counted(policy["refusals"], "time")
-            text = f"{policy['name']} could not be used {times}: {policy['last_refusal']}."
-            remedy = "The shipped policy served instead. The worker's log tells more; mend yours."
-            yield warning("policy-refused", text, remedy)
-            return
 
 
 async def _redis(name: str, key: str, url: str) -> Finding:

@@ -1,0 +1,65 @@
+"""What our record says of all agents, read whole or as far as it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from sebastian_adapters.postgres.pools import Statement
+from sebastian_adapters.postgres.rows import Row
+from sebastian_core.domain.agent import AgentSetting, Staffing
+from sebastian_core.domain.ids import AgentId
+
+
+def staffing_statement(since: datetime | None = None) -> Statement:
+    """What reads loads and settings; with a moment, of these what may have changed since."""
+    return Statement("staffing", {"since": since})
+
+
+def staffing_from(rows: Sequence[Row]) -> Staffing:
+    """What the row of that statement says."""
+    ((agent_ids, loads, known_ids, paused, capacities, last_given_at, default, now),) = rows
+    settings = map(AgentSetting, paused, capacities, last_given_at)
+    return Staffing(
+        now=now,
+        loads=dict(zip(agent_ids, loads, strict=True)),
+        settings=dict(zip(known_ids, settings, strict=True)),
+        default_capacity=default,
+    )
+
+
+@frozen
+class KnownStaffing:
+    """What a process last read under the lock, so that the next time there is little to read.
+
+    Whoever gives a chat holds that lock and writes down when, so what was given since is younger.
+    Should the server's clock step back, an agent's `last_given_at` may stay old for a while, and
+    with it their turn among equals; what people decided is read every time.
+    """
+
+    staffing: Staffing
+    decided: frozenset[AgentId]
+
+    @classmethod
+    def whole(cls, staffing: Staffing) -> KnownStaffing:
+        """What is known after everything was read."""
+        return cls(staffing, _decided(staffing))
+
+    def after(self, read: Staffing) -> KnownStaffing:
+        """What is known after what changed since `staffing.now` was read."""
+        settings = dict(self.staffing.settings)
+        for agent_id in self.decided - read.settings.keys():
+            settings[agent_id] = AgentSetting(last_given_at=settings[agent_id].last_given_at)
+        settings.update(read.settings)
+        return KnownStaffing(evolve(read, settings=settings), _decided(read))
+
+
+def _decided(staffing: Staffing) -> frozenset[AgentId]:
+    """Those about whom people decided something."""
+    return frozenset(
+        agent_id
+        for agent_id, setting in staffing.settings.items()
+        if setting.paused or setting.capacity is not None
+    )

@@ -1,0 +1,196 @@
+"""What the processes told Prometheus, held against what the record and the platform say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import isclose
+
+from attrs import frozen
+
+from sebastian_core.domain.chat import Doubt, Move
+from tests.oracle import Record
+from tests.oracle.perfect import presence_of
+from tests.scraping import Scrape
+
+ARRIVALS, RESOLVES = "webhook-incoming-message", "webhook-mark-as-resolved"
+ADMITTED = ("admitted", "doubtful", "succeeded")
+CLOSED = ("closed", "closed_and_next")
+ANSWERED_200 = ("assigned", "assigned_again", "assigned_resolved")
+WAIT_BOUNDS = (0.5, 1.0, 2.5, 5.0)
+
+_OPERATIONS = {
+    "agents": "agents",
+    "available_agents": "eligible_agents",
+    "assign_agent": "assign",
+    "customer_room": "room",
+    "customer_rooms": "room listings",
+    "profile": "account",
+}
+"""The platform's name of each call, and ours."""
+
+_LISTINGS = ("waiting_rooms", "rooms_of")
+"""Two questions of ours that are one call to the platform."""
+
+_FAILED_AS = {"status": "500"}
+"""What a planted fault of the scenarios answers."""
+
+
+@frozen(kw_only=True)
+class Scraped:
+    """The metrics of all processes when the floor was quiet, and the platform's own counts."""
+
+    webhook: Scrape
+    workers: Sequence[Scrape]
+    answered: Mapping[str, int]
+
+    def of_workers(self, name: str, **labels: str) -> float:
+        """The sum over the workers."""
+        return sum(worker.total(name, **labels) for worker in self.workers)
+
+
+@frozen
+class Compared:
+    """One number as the metrics tell it, and as it truly is."""
+
+    what: str
+    told: float
+    true: float
+
+    @property
+    def agrees(self) -> bool:
+        """Equal; sums of seconds to the millisecond."""
+        return isclose(self.told, self.true, rel_tol=0.0, abs_tol=0.001)
+
+    def __str__(self) -> str:
+        return f"{self.what}: the metrics say {self.told:g}, it was {self.true:g}"
+
+
+def compared(scraped: Scraped, record: Record, *, capacity: int) -> list[Compared]:
+    """Every number that both sides know."""
+    return [
+        *_webhooks(scraped.webhook, record),
+        *_endings(scraped, record),
+        *_waits(scraped, record),
+        *_platform_calls(scraped),
+        *_findings(scraped, record),
+        *_floor_at_rest(scraped, record, capacity),
+    ]
+
+
+def _webhooks(told: Scrape, record: Record) -> Iterator[Compared]:
+    for kind, webhook in (("allocation", ARRIVALS), ("resolved", RESOLVES)):
+        answered = [
+            each for each in record.deliveries if each.kind == kind and each.status is not None
+        ]
+        total = told.total("webhooks_total", webhook=webhook)
+        timed = told.total("webhook_seconds_count", webhook=webhook)
+        yield Compared(f"{kind} webhooks", total, len(answered))
+        yield Compared(f"{kind} webhooks timed", timed, len(answered))
+    reasons = Counter((row.move, row.reason) for row in record.history)
+    for webhook, outcome, move, reason in _OUTCOMES:
+        number = told.total("webhooks_total", webhook=webhook, outcome=outcome)
+        yield Compared(f"webhooks {outcome}", number, reasons[move, reason])
+    closed = sum(told.total("webhooks_total", webhook=RESOLVES, outcome=each) for each in CLOSED)
+    yield Compared("chats closed by a webhook", closed, reasons[Move.CLOSE, "resolved"])
+
+
+_OUTCOMES = (
+    (ARRIVALS, "admitted", Move.ADMIT, "the customer asked"),
+    (ARRIVALS, "doubtful", Move.ADMIT, Doubt.LATE_REPEAT),
+    (ARRIVALS, "succeeded", Move.ADMIT, "the customer asked again"),
+    (ARRIVALS, "proven", Move.CLEAR, "the customer asked again, behind a service that is resolved"),
+    (RESOLVES, "closed_and_next", Move.ADMIT, Doubt.NEXT_UNPROVEN),
+    (RESOLVES, "doubted", Move.DOUBT, Doubt.UNNAMED_RESOLVE),
+)
+"""Each outcome of a webhook that leaves a history row of its own."""
+
+
+def _endings(scraped: Scraped, record: Record) -> Iterator[Compared]:
+    rows = [row for row in record.history if row.reason != "the call failed and was not applied"]
+    moves = Counter(row.move for row in rows)
+    reserved = moves[Move.RESERVE]
+    confirmed = sum(row.reason == "the platform confirmed" for row in rows)
+    ended = scraped.of_workers
+    yield Compared("reservations", ended("assignments_total"), reserved)
+    yield Compared("assigned", ended("assignments_total", ending="assigned"), confirmed)
+    yield Compared("refused", ended("assignments_total", ending="refused"), moves[Move.REFUSE])
+    passed_over = ended("assignments_total", ending="passed over")
+    yield Compared("passed over", passed_over, moves[Move.PASS_OVER])
+    served = {
+        (event.room_id, event.service_id)
+        for event in record.events
+        if event.kind in ANSWERED_200 and event.by == "api"
+    }
+    settled = sum(row.reason == "the platform shows the room as served" for row in record.history)
+    told = ended("assignments_total", ending="assigned") + settled
+    yield Compared("services that we gave", told, len(served))
+
+
+def _waits(scraped: Scraped, record: Record) -> Iterator[Compared]:
+    arrived = {chat.id: chat.arrived_at for chat in record.chats}
+    waits = [
+        row.at - arrived[row.chat_id]
+        for row in record.history
+        if row.move is Move.CONFIRM and row.reason == "the platform confirmed"
+    ]
+    yield Compared("waits", scraped.of_workers("wait_seconds_count"), len(waits))
+    yield Compared("seconds waited", scraped.of_workers("wait_seconds_sum"), sum(waits))
+    for bound in WAIT_BOUNDS:
+        within = scraped.of_workers("wait_seconds_bucket", le=str(bound))
+        yield Compared(f"waits up to {bound:g} s", within, sum(wait <= bound for wait in waits))
+
+
+def _platform_calls(scraped: Scraped) -> Iterator[Compared]:
+    told: Counter[str] = Counter()
+    for worker in scraped.workers:
+        for (name, labels), number in worker.samples.items():
+            if name == "sebastian_platform_calls_total":
+                told[_call(**dict(labels))] += int(number)
+    answered: Counter[str] = Counter()
+    for call, number in scraped.answered.items():
+        operation, end = call.split(" ")
+        answered[f"{_OPERATIONS.get(operation, operation)} {_FAILED_AS.get(end, end)}"] += number
+    for call in sorted({*told, *answered}):
+        yield Compared(f"platform calls {call}", told[call], answered[call])
+
+
+def _call(operation: str, code: str) -> str:
+    return f"{'room listings' if operation in _LISTINGS else operation} {code}"
+
+
+def _findings(scraped: Scraped, record: Record) -> Iterator[Compared]:
+    reasons = Counter(row.reason for row in record.history)
+    for duty, finding, reason in _FOUND:
+        number = scraped.of_workers("findings_total", duty=duty, finding=finding)
+        yield Compared(f"{duty}: {finding}", number, reasons[reason])
+
+
+_FOUND = (
+    ("refresh", "adopted", "somebody else gave it"),
+    ("refresh", "converted", "somebody else gave it while it waited"),
+    ("refresh", "transferred", "somebody moved it to another agent"),
+    ("refresh", "suspect", Doubt.NOT_LISTED),
+    ("reconcile", "admitted", "found waiting; its webhook was lost"),
+)
+"""Each finding of a duty that leaves a history row of its own."""
+
+
+def _floor_at_rest(scraped: Scraped, record: Record, capacity: int) -> Iterator[Compared]:
+    floor, at_rest = scraped.webhook, 0
+    yield Compared("chats waiting", floor.value("chats_waiting"), at_rest)
+    yield Compared("oldest wait", floor.value("oldest_wait_seconds"), at_rest)
+    yield Compared("chats stuck", floor.value("chats_stuck"), at_rest)
+    yield Compared("chats held", floor.total("chats_held"), at_rest)
+    yield Compared("slots taken", floor.value("slots", state="taken"), at_rest)
+    yield Compared("calls in flight", scraped.of_workers("calls_in_flight"), at_rest)
+    yield Compared("workers", floor.value("workers"), len(scraped.workers))
+    yield Compared("database up", floor.value("database_up"), True)
+    yield Compared("Redis up", floor.value("redis_up"), True)
+    up = scraped.of_workers("platform_standing", standing="up")
+    yield Compared("workers that see the platform up", up, len(scraped.workers))
+    presence = presence_of(record)
+    if all(is_online for _, _, is_online in presence):
+        online = len({agent_id for _, agent_id, _ in presence})
+        yield Compared("agents free", floor.value("agents", standing="free"), online)
+        yield Compared("slots free", floor.value("slots", state="free"), online * capacity)
