@@ -13,6 +13,7 @@ import psycopg
 from attrs import asdict, evolve
 
 from sebastian_apps.fake_qiscus.faults import Fault
+from tests.canaries import SUITE
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
 from tests.scenario.metrics import compared
@@ -33,6 +34,7 @@ def run(scenario: Scenario, *, keep: bool = False) -> Outcome:
         outcome = _play(scenario, deployment)
     if keep or not outcome.verdict.is_clean or outcome.metrics_that_differ:
         return evolve(outcome, kept=directory)
+    SUITE.look_at_logs(directory)
     shutil.rmtree(directory, ignore_errors=True)
     return outcome
 
