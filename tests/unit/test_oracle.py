@@ -160,8 +160,8 @@ def test_two_passes_that_could_not_see_each_other_count_together() -> None:
         story.row(chat_id, Move.CONFIRM, 20.3, agent_id=ANNA, xid=40 + chat_id)
         story.row(chat_id, Move.CLOSE, 21.0, xid=50 + chat_id)
 
-    assert broken(story, Judging(capacities=Capacities(default=1))) == {Promise.P4}
-    assert broken(story, Judging(capacities=Capacities(default=2))) == set()
+    assert Promise.P4 in broken(story, Judging(capacities=Capacities(default=1)))
+    assert Promise.P4 not in broken(story, Judging(capacities=Capacities(default=2)))
 
 
 @pytest.mark.parametrize(("since", "is_over"), [(20.0, True), (39.0, False)])
