@@ -80,7 +80,7 @@ class Deployment:
     platform_url: str = ""
     held_down: set[str] = field(factory=set)
     """Who is not started again just now."""
-    control: httpx.AsyncClient = field(factory=lambda: httpx.AsyncClient(timeout=20.0))
+    control: httpx.AsyncClient = field(factory=lambda: httpx.AsyncClient(timeout=60.0))
 
     async def told(
         self, path: str, body: Mapping[str, Any] | None = None, *, method: str | None = None

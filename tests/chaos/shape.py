@@ -20,11 +20,13 @@ class Shape:
     fault_seconds: float
     """For how long things fail; then all is healed and comes to rest."""
     faults_at_most: int = 10_000
-    fault_pause_seconds: float = 2.0
+    fault_pause_seconds: float = 2.4
     """Between the beginnings of two faults, on average."""
     kills: int = 0
     """Workers that are killed beside no other fault, to measure what others notice of it."""
-    rate_per_second: float = 8.0
+    rate_per_second: float = 11.0
+    message_every_seconds: float = 4.0
+    """How often whoever waits writes again: a long line must not drown the platform."""
     agents: int = 20
     capacity: int = 3
     workers: int = 3
@@ -73,7 +75,7 @@ class Shape:
             chats=round(self.rate_per_second * (self.fault_seconds + self.kill_seconds)),
             rate_per_second=self.rate_per_second,
             service_seconds=1.0,
-            message_every_seconds=0.5,
+            message_every_seconds=self.message_every_seconds,
             online_seconds=60.0,
             offline_seconds=3.0,
             seed=self.seed,
@@ -115,6 +117,8 @@ def long_form(minutes: float, *, kills: int, rate_per_second: float) -> Shape:
 BRIEF = Shape(
     fault_seconds=10.0,
     fault_pause_seconds=0.5,
+    rate_per_second=8.0,
+    message_every_seconds=0.5,
     settle_seconds=1.0,
     call_seconds=1.5,
     reservation_seconds=3.0,

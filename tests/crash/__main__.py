@@ -10,6 +10,7 @@ import click
 
 from sebastian_apps.progress import counting
 from tests.crash.campaign import Found, all_stories, campaign
+from tests.crash.planted import hunt
 from tests.crash.trial import Trial
 
 TOLD_EVERY = 50
@@ -20,14 +21,22 @@ TOLD_EVERY = 50
 @click.option("--sample", type=int, help="How many second crashes, drawn by lot; all without it.")
 @click.option("--seed", default=1, show_default=True, help="Another lot.")
 @click.option("--at-once", default=16, show_default=True, help="How many trials run at once.")
+@click.option("--mutants", is_flag=True, help="Plant bugs, and see whether they are caught.")
 @click.option("--points", is_flag=True, help="Also list every crash point by name.")
 def main(
-    stories: tuple[str, ...], sample: int | None, seed: int, at_once: int, points: bool
+    stories: tuple[str, ...],
+    sample: int | None,
+    seed: int,
+    at_once: int,
+    mutants: bool,
+    points: bool,
 ) -> None:
     """Kill a process at every step of every use case, let a fresh one take over, and judge.
 
     Example: python -m tests.crash --sample 200
     """
+    if mutants:
+        raise SystemExit(_hunt())
     began = time.monotonic()
     found = asyncio.run(_run(stories or tuple(all_stories()), sample, seed, at_once))
     if points:
@@ -40,6 +49,14 @@ def main(
     click.echo(found.told())
     click.echo(f"took             {time.monotonic() - began:.0f} s")
     raise SystemExit(1 if found.unclean or found.missed else 0)
+
+
+def _hunt() -> int:
+    missed = 0
+    for name, told in hunt():
+        missed += told is None
+        click.echo(f"{name:<40} {told or 'NOT CAUGHT'}")
+    return 1 if missed else 0
 
 
 async def _run(stories: tuple[str, ...], sample: int | None, seed: int, at_once: int) -> Found:

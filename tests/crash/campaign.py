@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 
 from attrs import define, field, frozen
 
@@ -18,6 +17,7 @@ from tests.crash.steps import Step
 from tests.crash.stories import STORIES
 from tests.crash.trial import Crash, Place, Trial
 from tests.servers import embedded_postgres, embedded_valkey, fresh_database, temporary_directory
+from tests.simulation.mutants import Mutant
 
 QUICK = {"fsync": "off", "max_connections": "300"}
 """Processes of ours die here, the database's do not."""
@@ -116,21 +116,31 @@ class Campaign:
             again=self._again,
         )
 
+    async def carry_out(self, crash: Crash) -> Trial:
+        """One crash, as soon as there is a place for it."""
+        async with self._place() as place:
+            return await self._reached(place, crash)
+
     async def _all(self, crashes: Iterable[Crash], ends_at: float | None = None) -> list[Trial]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._one(crash, ends_at)) for crash in crashes]
         return [trial for task in tasks if (trial := task.result()) is not None]
 
     async def _one(self, crash: Crash, ends_at: float | None) -> Trial | None:
-        place = await self._places.get()
-        try:
+        async with self._place() as place:
             if ends_at is not None and time.monotonic() > ends_at:
                 return None
             trial = await self._reached(place, crash)
-        finally:
-            self._places.put_nowait(place)
         self.on_trial(trial)
         return trial
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[Place]:
+        place = await self._places.get()
+        try:
+            yield place
+        finally:
+            self._places.put_nowait(place)
 
     async def _reached(self, place: Place, crash: Crash) -> Trial:
         """Carried out at the first pace that the machine keeps."""
@@ -170,7 +180,7 @@ def second_crashes(steps: Mapping[str, Sequence[Step]], first: Iterable[Trial]) 
 
 @asynccontextmanager
 async def campaign(
-    at_once: int, on_trial: Progress = lambda trial: None
+    at_once: int, on_trial: Progress = lambda trial: None, *, mutant: Mutant | None = None
 ) -> AsyncIterator[Campaign]:
     """Servers of its own, and so many places on them."""
     PROCESSES.set_forkserver_preload(["tests.crash.nursery"])
@@ -185,9 +195,14 @@ async def campaign(
             await migrate(url)
             own = directory / str(number)
             own.mkdir()
-            redis_url = valkey.database_url(number)
             places.put_nowait(
-                Place(database_url=url, redis_url=redis_url, directory=Path(own), threads=threads)
+                Place(
+                    database_url=url,
+                    redis_url=valkey.database_url(number),
+                    directory=own,
+                    threads=threads,
+                    mutant=mutant,
+                )
             )
         yield Campaign(places, on_trial)
 

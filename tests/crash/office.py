@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
@@ -33,6 +34,7 @@ from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.release_chat import ReleaseChat
 from sebastian_core.usecases.set_capacity import SetCapacity
 from tests.crash.steps import Step, Steps, watch_ports
+from tests.simulation.mutants import Mutant, planted
 
 LEASE = timedelta(seconds=6)
 FINISH_SECONDS = 10.0
@@ -56,13 +58,14 @@ def brief_rules(rules: Rules) -> Rules:
     return evolve(rules, refusal_delay=REFUSAL_DELAY, exclusion=timedelta(seconds=1))
 
 
-def run(orders: Connection, config: Path) -> None:
-    """Serve orders until the pipe is closed or a step kills the process."""
+def run(orders: Connection, config: Path, mutant: Mutant | None = None) -> None:
+    """Serve orders until the pipe is closed or a step kills the process; perhaps with a bug."""
     _be_quiet()
     _trust_nobody(config.parent)
     steps = Steps()
     watch_ports(steps)
-    asyncio.run(_serve(orders, Office(_container(config), steps)))
+    with planted(mutant) if mutant else nullcontext():
+        asyncio.run(_serve(orders, Office(_container(config), steps)))
 
 
 class Office:

@@ -17,6 +17,7 @@ from sebastian_adapters.memory.platform import Resolved
 from sebastian_apps.fake_qiscus import FakeQiscus, Fault
 from tests.crash import office
 from tests.oracle import Delivered
+from tests.simulation.mutants import Mutant
 
 ORDER_SECONDS = 30.0
 """How long one order may take, at most, before the trial is given up."""
@@ -44,15 +45,17 @@ class Actor:
     _threads: ThreadPoolExecutor
 
     @classmethod
-    async def start(cls, config: Path, threads: ThreadPoolExecutor) -> Actor:
+    async def start(
+        cls, config: Path, threads: ThreadPoolExecutor, mutant: Mutant | None = None
+    ) -> Actor:
         """Start a fresh process; it opens its connections before the first order."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, cls._started, config, threads)
+        return await loop.run_in_executor(threads, cls._started, config, threads, mutant)
 
     @classmethod
-    def _started(cls, config: Path, threads: ThreadPoolExecutor) -> Actor:
+    def _started(cls, config: Path, threads: ThreadPoolExecutor, mutant: Mutant | None) -> Actor:
         ours, theirs = PROCESSES.Pipe()
-        process = PROCESSES.Process(target=office.run, args=(theirs, config), daemon=True)
+        process = PROCESSES.Process(target=office.run, args=(theirs, config, mutant), daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours, threads)

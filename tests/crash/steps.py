@@ -85,13 +85,21 @@ class Steps:
         return await task
 
     def _is_chosen(self, name: str, *, changes: bool) -> bool:
-        is_same_point = name.startswith("before ") and self._last.startswith("after ")
+        is_same_point = self._is_same_point(name, changes=changes)
         self._last = name
         if not self.is_armed or is_same_point:
             return False
         label = self._labelled(name)
         self.passed.setdefault(label, Step(label, self._state, changes))
         return label == self.kill_at
+
+    def _is_same_point(self, name: str, *, changes: bool) -> bool:
+        """Where one step's end is the next one's beginning.
+
+        Not before a change of a story: somebody may have been answered meanwhile.
+        """
+        is_pair = name.startswith("before ") and self._last.startswith("after ")
+        return is_pair and (self.is_distinct or not changes)
 
     def _labelled(self, name: str) -> str:
         if self.is_distinct:

@@ -12,7 +12,7 @@ from signal import SIGKILL
 
 import psycopg
 import redis
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_core.domain.rules import Rules
@@ -23,6 +23,7 @@ from tests.crash.stories import STORIES
 from tests.integration.postgres import emptied
 from tests.oracle import Capacities, Judging, Promise, Record, Verdict, judge
 from tests.oracle.reading import read_postgres
+from tests.simulation.mutants import Mutant
 
 AGENTS = 2
 CAPACITY = 1
@@ -92,14 +93,15 @@ class Place:
     redis_url: str
     directory: Path
     threads: ThreadPoolExecutor
-    _actors: list[Actor] = field(factory=list, init=False)
+    mutant: Mutant | None = None
+    """A bug that is planted in every process."""
 
     async def carry_out(self, crash: Crash, pace: float = 1.0) -> Trial:
         """Run one trial from an empty database to the verdict."""
         await asyncio.to_thread(self._sweep)
         async with serve(FakeConfig(agents=AGENTS)) as fake:
             config = self._configure(fake, pace)
-            actor = await Actor.start(config, self.threads)
+            actor = await Actor.start(config, self.threads, self.mutant)
             agents = fake.platform.agent_ids()
             stage = Stage(fake, config, self.threads, actor, pace, crash.first, agents)
             try:
@@ -132,7 +134,7 @@ class Place:
     async def _replace(self, stage: Stage) -> bool:
         """A fresh process takes over; whether the one before was killed."""
         code = await stage.actor.end()
-        stage.actor = await Actor.start(stage.config, self.threads)
+        stage.actor = await Actor.start(stage.config, self.threads, self.mutant)
         return code == -SIGKILL
 
     def _sweep(self) -> None:

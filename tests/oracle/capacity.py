@@ -7,13 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sebastian_adapters.memory.platform import Serving, Truth
 from tests.oracle.record import Judging, Record
-from tests.oracle.replay import Line, Pass, seen_by_passes
+from tests.oracle.replay import Line, Pass, passes_of, seen_by_passes
 from tests.oracle.verdict import Promise, Teller, Violation
 
 _ServingsOf = Mapping[int, Sequence[tuple[str, Serving]]]
 
 
 def judge_capacity(record: Record, judging: Judging, truth: Truth) -> Iterator[Violation]:
+    """By what each pass could see, and by what all of them wrote."""
+    seen = list(_judge_as_seen(record, judging, truth))
+    told = {(each.chat_id, each.at) for each in seen}
+    written = _judge_as_written(record, judging)
+    yield from seen
+    yield from (each for each in written if (each.chat_id, each.at) not in told)
+
+
+def _judge_as_seen(record: Record, judging: Judging, truth: Truth) -> Iterator[Violation]:
     """At each reserving pass, count every agent's chats with and without what we cannot know.
 
     In our record: live chats that the pass could see, and what it gave. At the platform: also the
@@ -31,6 +40,25 @@ def judge_capacity(record: Record, judging: Judging, truth: Truth) -> Iterator[V
             unheld = _unheld(each.at, servings.get(agent_id, ()), rooms, judging)
             if len(rooms) + len(unheld) > capacity:
                 yield _over_at_platform(each, agent_id, rooms, unheld, capacity, teller)
+
+
+def _judge_as_written(record: Record, judging: Judging) -> Iterator[Violation]:
+    """Passes that could not see each other: only what both wrote shows that they gave one slot.
+
+    Whatever adds load is written under the line's lock, so in the order of writing; what frees is
+    written before a pass can see it.
+    """
+    teller, line, written = Teller(record), Line(judging.rules), 0
+    for each in passes_of(record):
+        if each.snapshot is None:
+            return
+        while record.history[written].seq < each.rows[0].seq:
+            line.apply(record.history[written])
+            written += 1
+        for agent_id, given in each.by_agent.items():
+            capacity = judging.capacities.at(agent_id, each.at)
+            if line.load(agent_id) + given > capacity:
+                yield _over_in_record(each, agent_id, line, capacity, teller)
 
 
 def _servings(truth: Truth) -> _ServingsOf:

@@ -146,6 +146,24 @@ def test_two_of_one_pass_count_together() -> None:
     assert broken(story, Judging(capacities=Capacities(default=1))) == {Promise.P4}
 
 
+def test_two_passes_that_could_not_see_each_other_count_together() -> None:
+    story = Story()
+    story.online(ANNA)
+    story.arrives(1, 20.0)
+    story.arrives(2, 20.1)
+    for chat_id, xid in ((1, 30), (2, 31)):
+        story.row(chat_id, Move.RESERVE, 20.2, agent_id=ANNA, xid=xid)
+        story.passed(xid, 20.2, "30:32:30,31")
+        story.happens("assigned", 20.3, chat_id, ANNA, by="api")
+        story.happens("resolved", 21.0, chat_id, by="agent")
+    for chat_id in (1, 2):
+        story.row(chat_id, Move.CONFIRM, 20.3, agent_id=ANNA, xid=40 + chat_id)
+        story.row(chat_id, Move.CLOSE, 21.0, xid=50 + chat_id)
+
+    assert Promise.P4 in broken(story, Judging(capacities=Capacities(default=1)))
+    assert Promise.P4 not in broken(story, Judging(capacities=Capacities(default=2)))
+
+
 @pytest.mark.parametrize(("since", "is_over"), [(20.0, True), (39.0, False)])
 def test_a_chat_given_by_hand_counts_once_we_must_have_seen_it(since: float, is_over: bool) -> None:
     story = Story()
