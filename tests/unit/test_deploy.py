@@ -1,0 +1,73 @@
+"""The files of `deploy/` name what exists: as far as that can be seen without running them."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sebastian_apps.settings import describe
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROGRAMS = set(PROJECT["project"]["scripts"])
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text("utf-8"))
+OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+CONTAINERFILE = (DEPLOY / "Containerfile").read_text("utf-8")
+
+
+def test_the_container_copies_what_there_is_and_starts_a_program_of_ours() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", CONTAINERFILE, re.MULTILINE)
+    command = re.search(r"^CMD (\[.*\])$", CONTAINERFILE, re.MULTILINE)
+
+    assert copied
+    assert all((ROOT / name).exists() for line in copied for name in line.split())
+    assert command is not None
+    assert json.loads(command[1])[0] in PROGRAMS
+
+
+def test_the_container_makes_our_wheel_where_the_build_backend_is() -> None:
+    (builder,) = re.findall(r"(\S+)/bin/pip wheel .*--no-build-isolation", CONTAINERFILE)
+    lock = re.search(rf"{builder}/bin/pip install .*-r (\S+)", CONTAINERFILE)
+
+    assert lock is not None
+    pinned = set(re.findall(r"^([\w-]+)==", (ROOT / lock[1]).read_text("utf-8"), re.MULTILINE))
+    wanted = PROJECT["build-system"]["requires"]
+    assert {re.split(r"[<>=]", name)[0] for name in wanted} <= pinned
+
+
+def test_the_services_of_the_compose_file_are_programs_of_ours() -> None:
+    assert {service["command"][0] for service in OURS.values()} == PROGRAMS
+
+
+def test_the_compose_file_sets_what_can_be_set() -> None:
+    known = {key.env for key in describe()}
+
+    for service in OURS.values():
+        assert set(service["environment"]) <= known
+
+
+def test_every_service_waits_for_services_that_there_are() -> None:
+    for service in COMPOSE["services"].values():
+        assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
+
+
+@pytest.mark.parametrize("path", sorted((DEPLOY / "systemd").iterdir()), ids=lambda path: path.name)
+def test_a_unit_starts_a_program_of_ours_and_gives_it_time_to_end(path: Path) -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(path, "utf-8")
+    service = unit["Service"]
+
+    for key in ("ExecStart", "ExecStartPre"):
+        if key in service:
+            assert Path(shlex.split(service[key])[0]).name in PROGRAMS
+    assert int(service["TimeoutStopSec"]) > 10
