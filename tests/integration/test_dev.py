@@ -17,7 +17,8 @@ from sebastian_apps.settings import load_settings
 from tests.scenario.processes import wait_until
 from tests.servers import require_wheel, temporary_directory
 
-STARTUP_SECONDS = 60.0
+STARTUP_SECONDS = 100.0
+BUSY = ["--port", "0", "--customers-per-minute", "300"]
 DEV = [
     sys.executable,
     "-m",
@@ -37,10 +38,10 @@ def test_a_floor_comes_up_serves_customers_and_can_be_asked_about() -> None:
     with temporary_directory() as directory:
         log, config = directory / "dev.log", directory / "floor" / "config.yml"
         process = OwnedProcess.spawn(
-            [*DEV, "--port", "0", "--data", str(directory / "floor")], log=log, stop_signal=SIGINT
+            [*DEV, *BUSY, "--data", str(directory / "floor")], log=log, stop_signal=SIGINT
         )
         try:
-            wait_until("somebody is given", lambda: " → " in log.read_text(), STARTUP_SECONDS)
+            wait_until("it gives", lambda: gives(process, log), STARTUP_SECONDS)
             told = log.read_text()
             agents, doctor = asked("agents", config), asked("doctor", config)
         finally:
@@ -54,6 +55,12 @@ def test_a_floor_comes_up_serves_customers_and_can_be_asked_about() -> None:
         assert stat.S_IMODE(config.stat().st_mode) == 0o600
         settings = load_settings(config, {}, needs={"db", "redis", "qiscus", "set-webhook"})
         assert settings.webhook.base_url is not None
+
+
+def gives(process: OwnedProcess, log: Path) -> bool:
+    """Whether somebody was given to an agent; fails at once where the floor has ended."""
+    assert process.running, log.read_text()
+    return " → " in log.read_text()
 
 
 def asked(command: str, config: Path) -> str:

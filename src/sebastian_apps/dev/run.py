@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
+from attrs import evolve
 
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
@@ -156,8 +157,18 @@ async def _webhook(
 
 @asynccontextmanager
 async def _worker(parts: WorkerParts) -> AsyncIterator[Worker]:
-    worker = Worker(parts, "dev")
+    """A worker at work; its stores are open when this is entered."""
+    opened = asyncio.Event()
+
+    async def open_all() -> None:
+        await parts.open()
+        opened.set()
+
+    worker = Worker(evolve(parts, open=open_all), "dev")
     running = asyncio.create_task(worker.run())
+    is_open = asyncio.create_task(opened.wait())
+    await asyncio.wait({running, is_open}, return_when=asyncio.FIRST_COMPLETED)
+    is_open.cancel()
     try:
         yield worker
     finally:

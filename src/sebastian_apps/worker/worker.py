@@ -79,6 +79,7 @@ class Worker:
     async def _start(self) -> None:
         log.info("worker started", worker=self.name)
         await self._take_duties()
+        await self._quietly("report", self._report)
         await self._quietly("refresh", self._first_roster)
 
     async def _first_roster(self) -> None:
