@@ -11,6 +11,9 @@ from attrs import field, frozen
 from sebastian_apps.fake_qiscus import FloorConfig
 from sebastian_core.domain.rules import Rules
 
+KILL_PAUSE_SECONDS = 15.0
+"""Between two kills, on average: the one who died is back, and what they held is nearly settled."""
+
 
 @frozen(kw_only=True)
 class Shape:
@@ -64,7 +67,9 @@ class Shape:
     @property
     def kill_seconds(self) -> float:
         """How long the kills take, with the time to settle after the last."""
-        return self.kills * 3.0 + self.settled_demanded_seconds if self.kills else 0.0
+        return (
+            self.kills * KILL_PAUSE_SECONDS + self.settled_demanded_seconds if self.kills else 0.0
+        )
 
     @property
     def floor(self) -> FloorConfig:
