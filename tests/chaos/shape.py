@@ -23,11 +23,11 @@ class Shape:
     fault_seconds: float
     """For how long things fail; then all is healed and comes to rest."""
     faults_at_most: int = 10_000
-    fault_pause_seconds: float = 2.4
+    fault_pause_seconds: float = 2.0
     """Between the beginnings of two faults, on average."""
     kills: int = 0
     """Workers that are killed beside no other fault, to measure what others notice of it."""
-    rate_per_second: float = 11.0
+    rate_per_second: float = 12.0
     message_every_seconds: float = 4.0
     """How often whoever waits writes again: a long line must not drown the platform."""
     agents: int = 20
