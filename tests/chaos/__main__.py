@@ -17,8 +17,8 @@ from tests.chaos.shape import BRIEF, long_form
 @click.option("--brief", is_flag=True, help="The short form of the test command.")
 @click.option("--seed", default=1, show_default=True, help="Other customers, other faults.")
 @click.option("--faults", default=10_000, show_default=True, help="How many faults at most.")
-@click.option("--kills", default=30, show_default=True, help="Kills of a worker, measured before.")
-@click.option("--rate", default=11.0, show_default=True, help="New chats a second.")
+@click.option("--kills", default=20, show_default=True, help="Kills of a worker, measured before.")
+@click.option("--rate", default=12.0, show_default=True, help="New chats a second.")
 @click.option("--keep", is_flag=True, help="Keep logs and databases, whatever the verdict.")
 @click.option("--show", default=10, show_default=True, help="How many violations to tell.")
 def main(

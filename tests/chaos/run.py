@@ -17,14 +17,13 @@ from attrs import asdict, evolve
 from tests.chaos.deployment import Deployment, NotInTime, deployed, until
 from tests.chaos.faults import Mischief
 from tests.chaos.outcome import Kill, Outcome, after_kill, judged
-from tests.chaos.shape import Shape
+from tests.chaos.shape import KILL_PAUSE_SECONDS, Shape
 from tests.chaos.writers import read_writers
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
 
 LIVE_CHATS = "select count(*) from sebastian.chat where state <> 'closed'"
 LATE_SECONDS = 2.5
-KILL_PAUSE_SECONDS = (2.0, 4.0)
 LOST_SHARE = 0.03
 SLOW_SECONDS = 0.2
 """How long a call takes while workers are killed: so that they die with some under way."""
@@ -78,13 +77,13 @@ async def _play(shape: Shape, deployment: Deployment) -> Outcome:
 
 
 async def _kill_workers(shape: Shape, deployment: Deployment) -> list[Kill]:
-    """Kill one worker after the other, with many calls under way; the moments."""
+    """Kill one worker after the other, with many calls under way; who, and when."""
     if not shape.kills:
         return []
     rng, kills = random.Random(f"{shape.seed} kills"), []
     slow = await deployment.told("faults", {"kind": "latency", "seconds": SLOW_SECONDS})
     for number in range(shape.kills):
-        await asyncio.sleep(rng.uniform(*KILL_PAUSE_SECONDS))
+        await asyncio.sleep(rng.uniform(0.8, 1.2) * KILL_PAUSE_SECONDS)
         watched = deployment.watched[f"worker {number % shape.workers + 1}"]
         kills.append(Kill(worker=watched.name, at=time.time()))
         await asyncio.to_thread(watched.running().kill)

@@ -11,6 +11,9 @@ from attrs import field, frozen
 from sebastian_apps.fake_qiscus import FloorConfig
 from sebastian_core.domain.rules import Rules
 
+KILL_PAUSE_SECONDS = 15.0
+"""Between two kills, on average: the one who died is back, and what they held is nearly settled."""
+
 
 @frozen(kw_only=True)
 class Shape:
@@ -20,11 +23,11 @@ class Shape:
     fault_seconds: float
     """For how long things fail; then all is healed and comes to rest."""
     faults_at_most: int = 10_000
-    fault_pause_seconds: float = 2.4
+    fault_pause_seconds: float = 2.0
     """Between the beginnings of two faults, on average."""
     kills: int = 0
     """Workers that are killed beside no other fault, to measure what others notice of it."""
-    rate_per_second: float = 11.0
+    rate_per_second: float = 12.0
     message_every_seconds: float = 4.0
     """How often whoever waits writes again: a long line must not drown the platform."""
     agents: int = 20
@@ -64,7 +67,9 @@ class Shape:
     @property
     def kill_seconds(self) -> float:
         """How long the kills take, with the time to settle after the last."""
-        return self.kills * 3.0 + self.settled_demanded_seconds if self.kills else 0.0
+        return (
+            self.kills * KILL_PAUSE_SECONDS + self.settled_demanded_seconds if self.kills else 0.0
+        )
 
     @property
     def floor(self) -> FloorConfig:
