@@ -78,6 +78,7 @@ class Office:
         self._orders: dict[str, Callable[..., Awaitable[Any]]] = {
             **self._of_a_person(),
             "arm": self._arm,
+            "disarm": self._disarm,
             "steps": self._passed,
             "admit": self._admit,
             "resolve": self._resolve,
@@ -126,6 +127,9 @@ class Office:
 
     async def _arm(self, kill_at: str | None, distinct: bool) -> None:
         self._steps.arm(kill_at, distinct=distinct)
+
+    async def _disarm(self) -> None:
+        self._steps.is_armed = False
 
     async def _passed(self) -> list[Step]:
         return list(self._steps.passed.values())

@@ -188,9 +188,13 @@ async def _told(stage: Stage, crash: Crash) -> list[Step]:
 
 
 async def _recover(stage: Stage) -> str:
-    """Do what a worker does until our record and the platform agree; then all services end."""
+    """Do what a worker does until our record and the platform agree; then all services end.
+
+    The recovery, and the counting of its steps, is over when they agree.
+    """
     await stage.act("duty")
     unrest = await _come_to_rest(stage)
+    await stage.act("disarm")
     if not unrest:
         await _end_all(stage)
         unrest = await _come_to_rest(stage)
