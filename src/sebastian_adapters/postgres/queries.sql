@@ -264,31 +264,10 @@ cross join (
 -- The default capacity that people set here, if they did.
 select value from sebastian.setting where name = 'default capacity'
 
--- name: lines
--- Which needs are waited for: one step through the index per line, however long the lines are.
-with recursive line (needs) as (
-    (
-        select needs from sebastian.chat
-        where state = 'waiting' and settle_at is null
-        order by needs
-        limit 1
-    )
-    union all
-    select (
-        select chat.needs from sebastian.chat
-        where chat.state = 'waiting' and chat.settle_at is null and chat.needs > line.needs
-        order by chat.needs
-        limit 1
-    )
-    from line
-    where line.needs is not null
-)
-select coalesce(array_agg(needs) filter (where needs is not null), '{}') from line
-
 -- name: heads
--- The head of every line that may be served, and exactly what was visible when they were read: the
--- lines are listed once more in this very statement, so one that began a moment ago is not missed.
--- The clock is read after the snapshot was taken: whatever is visible is not from the future.
+-- Which needs are waited for (one step through the index per line, however long the lines are), the
+-- heads of those lines that may be served, and exactly what was visible when all this was read. The
+-- clock is read after the snapshot was taken: whatever is visible is not from the future.
 with recursive line (needs) as (
     (
         select needs from sebastian.chat
@@ -307,11 +286,15 @@ with recursive line (needs) as (
     where line.needs is not null
 ),
 moment as materialized (
-    select clock_timestamp() as now, pg_current_snapshot()::text as snapshot
+    select
+        clock_timestamp() as now,
+        pg_current_snapshot()::text as snapshot,
+        (select array_agg(needs) from line where needs is not null) as lines
 )
 select
     moment.now,
     moment.snapshot,
+    case when row_number() over (order by chat.arrived_at, chat.id) = 1 then moment.lines end,
     case when chat.id is not null then nextval('sebastian.reservation_id') end,
     {chat}
 from moment

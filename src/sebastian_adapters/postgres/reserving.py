@@ -32,6 +32,7 @@ class _Line:
 
     now: datetime
     snapshot: str
+    waiting: Sequence[Needs]
     chats: Mapping[ChatId, Chat]
     tokens: Mapping[ChatId, ReservationId]
     limit: int
@@ -39,9 +40,14 @@ class _Line:
     @classmethod
     def of(cls, rows: Sequence[Row], limit: int) -> _Line:
         """The line that rows of `heads` show; at least the row of an empty one."""
-        shown = [row for row in rows if row[2] is not None]
-        chats = {row[3]: chat_from(row[3:]) for row in shown}
-        return cls(rows[0][0], rows[0][1], chats, {row[3]: row[2] for row in shown}, limit)
+        now, snapshot, lines, *_ = rows[0]
+        chats, tokens = {}, {}
+        for _, _, _, token, *columns in rows:
+            if token is not None:
+                chat = chat_from(tuple(columns))
+                chats[chat.id], tokens[chat.id] = chat, token
+        waiting = [Needs.from_key(key) for key in lines or ()]
+        return cls(now, snapshot, waiting, chats, tokens, limit)
 
     def without(self, closed: frozenset[str]) -> _Line:
         """The heads of the other lines."""
@@ -86,13 +92,13 @@ class Reserving:
         if limit <= 0:
             return ()
         guess = evolve(self._guess, limit=min(limit, self._guess.limit))
-        staffing, waiting, line = await self._read(transaction, guess)
+        staffing, line = await self._read(transaction, guess)
         floor = self._floor = plan.look(staffing, self._floor)
-        opened = floor.open_needs(waiting)
+        opened = floor.open_needs(line.waiting)
         asked = min(limit, floor.free_slots)
         if not opened or asked <= 0:
             return await _nothing(transaction)
-        closed = frozenset(needs.key for needs in set(waiting) - set(opened))
+        closed = frozenset(needs.key for needs in set(line.waiting) - set(opened))
         self._guess = _Guess(limit=2 * asked, closed=closed)
         if guess.misses(line, asked, closed):
             line = await _read_line(transaction, closed, asked, first=asked)
@@ -101,20 +107,16 @@ class Reserving:
             return await _nothing(transaction)
         return await _Pass(plan, floor, line, asked).write(transaction, placements)
 
-    async def _read(
-        self, transaction: Transaction, guess: _Guess
-    ) -> tuple[Staffing, list[Needs], _Line]:
+    async def _read(self, transaction: Transaction, guess: _Guess) -> tuple[Staffing, _Line]:
         known = self._known
-        _, agents, ((keys,),), heads = await transaction.send(
+        _, agents, heads = await transaction.send(
             Statement("lock_line"),
             staffing_statement(known.staffing.now if known else None),
-            Statement("lines"),
             _heads(guess.closed, guess.limit, first=guess.limit),
         )
         staffing = staffing_from(agents)
         self._known = known.after(staffing) if known else KnownStaffing.whole(staffing)
-        waiting = [Needs.from_key(key) for key in keys]
-        return self._known.staffing, waiting, _Line.of(heads, guess.limit)
+        return self._known.staffing, _Line.of(heads, guess.limit)
 
 
 async def read_staffing(transaction: Transaction) -> Staffing:

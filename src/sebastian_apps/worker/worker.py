@@ -24,6 +24,8 @@ FINISH_SECONDS = 6.0
 PERMIT_PAUSE_SECONDS = 0.01
 SETTLE_BUSY_SECONDS = 10.0
 GOODBYE_SECONDS = 0.5
+ROSTER_SECONDS = 0.05
+"""How long a roster will do for looks that no bell asked for: they come by the hundred a second."""
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -133,8 +135,7 @@ class Worker:
         lingers_until = 0.0
         while not self._stopping.is_set():
             self._look.clear()
-            self._answer_bell()
-            found = await self._dispatch_once()
+            found = await self._dispatch_once(0.0 if self._answer_bell() else ROSTER_SECONDS)
             if found:
                 linger = self.parts.intervals.linger.total_seconds()
                 lingers_until = self.parts.clock.monotonic() + linger
@@ -142,14 +143,17 @@ class Worker:
                 pause = self._pause(lingers_until, is_busy=found > 0)
                 await asyncio.wait_for(self._look.wait(), pause)
 
-    def _answer_bell(self) -> None:
+    def _answer_bell(self) -> bool:
+        """Whether the bell rang since the last look: it may have rung for a new roster."""
         heard_at, self._bell_heard_at = self._bell_heard_at, None
-        if heard_at is not None:
-            self.parts.bell_answered(self.parts.clock.monotonic() - heard_at)
+        if heard_at is None:
+            return False
+        self.parts.bell_answered(self.parts.clock.monotonic() - heard_at)
+        return True
 
-    async def _dispatch_once(self) -> int:
+    async def _dispatch_once(self, roster_within_seconds: float) -> int:
         try:
-            return await self.parts.dispatch()
+            return await self.parts.dispatch(roster_within_seconds)
         except StoreUnavailable as error:
             log.warning("dispatch waits for the database", error=str(error))
             return 0

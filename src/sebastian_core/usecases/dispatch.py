@@ -67,15 +67,16 @@ class Dispatch:
         self._granted = 0
         self._plan: Plan | None = None
 
-    async def __call__(self) -> int:
+    async def __call__(self, roster_within_seconds: float = 0.0) -> int:
         """Reserve until nothing can be reserved or no permit is left; how many chats.
 
-        A pass that uses fewer permits than it has found no more to give: none follows it. Raises
-        StoreUnavailable while the database is away.
+        A pass that uses fewer permits than it has found no more to give: none follows it. A roster
+        that was asked for within so many seconds will do. Raises StoreUnavailable while the
+        database is away.
         """
         async with self._one_at_a_time:
             total = 0
-            while reserved := await self._pass():
+            while reserved := await self._pass(roster_within_seconds):
                 total += reserved
                 if reserved < self._granted:
                     break
@@ -99,7 +100,7 @@ class Dispatch:
             await asyncio.wait(self._under_way, timeout=timeout_seconds)
         return len(self._under_way)
 
-    async def _pass(self) -> int:
+    async def _pass(self, roster_within_seconds: float) -> int:
         calls = self._assign_chat.calls
         permits = self._gate.take(BATCH, calls)
         self._wants_permits = not permits
@@ -109,15 +110,15 @@ class Dispatch:
         reserving_from = self._clock.monotonic()
         reservations: tuple[Reservation, ...] = ()
         try:
-            reservations = await self._reserve(permits)
+            reservations = await self._reserve(permits, roster_within_seconds)
         finally:
             self._gate.permits.give_back(permits - len(reservations), calls)
         for reservation in reservations:
             self._start(reservation, reserving_from)
         return len(reservations)
 
-    async def _reserve(self, permits: int) -> tuple[Reservation, ...]:
-        roster = await self._roster.roster()
+    async def _reserve(self, permits: int, roster_within_seconds: float) -> tuple[Reservation, ...]:
+        roster = await self._roster.roster(roster_within_seconds)
         if roster is None:
             return ()
         return await self._room_repo.reserve(self._plan_for(roster), limit=permits)

@@ -25,15 +25,19 @@ class KnownRoster:
         self._copy: Roster | None = None
         self._unstored: dict[AgentId, Presence] = {}
         self._ask_again_at = 0.0
+        self._asked_at = float("-inf")
         self.store_is_up = True
 
-    async def roster(self) -> Roster | None:
+    async def roster(self, within_seconds: float = 0.0) -> Roster | None:
         """The newest roster to be had; None before anybody read one.
 
-        A store that failed is left alone for a while: one that is silent costs seconds each time.
+        A copy that was asked for within so many seconds will do. A store that failed is left alone
+        for a while: one that is silent costs seconds each time.
         """
         now = asyncio.get_running_loop().time()
-        if self._copy is not None and now < self._ask_again_at:
+        if self._copy is not None and now < max(
+            self._ask_again_at, self._asked_at + within_seconds
+        ):
             return self._copy
         try:
             shared = await self._store.roster()
@@ -42,6 +46,7 @@ class KnownRoster:
             self._ask_again_at = asyncio.get_running_loop().time() + LEFT_ALONE_SECONDS
             return self._copy
         self.store_is_up = True
+        self._asked_at = now
         if shared is not None and (self._copy is None or shared.read_at >= self._copy.read_at):
             self._copy = self._with_unstored(shared)
         return self._copy
