@@ -26,14 +26,15 @@ Step = Callable[[], Awaitable[None]]
 class Intervals:
     """How often a worker does what.
 
-    After a look that found something the next comes after `busy_pause`; for a `linger` after the
-    last of those, every `linger_pause`; then at every `tick` and whenever the bell rings.
+    After a look that found something the next comes after `busy_pause`; each further one that finds
+    nothing waits twice as long as the one before, at most `linger_pause`. A `linger` after the last
+    that found something there are only the `tick` and the bell.
     """
 
     tick: timedelta = timedelta(seconds=2)
     linger: timedelta = timedelta(seconds=1)
-    linger_pause: timedelta = timedelta(milliseconds=5)
-    busy_pause: timedelta = timedelta(milliseconds=1)
+    linger_pause: timedelta = timedelta(milliseconds=20)
+    busy_pause: timedelta = timedelta(milliseconds=2)
     settle: timedelta = timedelta(milliseconds=100)
     settle_idle: timedelta = timedelta(milliseconds=500)
     probe: timedelta = timedelta(milliseconds=500)

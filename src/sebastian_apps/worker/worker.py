@@ -16,6 +16,7 @@ from sebastian_core.domain.errors import (
     SebastianError,
     StoreUnavailable,
 )
+from sebastian_core.domain.rules import doubled
 from sebastian_core.usecases.assign_chat import Ended
 
 FIRST_RECONCILE_SECONDS = 30.0
@@ -132,16 +133,14 @@ class Worker:
         if self._has_duties:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._reconciled.wait(), FIRST_RECONCILE_SECONDS)
-        lingers_until = 0.0
+        found_at, empty_looks = float("-inf"), 0
         while not self._stopping.is_set():
             self._look.clear()
             found = await self._dispatch_once(0.0 if self._answer_bell() else ROSTER_SECONDS)
-            if found:
-                linger = self.parts.intervals.linger.total_seconds()
-                lingers_until = self.parts.clock.monotonic() + linger
+            empty_looks = 0 if found else empty_looks + 1
+            found_at = self.parts.clock.monotonic() if found else found_at
             with suppress(TimeoutError):
-                pause = self._pause(lingers_until, is_busy=found > 0)
-                await asyncio.wait_for(self._look.wait(), pause)
+                await asyncio.wait_for(self._look.wait(), self._pause(found_at, empty_looks))
 
     def _answer_bell(self) -> bool:
         """Whether the bell rang since the last look: it may have rung for a new roster."""
@@ -158,15 +157,14 @@ class Worker:
             log.warning("dispatch waits for the database", error=str(error))
             return 0
 
-    def _pause(self, lingers_until: float, *, is_busy: bool) -> float:
+    def _pause(self, found_at: float, empty_looks: int) -> float:
         every = self.parts.intervals
         until_permit = self.parts.dispatch.seconds_until_permit()
         if until_permit is not None:
             return min(max(until_permit, PERMIT_PAUSE_SECONDS), every.tick.total_seconds())
-        if is_busy:
-            return every.busy_pause.total_seconds()
-        is_lingering = self.parts.clock.monotonic() < lingers_until
-        return (every.linger_pause if is_lingering else every.tick).total_seconds()
+        if self.parts.clock.monotonic() > found_at + every.linger.total_seconds():
+            return every.tick.total_seconds()
+        return doubled(every.busy_pause, empty_looks, every.linger_pause).total_seconds()
 
     def _on_ended(self, ended: Ended) -> None:
         if ended.is_back_in_line or self.parts.dispatch.seconds_until_permit() is not None:
