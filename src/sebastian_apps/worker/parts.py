@@ -33,8 +33,8 @@ class Intervals:
 
     tick: timedelta = timedelta(seconds=2)
     linger: timedelta = timedelta(seconds=1)
-    linger_pause: timedelta = timedelta(milliseconds=20)
-    busy_pause: timedelta = timedelta(milliseconds=2)
+    linger_pause: timedelta = timedelta(milliseconds=10)
+    busy_pause: timedelta = timedelta(milliseconds=1)
     settle: timedelta = timedelta(milliseconds=100)
     settle_idle: timedelta = timedelta(milliseconds=500)
     probe: timedelta = timedelta(milliseconds=500)
