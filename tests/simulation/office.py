@@ -25,13 +25,15 @@ from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.release_chat import ReleaseChat
 from sebastian_core.usecases.set_capacity import SetCapacity
-from tests.simulation.plan import CHAOS_SECONDS, Fault
+from tests.simulation.plan import CHAOS_SECONDS, STOPPED_SECONDS, Fault
 from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.stores import Ports, Stores
 from tests.simulation.world import World
 
 Act = Callable[[], Awaitable[Any]]
 ACTOR = "cli:test"
+HUNG_SECONDS = 10.0
+"""After so long whatever hung has been applied, or never will be."""
 
 
 class Office:
@@ -50,16 +52,24 @@ class Office:
             loop.call_at(fault.at + 0.001, self._provoke, fault)
 
     def calm_down(self) -> None:
-        """Everybody works again, with the capacity of the file; what was dropped is over."""
-        for room in list(self._stores.room_repo._rooms.values()):
-            if room.dropped and room.chat is None:
-                self._world.resolve_dropped(room.room_id)
+        """Everybody works again, with the capacity of the file; what was dropped is over.
+
+        So is what a command drops whose call hung, or whose process was stopped, until now.
+        """
+        self._end_dropped()
+        for seconds in (HUNG_SECONDS, 2 * STOPPED_SECONDS):
+            asyncio.get_running_loop().call_later(seconds, self._end_dropped)
         for agent_id in self._world.agents:
             OUTSIDE.start(
                 self._stores.room_repo.set_agent(
                     AgentId(agent_id), lambda _: AgentSetting(), actor="test"
                 )
             )
+
+    def _end_dropped(self) -> None:
+        for room in list(self._stores.room_repo._rooms.values()):
+            if room.dropped and room.chat is None:
+                self._world.resolve_dropped(room.room_id)
 
     def _provoke(self, fault: Fault) -> None:
         process = Process(f"cli.f{fault.number}", self._stores.trace)

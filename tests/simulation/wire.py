@@ -85,7 +85,7 @@ class Wire:
 
     async def _troubled(self, error: SebastianError, verb: Verb, args: Any, kwargs: Any) -> Any:
         await asyncio.sleep(self._rng.random() * 0.2)
-        if self._schedule.applies_anyway(self._port):
+        if _leaves_open(error) and self._schedule.applies_anyway(self._port):
             await verb(*args, **kwargs)
         raise error
 
@@ -181,6 +181,11 @@ class Wire:
     def _tell(self, method: str, args: Any, answer: Any) -> None:
         if method in _TOLD:
             self._process.tell(f"{method} {_named(args)} -> {_short(answer)}")
+
+
+def _leaves_open(error: SebastianError) -> bool:
+    """Whether it may tell of a call that took effect: of two spells at once the first one tells."""
+    return isinstance(error, PlatformUnavailable) and not error.surely_not_applied
 
 
 async def _apply_later(delay: float, verb: Verb, args: Any, kwargs: Any) -> None:
