@@ -131,11 +131,16 @@ class GuardedPolicy(Policy):
     def _chosen(
         self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
     ) -> Sequence[Placement]:
-        """A plan that is too long is cut one beyond what can be right, and refused as any other."""
+        """A plan that is too long is cut one beyond what can be right, and refused as any other.
+
+        What is no Exception would end the worker: a wish to leave, or the panic of native code.
+        """
         try:
             return tuple(islice(self.own.place(chats, candidates), len(chats) + 1))
-        except SystemExit as error:
-            raise PlanRefused("the policy wanted to end the process") from error
+        except Exception:
+            raise
+        except BaseException as error:
+            raise PlanRefused(f"the policy raised {type(error).__name__}") from error
 
     def _judge(self, seconds: float) -> None:
         if seconds <= TOO_LONG_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -58,6 +59,10 @@ def a_clock(*seconds: float) -> Callable[[], float]:
 
 def an_endless_plan() -> Iterator[Placement]:
     return itertools.repeat(PLACED[0])
+
+
+class PanicException(BaseException):
+    """What native code in Rust raises through its bindings."""
 
 
 def wants_to_leave() -> None:
@@ -124,9 +129,15 @@ class TestAPolicyThatServes:
 
         assert seen == ["begun", "chooses", "ended"]
 
-    def test_cannot_end_the_process(self) -> None:
-        with pytest.raises(PlanRefused, match="wanted to end the process"):
-            guarded(wants_to_leave).place(CHATS, AGENTS)
+    @pytest.mark.parametrize(
+        "end", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, PanicException]
+    )
+    def test_cannot_end_the_worker(self, end: type[BaseException]) -> None:
+        def choose() -> None:
+            raise end("my number is 4711")
+
+        with pytest.raises(PlanRefused, match=f"^the policy raised {end.__name__}$"):
+            guarded(choose).place(CHATS, AGENTS)
 
     def test_cannot_go_on_for_ever_with_its_plan(self) -> None:
         assert len(guarded(an_endless_plan).place(CHATS, AGENTS)) == len(CHATS) + 1
