@@ -55,7 +55,7 @@ def _made(name: str) -> Policy:
         ) from error
     except AttributeError as error:
         raise _Unusable(f"{name} cannot be made: {error}") from error
-    except Exception as error:
+    except BaseException as error:
         raise _Unusable(f"{name} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(made, "place", None)):
         raise _Unusable(f"expected a policy, but {class_name} has no method place(chats, agents)")

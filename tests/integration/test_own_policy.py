@@ -39,6 +39,13 @@ class HoldsTheInterpreter:
 """
 
 
+HANGS_WHEN_IMPORTED = """
+import time
+while True:
+    time.sleep(0.01)
+"""
+
+
 @pytest.fixture
 async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[World]:
     (tmp_path / "theirs.py").write_text(POLICIES)
@@ -146,6 +153,21 @@ async def test_after_it_has_taken_its_worker_along_twice_the_shipped_policy_serv
     assert "the shipped policy serves until the service is started again" in said
     assert "it hung or crashed its worker, 2 times" in told["policy-suspended"]
     assert await reasons(world) == {"LeastLoaded"}
+
+
+async def test_one_that_hangs_when_it_is_imported_is_named_and_put_aside(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "theirs_too.py").write_text(HANGS_WHEN_IMPORTED)
+    world.configure("assign", policy="theirs_too:Mine")
+    arrive(world)
+
+    async with worker_process(world.config, "--patience", "1", environ=theirs) as worker:
+        await until(lambda: served(world) == 2, seconds=40)
+
+    assert worker.said.count("busy with the policy theirs_too:Mine") == 2
+    assert worker.said.count("a worker ended in the midst of a choice of the policy") == 2
+    assert "theirs_too.py" in worker.said, "the stack names the code"
 
 
 async def test_the_check_of_the_configuration_tells_of_a_policy_that_cannot_be_made(

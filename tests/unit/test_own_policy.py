@@ -23,6 +23,10 @@ AGENTS = [Candidate(ANNE, load=0, capacity=3)]
 PLACED = (Placement(ChatId(1), ANNE),)
 
 
+class PanicException(BaseException):
+    """What native code in Rust raises through its bindings."""
+
+
 class TheirPolicy:
     """Does what it is told."""
 
@@ -36,6 +40,16 @@ class TheirPolicy:
 class NeedsRules:
     def __init__(self) -> None:
         raise OSError("rules.json is missing")
+
+
+class LeavesWhenMade:
+    def __init__(self) -> None:
+        raise SystemExit("rules.json is missing")
+
+
+class PanicsWhenMade:
+    def __init__(self) -> None:
+        raise PanicException("index out of bounds")
 
 
 class NoPolicy:
@@ -61,10 +75,6 @@ def an_endless_plan() -> Iterator[Placement]:
     return itertools.repeat(PLACED[0])
 
 
-class PanicException(BaseException):
-    """What native code in Rust raises through its bindings."""
-
-
 def wants_to_leave() -> None:
     raise SystemExit(0)
 
@@ -83,6 +93,8 @@ class TestAPolicyThatIsNamed:
             ("nowhere.at_all:Mine", "there is no module nowhere"),
             (f"{__name__}:Nobody", "has no attribute 'Nobody'"),
             (f"{__name__}:NeedsRules", "cannot be made: OSError: rules.json is missing"),
+            (f"{__name__}:LeavesWhenMade", "cannot be made: SystemExit: rules.json is missing"),
+            (f"{__name__}:PanicsWhenMade", "cannot be made: PanicException: index out of bounds"),
             (f"{__name__}:NoPolicy", "NoPolicy has no method place(chats, agents)"),
         ],
     )
