@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
@@ -62,6 +64,17 @@ def _made(name: str) -> Policy:
     return made  # type: ignore[no-any-return]
 
 
+def without_quotes(error: Exception) -> str:
+    """What may be told of a policy's error: words of others may hold what customers wrote."""
+    if isinstance(error, PlanRefused):
+        return str(error)
+    name = type(error).__name__
+    where = deque(traceback.walk_tb(error.__traceback__), maxlen=1)
+    for frame, line in where:
+        return f"{name} in {frame.f_code.co_filename}, line {line}"
+    return name
+
+
 class TookTooLong(PlanRefused):
     """The policy answered, but it kept the line waiting."""
 
@@ -114,10 +127,9 @@ class GuardedPolicy(Policy):
             self._judge(self.monotonic() - began_at)
 
     def refused(self, error: Exception) -> None:
-        """A choice could not be used; what others' errors say may hold what customers wrote."""
+        """A choice could not be used."""
         self.refusals += 1
-        is_ours = isinstance(error, PlanRefused)
-        self.last_refusal = str(error) if is_ours else type(error).__name__
+        self.last_refusal = without_quotes(error)
 
     def state(self) -> dict[str, Any]:
         """How it stands, as JSON can hold it."""

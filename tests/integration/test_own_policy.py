@@ -32,6 +32,10 @@ class Hangs:
         while True:
             time.sleep(0.01)
 
+class Quotes:
+    def place(self, chats, agents):
+        raise KeyError("my number is 4711")
+
 class HoldsTheInterpreter:
     def place(self, chats, agents):
         re.match(r"(a+)+$", "a" * 60 + "b")
@@ -111,6 +115,25 @@ async def test_one_that_cheats_is_replaced_for_that_pass_and_told(
     assert "the shipped policy serves" in worker.said
     assert "agent 4711 is not online and free" in told["policy-refused"]
     assert await reasons(world) == {"LeastLoaded"}
+
+
+async def test_one_that_raises_is_told_by_its_place_and_not_by_its_words(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    world.configure("assign", policy="theirs:Quotes")
+    arrive(world)
+
+    async with worker_process(world.config, environ=theirs) as worker:
+        await until(lambda: served(world) == 2)
+        await until_reported(world, "refusals")
+        told = await found(world)
+
+    lines = POLICIES.splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "KeyError" in text)
+    place = f"KeyError in {tmp_path / 'theirs.py'}, line {line}"
+    assert place in worker.said
+    assert place in told["policy-refused"]
+    assert "my number" not in worker.said + str(told)
 
 
 async def test_one_that_dawdles_is_put_aside_before_the_floor_stands_still(
