@@ -30,7 +30,7 @@ from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_apps.cli.parts import CliParts
 from sebastian_apps.floor.actions import FloorUseCases
-from sebastian_apps.own_policy import GuardedPolicy
+from sebastian_apps.own_policy import GuardedPolicy, without_quotes
 from sebastian_apps.settings import Secret, Settings
 from sebastian_apps.tracing import TracedAssignChat
 from sebastian_apps.webhook.addresses import webhook_urls
@@ -147,7 +147,8 @@ def _tell(listeners: Sequence[Callable[[Ended], None]]) -> Callable[[Ended], Non
 
 
 def _plan_refused(error: Exception) -> None:
-    log.error("the policy's plan cannot be used; the shipped policy serves", error=str(error))
+    told = without_quotes(error)
+    log.error("the policy's plan cannot be used; the shipped policy serves", error=told)
 
 
 def _telling_of(policy: GuardedPolicy) -> Callable[[Exception], None]:

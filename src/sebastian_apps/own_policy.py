@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
@@ -55,11 +57,22 @@ def _made(name: str) -> Policy:
         ) from error
     except AttributeError as error:
         raise _Unusable(f"{name} cannot be made: {error}") from error
-    except Exception as error:
+    except BaseException as error:
         raise _Unusable(f"{name} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(made, "place", None)):
         raise _Unusable(f"expected a policy, but {class_name} has no method place(chats, agents)")
     return made  # type: ignore[no-any-return]
+
+
+def without_quotes(error: Exception) -> str:
+    """What may be told of a policy's error: words of others may hold what customers wrote."""
+    if isinstance(error, PlanRefused):
+        return str(error)
+    name = type(error).__name__
+    where = deque(traceback.walk_tb(error.__traceback__), maxlen=1)
+    for frame, line in where:
+        return f"{name} in {frame.f_code.co_filename}, line {line}"
+    return name
 
 
 class TookTooLong(PlanRefused):
@@ -114,10 +127,9 @@ class GuardedPolicy(Policy):
             self._judge(self.monotonic() - began_at)
 
     def refused(self, error: Exception) -> None:
-        """A choice could not be used; what others' errors say may hold what customers wrote."""
+        """A choice could not be used."""
         self.refusals += 1
-        is_ours = isinstance(error, PlanRefused)
-        self.last_refusal = str(error) if is_ours else type(error).__name__
+        self.last_refusal = without_quotes(error)
 
     def state(self) -> dict[str, Any]:
         """How it stands, as JSON can hold it."""
@@ -131,11 +143,16 @@ class GuardedPolicy(Policy):
     def _chosen(
         self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
     ) -> Sequence[Placement]:
-        """A plan that is too long is cut one beyond what can be right, and refused as any other."""
+        """A plan that is too long is cut one beyond what can be right, and refused as any other.
+
+        What is no Exception would end the worker: a wish to leave, or the panic of native code.
+        """
         try:
             return tuple(islice(self.own.place(chats, candidates), len(chats) + 1))
-        except SystemExit as error:
-            raise PlanRefused("the policy wanted to end the process") from error
+        except Exception:
+            raise
+        except BaseException as error:
+            raise PlanRefused(f"the policy raised {type(error).__name__}") from error
 
     def _judge(self, seconds: float) -> None:
         if seconds <= TOO_LONG_SECONDS:

@@ -32,10 +32,21 @@ class Hangs:
         while True:
             time.sleep(0.01)
 
+class Quotes:
+    def place(self, chats, agents):
+        raise KeyError("my number is 4711")
+
 class HoldsTheInterpreter:
     def place(self, chats, agents):
         re.match(r"(a+)+$", "a" * 60 + "b")
 
+"""
+
+
+HANGS_WHEN_IMPORTED = """
+import time
+while True:
+    time.sleep(0.01)
 """
 
 
@@ -106,6 +117,25 @@ async def test_one_that_cheats_is_replaced_for_that_pass_and_told(
     assert await reasons(world) == {"LeastLoaded"}
 
 
+async def test_one_that_raises_is_told_by_its_place_and_not_by_its_words(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    world.configure("assign", policy="theirs:Quotes")
+    arrive(world)
+
+    async with worker_process(world.config, environ=theirs) as worker:
+        await until(lambda: served(world) == 2)
+        await until_reported(world, "refusals")
+        told = await found(world)
+
+    lines = POLICIES.splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "KeyError" in text)
+    place = f"KeyError in {tmp_path / 'theirs.py'}, line {line}"
+    assert place in worker.said
+    assert place in told["policy-refused"]
+    assert "my number" not in worker.said + str(told)
+
+
 async def test_one_that_dawdles_is_put_aside_before_the_floor_stands_still(
     world: World, theirs: Mapping[str, str]
 ) -> None:
@@ -146,6 +176,21 @@ async def test_after_it_has_taken_its_worker_along_twice_the_shipped_policy_serv
     assert "the shipped policy serves until the service is started again" in said
     assert "it hung or crashed its worker, 2 times" in told["policy-suspended"]
     assert await reasons(world) == {"LeastLoaded"}
+
+
+async def test_one_that_hangs_when_it_is_imported_is_named_and_put_aside(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "theirs_too.py").write_text(HANGS_WHEN_IMPORTED)
+    world.configure("assign", policy="theirs_too:Mine")
+    arrive(world)
+
+    async with worker_process(world.config, "--patience", "1", environ=theirs) as worker:
+        await until(lambda: served(world) == 2, seconds=40)
+
+    assert worker.said.count("busy with the policy theirs_too:Mine") == 2
+    assert worker.said.count("a worker ended in the midst of a choice of the policy") == 2
+    assert "theirs_too.py" in worker.said, "the stack names the code"
 
 
 async def test_the_check_of_the_configuration_tells_of_a_policy_that_cannot_be_made(

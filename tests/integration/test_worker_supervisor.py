@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 DEADLINE_SECONDS = 20.0
 SLEEPER = """
 import os, pathlib, select, sys
@@ -26,10 +28,24 @@ if ends_so_far() >= 2:
     os.read(int(os.environ["SEBASTIAN_LIFELINE"]), 1)
 os.kill(os.getpid(), 9)
 """
+HOLDS_THE_INTERPRETER = """
+import os, pathlib, re, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: None)  # as an event loop does: it is told later
+pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+re.match(r"(a+)+$", "a" * 60 + "b")
+"""
+IGNORES_ALL = """
+import os, pathlib, select, signal, sys
+for number in (signal.SIGTERM, signal.SIGABRT):
+    signal.signal(number, signal.SIG_IGN)
+pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+select.select([int(os.environ["SEBASTIAN_LIFELINE"])], [], [], 60)
+"""
 PARENT = """
 import sys
 from sebastian_apps.worker.supervisor import Supervisor
-sys.exit(Supervisor([sys.executable, "-c", sys.argv[1], sys.argv[2]], 2).run())
+command = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
+sys.exit(Supervisor(command, 2, end_seconds=0.5).run())
 """
 
 
@@ -79,6 +95,23 @@ def test_sigterm_ends_all(tmp_path: Path) -> None:
         parent.terminate()
         parent.wait(DEADLINE_SECONDS)
 
+        assert not any(is_alive(pid) for pid in children_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("child", "status"),
+    [(HOLDS_THE_INTERPRETER, signal.SIGABRT), (IGNORES_ALL, signal.SIGKILL)],
+    ids=["that hold the interpreter", "that ignore all"],
+)
+def test_sigterm_ends_children_too_that_do_not_hear_it(
+    tmp_path: Path, child: str, status: int
+) -> None:
+    with supervised(child, tmp_path) as parent:
+        wait_for("two children", lambda: len(children_in(tmp_path)) == 2)
+
+        parent.terminate()
+
+        assert parent.wait(DEADLINE_SECONDS) == status
         assert not any(is_alive(pid) for pid in children_in(tmp_path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,10 @@ AGENTS = [Candidate(ANNE, load=0, capacity=3)]
 PLACED = (Placement(ChatId(1), ANNE),)
 
 
+class PanicException(BaseException):
+    """What native code in Rust raises through its bindings."""
+
+
 class TheirPolicy:
     """Does what it is told."""
 
@@ -35,6 +40,16 @@ class TheirPolicy:
 class NeedsRules:
     def __init__(self) -> None:
         raise OSError("rules.json is missing")
+
+
+class LeavesWhenMade:
+    def __init__(self) -> None:
+        raise SystemExit("rules.json is missing")
+
+
+class PanicsWhenMade:
+    def __init__(self) -> None:
+        raise PanicException("index out of bounds")
 
 
 class NoPolicy:
@@ -78,6 +93,8 @@ class TestAPolicyThatIsNamed:
             ("nowhere.at_all:Mine", "there is no module nowhere"),
             (f"{__name__}:Nobody", "has no attribute 'Nobody'"),
             (f"{__name__}:NeedsRules", "cannot be made: OSError: rules.json is missing"),
+            (f"{__name__}:LeavesWhenMade", "cannot be made: SystemExit: rules.json is missing"),
+            (f"{__name__}:PanicsWhenMade", "cannot be made: PanicException: index out of bounds"),
             (f"{__name__}:NoPolicy", "NoPolicy has no method place(chats, agents)"),
         ],
     )
@@ -124,9 +141,15 @@ class TestAPolicyThatServes:
 
         assert seen == ["begun", "chooses", "ended"]
 
-    def test_cannot_end_the_process(self) -> None:
-        with pytest.raises(PlanRefused, match="wanted to end the process"):
-            guarded(wants_to_leave).place(CHATS, AGENTS)
+    @pytest.mark.parametrize(
+        "end", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, PanicException]
+    )
+    def test_cannot_end_the_worker(self, end: type[BaseException]) -> None:
+        def choose() -> None:
+            raise end("my number is 4711")
+
+        with pytest.raises(PlanRefused, match=f"^the policy raised {end.__name__}$"):
+            guarded(choose).place(CHATS, AGENTS)
 
     def test_cannot_go_on_for_ever_with_its_plan(self) -> None:
         assert len(guarded(an_endless_plan).place(CHATS, AGENTS)) == len(CHATS) + 1

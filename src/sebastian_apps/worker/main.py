@@ -9,20 +9,20 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
 import structlog
 
 from sebastian_apps.garbage import spare_collections
-from sebastian_apps.own_policy import GuardedPolicy, own_policy
+from sebastian_apps.own_policy import STRIKES, GuardedPolicy, own_policy
 from sebastian_apps.settings import Settings, SettingsError
 from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
 from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
 from sebastian_apps.worker.watchdog import Watchdog
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
+from sebastian_core.domain.policy import LeastLoaded, Policy
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -37,33 +37,31 @@ async def work(settings: Settings, threads: int, patience_seconds: float) -> Non
     from sebastian_apps.container import build_worker
 
     calls = PolicyCalls.given()
-    policy = _policy(settings, calls)
-    worker = Worker(build_worker(settings, threads=threads, policy=policy), worker_name())
-    spare_collections()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
-    _stop_with_parent(loop, worker)
 
     def suspect() -> str | None:
         return f"the policy {settings.assign.policy}" if calls.under_way else None
 
-    watching = asyncio.create_task(Watchdog(patience_seconds, suspect).beat())
-    try:
+    async with Watchdog(patience_seconds, suspect).watching():
+        policy = _policy(settings, calls)
+        worker = Worker(build_worker(settings, threads=threads, policy=policy), worker_name())
+        spare_collections()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        _stop_with_parent(loop, worker)
         await worker.run()
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
 
 
 def _policy(settings: Settings, calls: PolicyCalls) -> GuardedPolicy | None:
-    """The policy of the user's own, if there is one; raises SettingsError where it is unusable."""
-    own = own_policy(settings)
-    if own is None:
+    """The policy of the user's own, if there is one; raises SettingsError where it is unusable.
+
+    One that hung or crashed its workers is not even imported: that may be where it does so.
+    """
+    if settings.assign.policy is None:
         return None
-    name = str(settings.assign.policy)
-    policy = GuardedPolicy(own, name, ends_so_far(), calls.begin, calls.end)
+    name, ends = settings.assign.policy, ends_so_far()
+    own = _made(settings, calls) if ends < STRIKES else LeastLoaded()
+    policy = GuardedPolicy(own, name, ends, calls.begin, calls.end)
     if policy.suspended is not None:
         log.error(
             "the shipped policy serves until the service is started again",
@@ -71,6 +69,15 @@ def _policy(settings: Settings, calls: PolicyCalls) -> GuardedPolicy | None:
             why=policy.suspended,
         )
     return policy
+
+
+def _made(settings: Settings, calls: PolicyCalls) -> Policy:
+    """The policy of the user's own; being made counts as a choice that a worker may not survive."""
+    calls.begin()
+    try:
+        return own_policy(settings) or LeastLoaded()
+    finally:
+        calls.end()
 
 
 def _stop_with_parent(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:

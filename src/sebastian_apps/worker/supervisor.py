@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from attrs import define
@@ -22,6 +22,10 @@ FIRST_PAUSE_SECONDS = 0.5
 PAUSE_LIMIT_SECONDS = 30.0
 STEADY_SECONDS = 30.0
 LOOK_SECONDS = 0.2
+END_SECONDS = 17.0
+"""A worker that was told to stop is gone after 15.5 s at worst."""
+
+ABORT_SECONDS = 1.0
 
 
 @define
@@ -56,7 +60,8 @@ class Supervisor:
 
     Children that end in the midst of a choice of the user's policy are counted, and each new child
     is told how many. A child's own watchdog ends it after `patience_seconds` in a choice; code that
-    lets no thread of the child run is ended from here, after twice that. `tell` hears of both.
+    lets no thread of the child run is ended from here, after twice that. A child that was told to
+    stop and is there after `end_seconds` is ended too. `tell` hears of all.
     """
 
     def __init__(
@@ -65,11 +70,13 @@ class Supervisor:
         processes: int,
         *,
         patience_seconds: float = 30.0,
+        end_seconds: float = END_SECONDS,
         tell: Callable[[str, int], None] = lambda what, pid: None,
     ) -> None:
         self._command = command
         self._places = [_Place(*PolicyCalls.new()) for _ in range(processes)]
         self._looks_allowed = 2 * patience_seconds / LOOK_SECONDS
+        self._end_seconds = end_seconds
         self._tell = tell
         self._policy_ends = 0
         self._is_stopping = False
@@ -139,7 +146,31 @@ class Supervisor:
         )
 
     def _end(self) -> int:
+        """SIGTERM lets a child finish, SIGABRT lets it say where it is, SIGKILL lets it nothing."""
         children = [place.process for place in self._places if place.process is not None]
-        for child in children:
-            child.terminate()
+        _signal(children, signal.SIGTERM)
+        for number, seconds in (
+            (signal.SIGABRT, self._end_seconds),
+            (signal.SIGKILL, ABORT_SECONDS),
+        ):
+            left = _left_after(seconds, children)
+            for child in left:
+                self._tell(f"a worker does not stop and is ended by {number.name}", child.pid)
+            _signal(left, number)
         return max([self._status, *(abs(child.wait()) for child in children)])
+
+
+def _signal(children: Iterable[subprocess.Popen[bytes]], number: signal.Signals) -> None:
+    for child in children:
+        child.send_signal(number)
+
+
+def _left_after(
+    seconds: float, children: Iterable[subprocess.Popen[bytes]]
+) -> list[subprocess.Popen[bytes]]:
+    """Who has not ended by then; comes back earlier once all have."""
+    give_up_at = time.monotonic() + seconds
+    for child in children:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.0, give_up_at - time.monotonic()))
+    return [child for child in children if child.poll() is None]

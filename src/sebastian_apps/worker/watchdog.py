@@ -8,7 +8,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 STUCK_EXIT_CODE = 70
 
@@ -29,6 +30,18 @@ class Watchdog:
         self._suspect = suspect
         self._heard_at = time.monotonic()
         self._ended = threading.Event()
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Watch over the block, from its first line on."""
+        beating = asyncio.create_task(self.beat())
+        await asyncio.sleep(0)
+        try:
+            yield
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
 
     async def beat(self) -> None:
         """Let the thread hear from the loop until cancelled; starts and ends the thread."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -31,6 +31,24 @@ ROSTER_SECONDS = 0.05
 log = structlog.stdlib.get_logger("sebastian.worker")
 
 
+class Interrupted(RuntimeError):
+    """Something in a worker was cancelled, and nobody had asked for it."""
+
+
+async def _failure_of(tasks: Iterable[asyncio.Task[None]]) -> BaseException | None:
+    """Cancel those that still run; why one of them did not end as it should, if one did not."""
+    tasks = list(tasks)
+    asked = [each for each in tasks if each.cancel()]
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for task, end in zip(tasks, ends, strict=True):
+        if isinstance(end, asyncio.CancelledError):
+            if task not in asked:
+                return Interrupted("something in the worker was cancelled unasked")
+        elif end is not None:
+            return end
+    return None
+
+
 class Worker:
     """Runs until it is stopped. Any number of workers may run; one of them does the duties.
 
@@ -56,7 +74,7 @@ class Worker:
         self._look.set()
 
     async def run(self) -> None:
-        """Work until stopped. Raises what opening the parts raises."""
+        """Work until stopped. Raises what opening the parts raises, or what ended a loop."""
         try:
             await self.parts.open()
             if await self._started():
@@ -71,12 +89,13 @@ class Worker:
         """Start, unless told to stop meanwhile."""
         starting = asyncio.create_task(self._start())
         stopped = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (starting, stopped):
-            task.cancel()
-        (end, _) = await asyncio.gather(starting, stopped, return_exceptions=True)
-        if isinstance(end, Exception):
-            raise end
+        try:
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            failure = await _failure_of([starting])
+        if failure is not None:
+            raise failure
         return not self._stopping.is_set()
 
     async def _start(self) -> None:
@@ -100,12 +119,10 @@ class Worker:
             self.stop()
             await asyncio.wait({dispatching}, timeout=LAST_LOOK_SECONDS)
         finally:
-            for task in {*loops, stopped}:
-                task.cancel()
-            ends = await asyncio.gather(*loops, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
+            stopped.cancel()
+            failure = await _failure_of(loops)
+        if failure is not None:
+            raise failure
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
         parts, every = self.parts, self.parts.intervals
