@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-
 GATHERED_LIMIT = 64 * 1024
 """So many bytes are kept at most; beyond, they go out at once."""
 
