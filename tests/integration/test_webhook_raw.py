@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -113,6 +114,33 @@ async def test_a_chunked_body_is_read(service: WebhookService) -> None:
 
     assert (await service.send_raw(head.encode() + chunks)).status == 200
     assert await service.rows() == 1
+
+
+CHUNKED = f"POST {ARRIVAL} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n".encode()
+
+
+@pytest.mark.parametrize("trailed", [b"x: y\r\n", b"x"], ids=["fields", "one field"])
+async def test_trailers_that_never_end_end_the_connection(
+    service: WebhookService, trailed: bytes
+) -> None:
+    reader, writer = await service.connect()
+    writer.write(CHUNKED + b"\r\n10\r\n" + SMALL + b"\r\n0\r\nx: ")
+    writer.write(trailed * (40 * bounded_http.HEAD_LIMIT // len(trailed)))
+
+    async with asyncio.timeout(5):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+    assert await service.rows() == 0
+
+
+async def test_trailers_are_not_taken_for_headers() -> None:
+    head = b"GET /floor HTTP/1.1\r\nHost: elsewhere\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async with webhook_service(parts_in_memory(floor_is_open=True)) as service:
+        answer = await service.send_raw(head + b"0\r\nHost: 127.0.0.1\r\n\r\n")
+
+    assert (answer.status, slug_of(answer.body)) == (404, "not-found")
 
 
 async def test_requests_in_one_packet_are_answered_in_their_order(service: WebhookService) -> None:

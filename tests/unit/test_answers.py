@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sebastian_adapters.qiscus.answers import (
+    SEARCHED_TEXT_LIMIT,
     Answered,
     check_status,
     refusal_text,
@@ -140,6 +141,31 @@ def test_secrets_and_addresses_are_hidden(text: str) -> None:
 
     assert "***" in shown
     assert not any(hidden in shown for hidden in ("s/cr+t", "s%2Fcr%2Bt", "ada", "example.test"))
+
+
+@pytest.mark.parametrize("word", ["a-", "a", "x." * 7, "7"])
+def test_a_word_that_is_too_long_to_be_searched_is_not_shown(word: str) -> None:
+    shown = shortened("refused: " + word * (SEARCHED_TEXT_LIMIT * 100), [])
+
+    assert shown == "refused: …"
+
+
+def test_the_beginning_of_a_token_across_the_cut_is_not_shown() -> None:
+    address = "ada@" + "x" * 95 + " "
+    token = "beginning-" + "x" * 200 + "-1234567890"
+
+    shown = shortened(address * (SEARCHED_TEXT_LIMIT // 100 - 1) + token + " expired", [])
+
+    assert shown == "*** " * (SEARCHED_TEXT_LIMIT // 100 - 1) + "…"
+
+
+def test_a_secret_across_the_cut_is_hidden_whole() -> None:
+    secret = "s3cret " * 10
+    text = "x" * 10 + " " * (SEARCHED_TEXT_LIMIT - 30) + secret
+
+    shown = shortened(text, [secret])
+
+    assert shown == "x" * 10 + " ***"
 
 
 @given(st.text(), st.text(min_size=1, alphabet=st.characters(min_codepoint=33, max_codepoint=41)))

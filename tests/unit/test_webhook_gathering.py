@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sebastian_apps.webhook.gathering import GatheringTransport
+from sebastian_apps.webhook.gathering import GATHERED_LIMIT, GatheringTransport
 
 
 class Line(asyncio.Transport):
@@ -44,6 +44,19 @@ async def test_what_is_written_later_goes_out_later() -> None:
     await asyncio.sleep(0)
 
     assert line.written == [b"first", b"second"]
+
+
+async def test_what_is_too_much_to_keep_goes_out_before_the_writer_lets_go() -> None:
+    line = Line()
+    transport = GatheringTransport(line, asyncio.get_running_loop())
+    half = bytes(GATHERED_LIMIT // 2)
+
+    for part in (half, half, b"more", b"rest"):
+        transport.write(part)
+
+    assert line.written == [half + half + b"more"]
+    await asyncio.sleep(0)
+    assert line.written[1:] == [b"rest"]
 
 
 async def test_what_was_written_before_the_close_still_goes_out() -> None:

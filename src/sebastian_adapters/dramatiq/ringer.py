@@ -45,7 +45,10 @@ class Ringer:
             self._rung.set()
 
     def stop(self, timeout_seconds: float) -> None:
-        """End the thread after a last bell, which carries a ring that had not been sent yet."""
+        """End the thread after a last bell, which carries a ring that had not been sent yet.
+
+        That holds for a ring that came while it rested, too.
+        """
         self._stopping.set()
         self._rung.set()
         self._thread.join(timeout_seconds)
@@ -54,6 +57,8 @@ class Ringer:
         while not self._stopping.is_set():
             self._rung.wait()
             self._rung.clear()
+            self._try()
+        if self._rung.is_set():
             self._try()
 
     def _try(self) -> None:

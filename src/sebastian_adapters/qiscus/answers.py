@@ -18,6 +18,9 @@ from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavail
 
 RETRY_AFTER_LIMIT_SECONDS = 120.0
 REFUSAL_TEXT_LIMIT = 200
+SEARCHED_TEXT_LIMIT = 2000
+"""So much of a text is searched for what looks like a secret; a longer search may take minutes."""
+
 HIDDEN = "***"
 
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
@@ -117,9 +120,21 @@ def shortened(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         for spelling in {secret, quote(secret, safe=""), quote(secret)} - {""}:
             text = text.replace(spelling, HIDDEN)
+    text = _beginning(text)
     text = _TOKEN.sub(HIDDEN, _EMAIL.sub(HIDDEN, text))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= REFUSAL_TEXT_LIMIT else text[: REFUSAL_TEXT_LIMIT - 1] + "…"
+
+
+def _beginning(text: str) -> str:
+    """What is searched of a text; a word that does not end in it is left out, as far as it can be.
+
+    What the beginning of a token or an address gives away would not be found in it.
+    """
+    if len(text) <= SEARCHED_TEXT_LIMIT:
+        return text
+    *whole_words, _ = re.split(r"\s", text[: SEARCHED_TEXT_LIMIT + 1])
+    return " ".join(whole_words) + " …"
 
 
 def _told(said: Answer) -> Iterator[str]:

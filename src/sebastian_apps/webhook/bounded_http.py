@@ -16,7 +16,10 @@ from sebastian_apps.webhook.problems import (
 )
 
 HEAD_LIMIT = 32 * 1024
-"""The longest request line with headers, in bytes."""
+"""The longest request line with headers, in bytes; and the most that may come without any body.
+
+The latter is what ends a chunked request that trails fields, or one field, for ever.
+"""
 
 HEAD_SECONDS = 10.0
 """How long a head may take to arrive, counted from the connection or from its first byte."""
@@ -34,7 +37,7 @@ class BoundedHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
     _has_begun = False
-    _head_size = 0
+    _bodiless_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(GatheringTransport(transport, self.loop))
@@ -45,25 +48,37 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._head_size += len(data)
+        self._bodiless_size += len(data)
         super().data_received(data)
-        if self._awaits_head and (self._head_size or self._has_begun):
+        if not self._awaits_head:
+            self._bound_trailers()
+        elif self._bodiless_size or self._has_begun:
             self._await_rest_of_head()
 
     def on_message_begin(self) -> None:
         self._has_begun = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the fields of the head alone: uvicorn would add the trailers to them for ever."""
+        if self._awaits_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._relax()
         self._awaits_head = self._has_begun = False
+        self._bodiless_size = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._bodiless_size = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._relax()
         self._awaits_head = True
-        self._head_size = 0
+        self._bodiless_size = 0
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -75,10 +90,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._refuse(BAD_REQUEST, msg)
 
     def _await_rest_of_head(self) -> None:
-        if self._head_size > HEAD_LIMIT:
+        if self._bodiless_size > HEAD_LIMIT:
             self._refuse(HEAD_TOO_LARGE, f"Send a head of at most {HEAD_LIMIT} bytes.")
         elif self._deadline is None:
             self._end_after(HEAD_SECONDS)
+
+    def _bound_trailers(self) -> None:
+        if self._bodiless_size > HEAD_LIMIT:
+            self._end()
 
     def _refuse(self, kind: ProblemKind, detail: str) -> None:
         if self.transport.is_closing():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+GATHERED_LIMIT = 64 * 1024
+"""So many bytes are kept at most; beyond, they go out at once."""
+
 
 class GatheringTransport(asyncio.Transport):
     """Passes on what was written to it as soon as its writer has let go of the event loop.
@@ -18,12 +21,16 @@ class GatheringTransport(asyncio.Transport):
         self._transport = transport
         self._loop = loop
         self._written: list[Any] = []
+        self._size = 0
 
     def write(self, data: Any) -> None:
-        """Keep it for a moment."""
+        """Keep it for a moment, unless that would be too much."""
         if not self._written:
             self._loop.call_soon(self._pass_on)
         self._written.append(data)
+        self._size += len(data)
+        if self._size > GATHERED_LIMIT:
+            self._pass_on()
 
     def close(self) -> None:
         """Pass on what was written, then close."""
@@ -47,6 +54,6 @@ class GatheringTransport(asyncio.Transport):
         self._transport.resume_reading()
 
     def _pass_on(self) -> None:
-        written, self._written = self._written, []
+        written, self._written, self._size = self._written, [], 0
         if written and not self._transport.is_closing():
             self._transport.write(b"".join(written))
