@@ -332,6 +332,29 @@ async def test_an_agent_can_be_paused_and_given_another_capacity() -> None:
             assert refused.status_code == 422
 
 
+async def test_the_default_capacity_of_all_agents_can_be_changed_and_taken_back() -> None:
+    stage = await empty()
+    async with webhook_service(stage.parts()) as service:
+        headers = {"x-floor-proof": await proof_of(service, {})}
+
+        async def act(capacity: object) -> httpx.Response:
+            url, wanted = "/floor/actions/default-capacity", {"capacity": capacity}
+            return await service.http.post(url, json=wanted, headers=headers)
+
+        async def seen() -> tuple[int, int]:
+            async with watching(service) as lines:
+                floor = await next_floor(lines)
+            agents = {agent["id"]: agent for agent in floor["agents"]}
+            return floor["default_capacity"], agents[1]["capacity"]
+
+        before = await seen()
+        assert (await act(7)).json()["done"]
+        assert await seen() == (7, 7)
+        assert (await act(None)).json()["done"]
+        assert await seen() == before
+        assert (await act("many")).status_code == 422
+
+
 async def _open(http: httpx.AsyncClient) -> httpx.Response:
     request = http.build_request("GET", "/floor/events", timeout=20)
     return await http.send(request, stream=True)

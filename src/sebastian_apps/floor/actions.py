@@ -56,6 +56,7 @@ class FloorActions:
             "pause": self._pause,
             "resume": self._resume,
             "capacity": self._capacity,
+            "default-capacity": self._default_capacity,
         }
 
     async def __call__(self, name: str, wanted: Wanted) -> Done:
@@ -102,12 +103,16 @@ class FloorActions:
         return Done(done=True, text="Takes part again.")
 
     async def _capacity(self, wanted: Wanted) -> Done:
-        agent_id, capacity = _agent_id(wanted), wanted.get("capacity")
-        if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int)):
-            raise InvalidInput("capacity", "must be a whole number, or null for the default")
+        agent_id, capacity = _agent_id(wanted), _capacity_in(wanted)
         await self._use_cases.capacity.of_agent(agent_id, capacity, actor=ACTOR)
         told = "the default again" if capacity is None else str(capacity)
         return Done(done=True, text=f"The capacity is {told}.")
+
+    async def _default_capacity(self, wanted: Wanted) -> Done:
+        capacity = _capacity_in(wanted)
+        await self._use_cases.capacity.of_all_others(capacity, actor=ACTOR)
+        told = "that of the configuration again" if capacity is None else str(capacity)
+        return Done(done=True, text=f"The default capacity is {told}.")
 
 
 @frozen(kw_only=True)
@@ -133,6 +138,13 @@ def _agent_id(wanted: Wanted) -> AgentId:
     if isinstance(agent_id, bool) or not isinstance(agent_id, int):
         raise InvalidInput("agent", "must be an agent's id")
     return AgentId(agent_id)
+
+
+def _capacity_in(wanted: Wanted) -> int | None:
+    capacity = wanted.get("capacity")
+    if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int)):
+        raise InvalidInput("capacity", "must be a whole number, or null for what held before")
+    return capacity
 
 
 def _handled(handled: Handled, room_id: RoomId, done: str) -> Done:

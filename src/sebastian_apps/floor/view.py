@@ -150,3 +150,4 @@ class FloorView:
     minutes: tuple[MinuteView, ...] = ()
     last: LastAssignment | None = None
     presence_at: datetime | None = None
+    default_capacity: int = 0

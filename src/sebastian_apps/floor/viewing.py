@@ -53,6 +53,7 @@ def view_of(look: Look, rules: FloorRules) -> FloorView:
         minutes=tuple(map(_minute, look.minutes)),
         last=decisions.last(),
         presence_at=look.roster.read_at if look.roster else None,
+        default_capacity=rules.capacities.default_in(look.staffing),
     )
 
 

@@ -140,6 +140,10 @@ class CapacityRules:
             return setting.capacity
         if agent_id in self.per_agent:
             return self.per_agent[agent_id]
+        return self.default_in(staffing)
+
+    def default_in(self, staffing: Staffing) -> int:
+        """The capacity of whoever has no number of their own."""
         return self.default if staffing.default_capacity is None else staffing.default_capacity
 
 

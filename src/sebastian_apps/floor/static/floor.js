@@ -251,6 +251,7 @@ function openAgent(id) {
   text($("agent-done"), "");
   text($("agent-told"), `Agent ${id}, ${agent.online ? "online" : "offline"}${agent.paused ? ", paused" : ""}: ${plural(agent.load, "chat")}, capacity ${agent.capacity}.`);
   $("capacity-value").value = agent.capacity;
+  $("default-value").value = view.default_capacity;
   $("agent-pause").dataset.act = agent.paused ? "resume" : "pause";
   text($("agent-pause"), agent.paused ? "Resume" : "Pause");
   if (!dialog.open) dialog.showModal();
@@ -287,6 +288,8 @@ $("agent-pause").addEventListener("click", (event) => actOnAgent(event.target.da
 $("assign").addEventListener("submit", (event) => { event.preventDefault(); const form = event.target; actOnRoom("assign", { agent: Number(form.agent.value), over: form.over.checked }); });
 $("capacity").addEventListener("submit", (event) => { event.preventDefault(); actOnAgent("capacity", { capacity: Number($("capacity-value").value) }); });
 $("capacity-default").addEventListener("click", () => actOnAgent("capacity", { capacity: null }));
+$("default").addEventListener("submit", (event) => { event.preventDefault(); act("default-capacity", { capacity: Number($("default-value").value) }, $("agent-done")); });
+$("default-file").addEventListener("click", () => act("default-capacity", { capacity: null }, $("agent-done")));
 $("find").addEventListener("submit", (event) => { event.preventDefault(); openRoom(event.target.room.value.trim()); });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
