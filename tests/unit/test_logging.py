@@ -308,7 +308,7 @@ class TestSecrets:
         event = f"a {secret}!"
         log.info(event, url=f"https://h/{secret}", nested=[{"a": (secret,), secret: 1}])
         log.info("object", thing=ValueError(secret), raw=secret.encode())
-        logging.getLogger("uvicorn.access").info('"POST /webhook/%s HTTP/1.1" 200', secret)
+        logging.getLogger("uvicorn.access").warning('"POST /webhook/%s HTTP/1.1" 200', secret)
         with log_context(room=secret):
             _log_a_failure_with(secret)
 
