@@ -106,6 +106,10 @@ _OUTCOMES = (
 """Each outcome of a webhook that leaves a history row of its own."""
 
 
+_CALL_MAY_HAVE_WORKED = (Doubt.UNKNOWN_ANSWER, Doubt.OUTAGE, Doubt.LATE_SUCCESS)
+"""Then the platform may have served somebody of whom we never heard before it was over."""
+
+
 def _endings(scraped: Scraped, record: Record) -> Iterator[Compared]:
     rows = [row for row in record.history if row.reason != "the call failed and was not applied"]
     moves = Counter(row.move for row in rows)
@@ -117,6 +121,8 @@ def _endings(scraped: Scraped, record: Record) -> Iterator[Compared]:
     yield Compared("refused", ended("assignments_total", ending="refused"), moves[Move.REFUSE])
     passed_over = ended("assignments_total", ending="passed over")
     yield Compared("passed over", passed_over, moves[Move.PASS_OVER])
+    if any(row.move is Move.DOUBT and row.reason in _CALL_MAY_HAVE_WORKED for row in rows):
+        return
     served = {
         (event.room_id, event.service_id)
         for event in record.events
