@@ -26,10 +26,6 @@ class Presence:
     count: int | None = None
     name: str = ""
 
-    def serves(self, channel_id: ChannelId | None) -> bool:
-        """Whether the agent may take this channel's chats; unknown on either side says yes."""
-        return channel_id is None or not self.channels or channel_id in self.channels
-
 
 @frozen
 class Roster:

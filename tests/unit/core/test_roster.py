@@ -123,7 +123,7 @@ class TestServing:
     def test_is_refused_only_where_both_channels_are_known(
         self, channels: frozenset[ChannelId], channel_id: ChannelId | None, *, serves: bool
     ) -> None:
-        assert a_presence(channels=channels).serves(channel_id) is serves
+        assert Needs(channel_id).served_in(a_presence(channels=channels).channels) is serves
 
 
 class TestTheKeyOfNeeds:
