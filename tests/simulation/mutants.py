@@ -263,11 +263,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "settled while the call may begin",
         (
             _core(
-                "domain.settling:proven_from",
+                "domain.evidence:proven_from",
                 "last_attempt += rules.reservation - rules.call",
                 "pass",
             ),
-            _core("domain.settling:proven_from", "last_attempt + rules.settle", "last_attempt"),
+            _core("domain.evidence:proven_from", "last_attempt + rules.settle", "last_attempt"),
         ),
     ),
     Mutant(
