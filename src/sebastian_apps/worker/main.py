@@ -14,9 +14,10 @@ from pathlib import Path
 import click
 import structlog
 
+from sebastian_apps.cli.options import config_option
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.own_policy import STRIKES, GuardedPolicy, own_policy
-from sebastian_apps.settings import Settings, SettingsError
+from sebastian_apps.settings import Settings
 from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
 from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
 from sebastian_apps.worker.watchdog import Watchdog
@@ -117,13 +118,7 @@ def needs_parent(settings: Settings, processes: int) -> bool:
 
 
 @click.command(name="sebastian-worker")
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The configuration file (default: config.yml where it exists).",
-)
+@config_option
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option(
     "--threads",
@@ -144,7 +139,7 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
 
     Example: sebastian-worker -c config.yml --processes 2
     """
-    from sebastian_apps.cli.starting import Misconfigured, starting
+    from sebastian_apps.cli.starting import starting, telling_misconfiguration
 
     settings = starting(config, needs={"db", "redis", "qiscus"})
     if needs_parent(settings, processes):
@@ -153,9 +148,8 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
 
     faulthandler.enable()
     try:
-        uvloop.run(work(settings, threads, patience))
-    except SettingsError as error:
-        raise Misconfigured(str(error)) from error
+        with telling_misconfiguration():
+            uvloop.run(work(settings, threads, patience))
     except SebastianError as error:
         raise click.ClickException(str(error)) from error
 
