@@ -20,7 +20,7 @@ from sebastian_apps.own_policy import STRIKES, GuardedPolicy, own_policy
 from sebastian_apps.settings import Settings
 from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
 from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
-from sebastian_apps.worker.watchdog import Watchdog
+from sebastian_apps.worker.watchdog import PATIENCE_SECONDS, Watchdog
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.policy import LeastLoaded, Policy
@@ -130,7 +130,7 @@ def needs_parent(settings: Settings, processes: int) -> bool:
 @click.option(
     "--patience",
     type=click.FloatRange(1, 3600),
-    default=30.0,
+    default=PATIENCE_SECONDS,
     show_default=True,
     help="After so many seconds a worker that hangs is ended, for its supervisor to restart it.",
 )
