@@ -23,6 +23,12 @@ import click
 @click.option("--day-seconds", default=300.0, help="How long a day of customers lasts.")
 @click.option("--seed", default=1, help="Another seed, other customers.")
 @click.option(
+    "--policy",
+    envvar="QT_ASSIGN_POLICY",
+    show_default=False,
+    help="A policy of your own serves, package.module:ClassName.",
+)
+@click.option(
     "--run-seconds", type=float, default=None, show_default=False, help="End after so long."
 )
 def dev(**options: Any) -> None:
@@ -32,7 +38,9 @@ def dev(**options: Any) -> None:
     """
     import uvloop
 
+    from sebastian_apps.cli.starting import telling_misconfiguration
     from sebastian_apps.dev.options import DevOptions
     from sebastian_apps.dev.run import run
 
-    uvloop.run(run(DevOptions(**options)))
+    with telling_misconfiguration():
+        uvloop.run(run(DevOptions(**options)))

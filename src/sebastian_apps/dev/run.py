@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -26,7 +27,9 @@ from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.app import create_app
+from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.parts import WorkerParts
+from sebastian_apps.worker.watchdog import PATIENCE_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
 from sebastian_core.domain.errors import StoreUnavailable
@@ -43,22 +46,25 @@ async def run(options: DevOptions) -> None:
     )
     screen = Screen()
     stopping = _stop_on_signals()
-    async with AsyncExitStack() as stack:
+    chosen = {"QT_ASSIGN_POLICY": options.policy} if options.policy else {}
+    guard = Guard(load_settings(None, chosen))
+    async with guard.watchdog(PATIENCE_SECONDS).watching(), AsyncExitStack() as stack:
+        policy = guard.policy()
         fake = await stack.enter_async_context(serve(FakeConfig()))
         hire(fake, options.agents)
         directory = _directory(options, stack)
         stores = in_memory() if options.memory else None
-        environ = _environ(options, fake)
+        environ = _environ(options, fake) | chosen
         if stores is None:
             environ |= await _start_servers(directory, stack, screen)
         settings = load_settings(None, {**environ, "QT_LOG_LEVEL": "error"})
         with screen.busy("Starting the webhook service and a worker"):
             port = await stack.enter_async_context(_webhook(settings, stores, options.port))
-            worker = build_worker(settings, stores=stores)
+            worker = build_worker(settings, stores=stores, policy=policy)
             await stack.enter_async_context(_worker(worker))
         await restore(fake, worker.room_repo, options)
         base_url = f"http://127.0.0.1:{port}"
-        fake.send_webhooks_to(base_url)
+        fake.send_webhooks_to(base_url, environ["QT_WEBHOOK_TOKEN"])
         fake.start_floor(options.floor)
         screen.say(f"\nThe floor, live:  {base_url}/floor")
         if stores is None:
@@ -112,6 +118,8 @@ def _environ(options: DevOptions, fake: FakeQiscus) -> dict[str, str]:
         "QT_QISCUS_SECRET_KEY": account.secret_key,
         "QT_QISCUS_RATE_LIMIT": "500",
         "QT_QISCUS_BURST": "500",
+        "QT_WEBHOOK_TOKEN": secrets.token_urlsafe(24),
+        "QT_ADMIN_TOKEN": secrets.token_urlsafe(24),
         "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(options.capacity),
         "QT_PRESENCE_INTERVAL": "3s",
         "QT_RECONCILE_INTERVAL": "15s",
