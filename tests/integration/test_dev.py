@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -109,4 +110,17 @@ def test_a_policy_that_cannot_be_made_is_refused_before_anything_starts() -> Non
 
     assert ended.returncode == 2
     assert "assign.policy: expected a module that this Python can import" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_port_that_somebody_has_is_told_in_a_sentence_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        ended = subprocess.run(
+            [*DEV, "--port", str(port)], capture_output=True, text=True, check=False
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}")
+    assert ended.stderr.endswith("--port 0 takes a free one.\n")
     assert ended.stdout == ""

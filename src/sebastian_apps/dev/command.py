@@ -41,6 +41,10 @@ def dev(**options: Any) -> None:
     from sebastian_apps.cli.starting import telling_misconfiguration
     from sebastian_apps.dev.options import DevOptions
     from sebastian_apps.dev.run import run
+    from sebastian_apps.webhook.serving import CannotListen
 
-    with telling_misconfiguration():
-        uvloop.run(run(DevOptions(**options)))
+    try:
+        with telling_misconfiguration():
+            uvloop.run(run(DevOptions(**options)))
+    except CannotListen as error:
+        raise click.ClickException(f"{error}; --port 0 takes a free one.") from error
