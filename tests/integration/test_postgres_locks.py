@@ -40,6 +40,7 @@ LINE = "select pg_advisory_xact_lock(5337264819)"
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 FREE_LINE = "select pg_try_advisory_xact_lock(5337264819)"
 WAITERS = "select count(*) from pg_locks where not granted and locktype = 'advisory'"
+OTHERS_WAITED_FOR = "select count(*) from pg_locks where not granted and locktype = 'transactionid'"
 
 
 @pytest.fixture
@@ -146,6 +147,20 @@ async def test_groups_with_the_same_rooms_in_opposite_order_never_deadlock(
         await asyncio.gather(*forth, *back)
 
     assert rows(url, DEADLOCKS) == before
+
+
+async def test_a_room_that_somebody_adds_meanwhile_is_waited_for_and_met_as_it_is_then(
+    repo: PostgresRoomRepo, url: str
+) -> None:
+    await arrive(repo, "known")
+    async with await psycopg.AsyncConnection.connect(url) as other:
+        await other.execute("insert into sebastian.room (room_id) values ('new')")
+        arriving = [asyncio.create_task(arrive(repo, room_id)) for room_id in ("known", "new")]
+        await until(lambda: rows(url, OTHERS_WAITED_FOR) == [(1,)])
+
+    decided = await asyncio.gather(*arriving)
+
+    assert [each.answer for each in decided] == [Admission.REPEATED, Admission.ADMITTED]
 
 
 @pytest.mark.parametrize(

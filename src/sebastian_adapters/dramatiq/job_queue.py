@@ -29,9 +29,9 @@ class DramatiqJobQueue(JobQueue):
 
     `poll_milliseconds` is how long an idle listener sleeps between looks (measured: 100 ms picks up
     in 32 ms at the median and 89 ms at p99 for 1.6 % of a core). `rest_seconds` is how long rings
-    are gathered into one bell after a bell, `threads` how many threads hear it (one is enough:
-    hearing is all they do). After a restart of Redis a listener hears again within Dramatiq's own
-    restart delay (3 s).
+    are gathered into one bell after a bell (in a long burst up to five times as long), `threads`
+    how many threads hear it (one is enough: hearing is all they do). After a restart of Redis a
+    listener hears again within Dramatiq's own restart delay (3 s).
     """
 
     def __init__(

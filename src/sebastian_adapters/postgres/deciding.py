@@ -89,19 +89,16 @@ async def _lock_rooms(
     transaction: Transaction, room_ids: Sequence[RoomId], *, alters_line: bool
 ) -> tuple[dict[RoomId, Room], datetime]:
     """The rooms as nobody can change them any more, and the moment from which that holds."""
+    transaction.keep_plans()
     asked = {"room_ids": array(room_ids)}
     first = [Statement("lock_line")] if alters_line else []
-    *_, rooms, chats, ((now,),) = await transaction.send(
-        *first,
-        Statement("meet_rooms", asked),
-        Statement("lock_rooms", asked),
-        Statement("lock_live_chats", asked),
-        Statement("clock"),
+    *_, rooms, locked = await transaction.send(
+        *first, Statement("lock_rooms", asked), Statement("lock_live_chats", asked)
     )
-    locked = rooms_from(rooms, chats)
-    if not locked.keys() >= set(room_ids):
-        raise SerializationFailure("a room was pruned between being met and being locked")
-    return locked, now
+    if len(rooms) < len(room_ids):
+        raise SerializationFailure("somebody else added or pruned a room while it was being locked")
+    now, *_ = locked[-1]
+    return rooms_from(rooms, (chat for _, *chat in locked if chat[0] is not None)), now
 
 
 def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writing:

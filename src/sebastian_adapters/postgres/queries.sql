@@ -17,7 +17,8 @@ rollback
 -- name: limits
 -- Each transaction brings its own limits: a proxy that pools by transaction cannot lose them. The
 -- line is empty at one moment and holds a million chats at the next, so a plan that scans whole
--- tables, made when they were small, must never be kept.
+-- tables, made when they were small, must never be kept. Who asks by ids alone has no need of a plan
+-- for each asking.
 select
     set_config('lock_timeout', %(lock_timeout)s, true),
     set_config('statement_timeout', %(statement_timeout)s, true),
@@ -26,7 +27,8 @@ select
     ),
     set_config('synchronous_commit', 'on', true),
     set_config('enable_seqscan', 'off', true),
-    set_config('jit', 'off', true)
+    set_config('jit', 'off', true),
+    set_config('plan_cache_mode', %(plan_cache_mode)s, true)
 
 -- name: settings
 -- What the server really does with our transactions; read inside one, after `limits`.
@@ -43,31 +45,72 @@ select pg_advisory_xact_lock(5337264819)
 -- The clock that counts, read after the locks were waited for.
 select clock_timestamp()
 
--- name: meet_rooms
--- Rooms never heard of get a row, so that there is something to lock.
-insert into sebastian.room (room_id)
-select room_id from unnest(%(room_ids)s::text[]) as met (room_id)
-order by room_id collate "C"
-on conflict (room_id) do nothing
-
 -- name: lock_rooms
--- In one order everywhere, so that two groups never wait for each other.
+-- Rooms never heard of get a row, so that there is something to lock; then those that have one are
+-- locked. In one order everywhere, so that two groups never wait for each other. A row that somebody
+-- else adds meanwhile is in neither half: whoever misses it asks again.
+with met as (
+    insert into sebastian.room (room_id)
+    select room_id from unnest(%(room_ids)s::text[]) as asked (room_id)
+    order by room_id collate "C"
+    on conflict (room_id) do nothing
+    returning room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at, dropped
+)
 select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at, dropped
-from sebastian.room
-where room_id = any(%(room_ids)s::text[])
-order by room_id
-for update
+from met
+union all
+select *
+from (
+    select room_id, closed_service_id, closed_at, closed_by_id, last_assigned_at, dropped
+    from sebastian.room
+    where room_id = any(%(room_ids)s::text[])
+    order by room_id
+    for update
+) as known
 
 -- name: lock_live_chats
--- After the rooms, in a statement of its own: it sees what the lock's last holder wrote.
-select {chat}
-from sebastian.chat
-where room_id = any(%(room_ids)s::text[]) and state <> 'closed'
-order by id
-for update
+-- After the rooms, in a statement of its own: it sees what the lock's last holder wrote. The clock
+-- that counts stands in each row and is read behind its lock, the last one's behind all of them;
+-- there is one row even where no chat lives.
+select clock_timestamp(), locked.*
+from (values (true)) as always
+left join (
+    select {chat}
+    from sebastian.chat
+    where room_id = any(%(room_ids)s::text[]) and state <> 'closed'
+    order by id
+    for update
+) as locked on true
 
 -- name: save_chats
--- Their rows are locked. Columns that never change are left alone.
+-- Their rows are locked. Columns that never change are left alone. One history row per change that
+-- is told, in the statement that makes it: a group is small as a rule, and then a statement costs
+-- more than its rows.
+with told as (
+    insert into sebastian.history
+        (chat_id, room_id, version, at, move, before, after, agent_id, reservation_id, reason,
+         actor, details)
+    select
+        chat_id, room_id, version, %(now)s, move, before, after, agent_id, reservation_id, reason,
+        actor, details::jsonb
+    from unnest(
+        %(told_chat_id)s::bigint[],
+        %(told_room_id)s::text[],
+        %(told_version)s::integer[],
+        %(told_move)s::text[],
+        %(told_before)s::text[],
+        %(told_after)s::text[],
+        %(told_agent_id)s::bigint[],
+        %(told_reservation_id)s::bigint[],
+        %(told_reason)s::text[],
+        %(told_actor)s::text[],
+        %(told_details)s::text[]
+    ) with ordinality as told (
+        chat_id, room_id, version, move, before, after, agent_id, reservation_id, reason, actor,
+        details, nr
+    )
+    order by nr
+)
 update sebastian.chat
 set
     state = new.state,
@@ -114,32 +157,6 @@ from unnest(
     closed_at, close_reason
 )
 where chat.id = new.id
-
--- name: tell_changes
--- One history row per change, in the transaction that makes it.
-insert into sebastian.history
-    (chat_id, room_id, version, at, move, before, after, agent_id, reservation_id, reason, actor,
-     details)
-select
-    chat_id, room_id, version, %(now)s, move, before, after, agent_id, reservation_id, reason,
-    actor, details::jsonb
-from unnest(
-    %(chat_id)s::bigint[],
-    %(room_id)s::text[],
-    %(version)s::integer[],
-    %(move)s::text[],
-    %(before)s::text[],
-    %(after)s::text[],
-    %(agent_id)s::bigint[],
-    %(reservation_id)s::bigint[],
-    %(reason)s::text[],
-    %(actor)s::text[],
-    %(details)s::text[]
-) with ordinality as told (
-    chat_id, room_id, version, move, before, after, agent_id, reservation_id, reason, actor,
-    details, nr
-)
-order by nr
 
 -- name: add_chats
 -- New chats with their first history row. They get their ids in the order in which they came: who

@@ -102,7 +102,7 @@ _needs = lru_cache(maxsize=4096)(Needs.from_key)
 _to_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def chat_from(row: Row) -> Chat:
+def chat_from(row: Sequence[Any]) -> Chat:
     """The chat that a row of `{chat}` columns holds."""
     named = dict(zip(_CHAT_COLUMNS, row, strict=True))
     named["state"] = _states[named["state"]]
@@ -115,7 +115,7 @@ def chat_from(row: Row) -> Chat:
     return Chat(**named)
 
 
-def rooms_from(rows: Iterable[Row], chats: Iterable[Row]) -> dict[RoomId, Room]:
+def rooms_from(rows: Iterable[Row], chats: Iterable[Sequence[Any]]) -> dict[RoomId, Room]:
     """Rooms with their live chats, by room id."""
     live = {chat.room_id: chat for chat in map(chat_from, chats)}
     remembered = [dict(zip(_REMEMBERED, row, strict=True)) for row in rows]
@@ -169,13 +169,13 @@ def reserved_columns(changes: Sequence[Change]) -> Columns:
 
 
 def told_columns(changes: Sequence[Change]) -> Columns:
-    """What `tell_changes` writes of chats that are not new."""
+    """What `save_chats` tells of chats that are not new."""
     names = ("room_id", "version", "agent_id", "reservation_id")
     columns = _plain(names, [change.chat for change in changes]) | _told(changes)
     columns["chat_id"] = array(change.chat.id for change in changes)
     columns["before"] = _values(change.before for change in changes)
     columns["after"] = _values(change.chat.state for change in changes)
-    return columns
+    return {f"told_{name}": column for name, column in columns.items()}
 
 
 def room_columns(rooms: Sequence[Room]) -> Columns:

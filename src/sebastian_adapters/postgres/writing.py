@@ -50,9 +50,8 @@ class Writing:
     def _saved(self, now: datetime) -> Iterator[Statement]:
         known = [change for change in self.changes if change.chat.id != UNSAVED]
         if known:
-            yield Statement("save_chats", saved_columns(known))
-        if told := [change for change in known if not change.silent]:
-            yield Statement("tell_changes", told_columns(told) | {"now": now})
+            told = told_columns([change for change in known if not change.silent])
+            yield Statement("save_chats", saved_columns(known) | told | {"now": now})
 
     def _given(self, now: datetime) -> Iterator[Statement]:
         reserved = {each.chat.agent_id for each in self.changes if each.move is Move.RESERVE}
