@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.crash.campaign import Found, all_stories, campaign
+from tests.crash.campaign import all_stories, campaign
+from tests.crash.found import Found
 
 SECONDS = 28.0
 SECOND_CRASHES = 20
