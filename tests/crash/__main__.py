@@ -39,7 +39,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.option("--every", is_flag=True, help="Also second crashes that are of one kind.")
 @click.option("--sample", type=int, help="How many second crashes, drawn by lot; all without it.")
 @click.option("--seed", default=1, show_default=True, help="Another lot.")
-@click.option("--at-once", default=8, show_default=True, help="How many trials run at once.")
+@click.option("--at-once", default=6, show_default=True, help="How many trials run at once.")
 @click.option("--mutants", is_flag=True, help="Plant bugs, and see whether they are caught.")
 @click.option("--points", is_flag=True, help="Also list every crash point by name.")
 def main(

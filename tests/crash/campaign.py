@@ -59,6 +59,8 @@ class Campaign:
     _places: asyncio.Queue[Place]
     ledger: Ledger = field(factory=Ledger)
     watcher: Watcher = field(factory=Nobody)
+    is_thorough: bool = True
+    """Whether it makes sure which steps there are, and that those which were not reached are none."""
     _again: int = field(default=0, init=False)
 
     async def run(
@@ -87,10 +89,12 @@ class Campaign:
             chosen = random.Random(seed).sample(chosen, sample)
         second = await self._all("second crashes", chosen, ends_at)
         wanted = len(points) + (sum(map(len, found.values())) if every else len(one))
+        vanished = await self._vanished([*first, *second])
         return Found(
             steps=steps,
-            first=[*whole, *first],
-            second=second,
+            first=[*whole, *(trial for trial in first if trial.crash not in vanished)],
+            second=[trial for trial in second if trial.crash not in vanished],
+            vanished=len(vanished),
             possible=_by_story(crash for same in found.values() for crash in same),
             distinct=_by_story(one),
             left=wanted - len(first) - len(second),
@@ -130,8 +134,36 @@ class Campaign:
         finally:
             self._places.put_nowait(place)
 
+    async def _agreed(self, place: Place, crash: Crash) -> Trial:
+        """The first that takes the same steps as one before: others were hurried."""
+        seen: list[Sequence[str]] = []
+        for pace in (PACES[0], *PACES):
+            trial = await place.carry_out(crash, pace)
+            names = [step.name for step in trial.steps]
+            if names in seen and not trial.was_hurried:
+                break
+            seen.append(names)
+        return trial
+
+    async def _vanished(self, trials: Iterable[Trial]) -> set[Crash]:
+        """The crashes at steps that were not reached and do not come again.
+
+        A machine that was too slow at that moment took another way: it timed out, or asked twice.
+        """
+        missed = [each.crash for each in trials if self.is_thorough and not each.is_reached]
+        async with asyncio.TaskGroup() as group:
+            tasks = {crash: group.create_task(self._comes_again(crash)) for crash in missed}
+        return {crash for crash, task in tasks.items() if not task.result()}
+
+    async def _comes_again(self, crash: Crash) -> bool:
+        trial = await self.carry_out(crash.without_last)
+        taken = trial.steps if crash.second is None else trial.recovery
+        return any(step.name == (crash.second or crash.first) for step in taken)
+
     async def _reached(self, place: Place, crash: Crash) -> Trial:
-        """Carried out at the first pace that the machine keeps."""
+        """Carried out at the first pace that the machine keeps; a whole story, as it goes twice."""
+        if crash.first is None and self.is_thorough:
+            return await self._agreed(place, crash)
         first, *slower = PACES
         trial = await place.carry_out(crash, first)
         for pace in slower:
@@ -148,6 +180,7 @@ async def campaign(
     *,
     ledger: Ledger | None = None,
     watcher: Watcher | None = None,
+    is_thorough: bool = True,
     mutant: Mutant | None = None,
 ) -> AsyncIterator[Campaign]:
     """Servers of its own, and so many places on them."""
@@ -175,7 +208,12 @@ async def campaign(
                     mutant=mutant,
                 )
             )
-        yield Campaign(places=places, ledger=ledger or Ledger(), watcher=watcher or Nobody())
+        yield Campaign(
+            places=places,
+            ledger=ledger or Ledger(),
+            watcher=watcher or Nobody(),
+            is_thorough=is_thorough,
+        )
 
 
 def all_stories() -> Sequence[str]:

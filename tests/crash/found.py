@@ -28,6 +28,8 @@ class Found:
     """How many of them differ from each other."""
     left: int
     """How many trials there was no time for."""
+    vanished: int
+    """Crashes at steps that only came once, where the machine was too slow."""
     again: int
     """How often a trial was played again, slower."""
 
@@ -57,6 +59,7 @@ class Found:
             f"recoveries       {possible} steps, {distinct} of them distinct",
             f"second crashes   {len(self.second)} tried ({twice} reached and killed)",
             f"not tried        {self.left} (no time, or not in the sample)",
+            f"seen once        {self.vanished} (steps that the machine took when it was too slow)",
             f"played again     {self.again} (slower, as the machine was)",
             f"violations       {sum(len(each.verdict.violations) for each in self._all)}",
             f"not at rest      {sum(bool(each.unrest) for each in self._all)}",

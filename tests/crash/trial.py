@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 import redis
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_core.domain.rules import Rules
@@ -45,6 +45,11 @@ class Crash:
     def times(self) -> int:
         """How many processes are to be killed."""
         return (self.first is not None) + (self.second is not None)
+
+    @property
+    def without_last(self) -> Crash:
+        """The same, but nobody dies at its last step."""
+        return evolve(self, second=None) if self.second else evolve(self, first=None)
 
     def __str__(self) -> str:
         return ", then ".join(each for each in (self.story, self.first, self.second) if each)
