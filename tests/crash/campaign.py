@@ -60,7 +60,7 @@ class Campaign:
     ledger: Ledger = field(factory=Ledger)
     watcher: Watcher = field(factory=Nobody)
     is_thorough: bool = True
-    """Whether it makes sure which steps there are, and that those which were not reached are none."""
+    """Whether it makes sure which steps there are, and that one that was not reached is none."""
     _again: int = field(default=0, init=False)
 
     async def run(
