@@ -65,7 +65,7 @@ class Search:
 
     def look_at_logs(self, folder: Path) -> None:
         """Search every log file below a folder, the servers' too."""
-        for file in sorted(folder.rglob("*.log")):
+        for file in sorted(folder.rglob("*log")):
             if file.is_file():
                 self.look("log file", f"{file.parent.name}/{file.name}", file.read_bytes())
 

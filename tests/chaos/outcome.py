@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from sebastian_core.domain.chat import ChatState, Move
+from tests.canaries import Search
 from tests.chaos.shape import Shape
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
 from tests.oracle.perfect import percentile
@@ -26,6 +27,7 @@ PROMISED = (
 
 IDLE_SECONDS = 10.0
 NEVER = float("inf")
+SHOWN_HITS = 20
 
 
 @frozen(kw_only=True)
@@ -72,6 +74,8 @@ class Outcome:
     unrest: str = ""
     broken: Sequence[str] = field(factory=tuple)
     """What went wrong with the chaos itself."""
+    canaries: Search = field(factory=Search)
+    """What was searched for secrets that came out: logs, rows, keys in Redis."""
     kept: Path | None = None
     """Where logs, databases and the verdict stay."""
 
@@ -103,6 +107,11 @@ class Outcome:
                 is_met=webhooks >= wanted.webhooks_demanded,
             ),
             Demand(what="violations of P1-P5, P8, P9", shown=str(broken), is_met=not broken),
+            Demand(
+                what="no secret came out",
+                shown=self.canaries.summary,
+                is_met=not self.canaries.hits,
+            ),
         ]
         return [*counted, *self._after_kills()] if self.after_kills else counted
 
@@ -130,6 +139,7 @@ class Outcome:
             f"chats            {len(self.record.chats)}; moves: {_listed(moves)}",
             "violations       " + ", ".join(f"{each.name} {counts[each]}" for each in Promise),
             *(f"demanded         {each}" for each in self.demands),
+            *(f"came out         {each}" for each in self.canaries.hits[:SHOWN_HITS]),
             *([f"not at rest      {self.unrest}"] if self.unrest else []),
             *(f"broken           {each}" for each in self.broken),
             *([f"kept in          {self.kept}"] if self.kept else []),

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from attrs import asdict, evolve
 
+from tests.canaries import Search
 from tests.chaos.deployment import Deployment, NotInTime, deployed, until
 from tests.chaos.faults import Mischief
 from tests.chaos.outcome import Kill, Outcome, after_kill, judged
@@ -67,6 +68,7 @@ async def _play(shape: Shape, deployment: Deployment) -> Outcome:
         starts={name: each.starts for name, each in deployment.watched.items()},
         after_kills=[after_kill(record, kill, writers) for kill in kills],
         chaos=(began_at, ended_at),
+        canaries=await asyncio.to_thread(_searched, deployment),
         unrest=unrest,
         broken=[repr(each) for each in mischief.failures],
     )
@@ -74,6 +76,15 @@ async def _play(shape: Shape, deployment: Deployment) -> Outcome:
     (deployment.directory / "verdict.txt").write_text(told)
     (deployment.directory / "record.pickle").write_bytes(pickle.dumps((record, kills, writers)))
     return outcome
+
+
+def _searched(deployment: Deployment) -> Search:
+    """Whatever the run has written: logs of all processes and servers, rows, keys in Redis."""
+    search = Search()
+    search.look_at_logs(deployment.directory)
+    search.look_at_database(deployment.postgres.url)
+    search.look_at_redis(deployment.valkey.url)
+    return search
 
 
 async def _kill_workers(shape: Shape, deployment: Deployment) -> list[Kill]:

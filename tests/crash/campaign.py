@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
+from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from sebastian_adapters.postgres.migrate import migrate
+from tests.crash.found import Found
+from tests.crash.ledger import Ledger
+from tests.crash.remains import Keeper
+from tests.crash.second import kinds, one_of_each
 from tests.crash.stage import PROCESSES
 from tests.crash.steps import Step
 from tests.crash.stories import STORIES
@@ -25,94 +31,73 @@ QUICK = {"fsync": "off", "max_connections": "300"}
 PACES = (1.0, 2.0, 4.0, 8.0)
 """A trial is played again, slower, where the machine was too slow for it."""
 
-Progress = Callable[[Trial], None]
+
+class Watcher(Protocol):
+    """Whoever wants to know how far it is."""
+
+    def begins(self, what: str, total: int, known: int) -> None:
+        """So many trials of one sort follow, beside those that are known already."""
+
+    def tried(self, trial: Trial, *, again: int) -> None:
+        """One of them is over; so many were played again, slower, by now."""
 
 
-@frozen(kw_only=True)
-class Found:
-    """What a campaign came to."""
+class Nobody(Watcher):
+    """Wants to know nothing."""
 
-    steps: dict[str, Sequence[Step]]
-    """The steps of each story: at every one of them a process dies."""
-    first: Sequence[Trial]
-    second: Sequence[Trial]
-    recovery_steps: int
-    """How many steps all recoveries took, each counted once for each state of things."""
-    possible: int
-    """How many second crashes there are to try."""
-    again: int
-    """How often a trial was played again, slower."""
+    def begins(self, what: str, total: int, known: int) -> None:
+        """Nothing."""
 
-    @property
-    def unclean(self) -> list[Trial]:
-        """The trials in which something went wrong."""
-        return [trial for trial in self._all if not trial.is_clean]
-
-    @property
-    def missed(self) -> list[Trial]:
-        """The trials in which a process did not come to the step at which it was to die."""
-        return [trial for trial in self._all if not trial.is_reached]
-
-    @property
-    def killed(self) -> int:
-        """How many first crashes were reached."""
-        return _reached(self.first) - len(self.steps)
-
-    def told(self) -> str:
-        """The figures, a line each."""
-        points, twice = sum(map(len, self.steps.values())), _reached(self.second)
-        rows = [
-            f"stories          {len(self.steps)}",
-            f"crash points     {points} ({self.killed} reached and killed)",
-            f"recoveries       {self.recovery_steps} steps",
-            f"second crashes   {len(self.second)} of {self.possible} tried ({twice} reached)",
-            f"played again     {self.again} (slower, as the machine was)",
-            f"violations       {sum(len(each.verdict.violations) for each in self._all)}",
-            f"not at rest      {sum(bool(each.unrest) for each in self._all)}",
-        ]
-        return "\n".join(rows)
-
-    @property
-    def _all(self) -> list[Trial]:
-        return [*self.first, *self.second]
+    def tried(self, trial: Trial, *, again: int) -> None:
+        """Nothing."""
 
 
-@define
+@define(kw_only=True)
 class Campaign:
     """Runs trials on a number of places."""
 
     _places: asyncio.Queue[Place]
-    on_trial: Progress = field(default=lambda trial: None)
+    ledger: Ledger = field(factory=Ledger)
+    watcher: Watcher = field(factory=Nobody)
+    is_thorough: bool = True
+    """Whether it makes sure which steps there are, and that one that was not reached is none."""
     _again: int = field(default=0, init=False)
 
     async def run(
-        self, *, stories: Iterable[str], sample: int | None, seed: int, ends_at: float | None = None
+        self,
+        *,
+        stories: Iterable[str],
+        sample: int | None = None,
+        seed: int = 1,
+        every: bool = False,
+        ends_at: float | None = None,
     ) -> Found:
-        """All first crashes, then all second ones, or so many of them as the sample says.
+        """All first crashes, then one second crash of each kind, or so many as the sample says.
 
-        No crash is begun after `ends_at` (on the monotonic clock): those around a commit or a call
-        to the platform come first.
+        With `every`, also those second crashes that are of one kind. No crash is begun after
+        `ends_at` (on the monotonic clock): those around a commit or a call to the platform come
+        first.
         """
-        whole = await self._all(Crash(story=story) for story in stories)
+        whole = await self._all("stories", [Crash(story=story) for story in stories])
         steps = {trial.crash.story: trial.steps for trial in whole}
-        points = [
-            (not _is_outward(step.name), Crash(story=story, first=step.name))
-            for story, taken in steps.items()
-            for step in taken
-        ]
-        points.sort(key=lambda point: point[0])
-        first = await self._all((crash for _, crash in points), ends_at)
-        possible = second_crashes(steps, first)
-        chosen = possible
+        points = _points(steps)
+        first = await self._all("first crashes", points, ends_at)
+        found = kinds(first)
+        one = one_of_each(found, self.ledger.__contains__)
+        chosen = [crash for same in found.values() for crash in same] if every else one
         if sample is not None and sample < len(chosen):
             chosen = random.Random(seed).sample(chosen, sample)
-        second = await self._all(chosen, ends_at)
+        second = await self._all("second crashes", chosen, ends_at)
+        wanted = len(points) + (sum(map(len, found.values())) if every else len(one))
+        vanished = await self._vanished([*first, *second])
         return Found(
             steps=steps,
-            first=[*whole, *first],
-            second=second,
-            recovery_steps=sum(len(trial.recovery) for trial in first),
-            possible=len(possible),
+            first=[*whole, *(trial for trial in first if trial.crash not in vanished)],
+            second=[trial for trial in second if trial.crash not in vanished],
+            vanished=len(vanished),
+            possible=_by_story(crash for same in found.values() for crash in same),
+            distinct=_by_story(one),
+            left=wanted - len(first) - len(second),
             again=self._again,
         )
 
@@ -121,17 +106,24 @@ class Campaign:
         async with self._place() as place:
             return await self._reached(place, crash)
 
-    async def _all(self, crashes: Iterable[Crash], ends_at: float | None = None) -> list[Trial]:
+    async def _all(
+        self, what: str, crashes: Sequence[Crash], ends_at: float | None = None
+    ) -> list[Trial]:
+        known = sum(crash in self.ledger for crash in crashes)
+        self.watcher.begins(what, len(crashes), known)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._one(crash, ends_at)) for crash in crashes]
         return [trial for task in tasks if (trial := task.result()) is not None]
 
     async def _one(self, crash: Crash, ends_at: float | None) -> Trial | None:
+        if (known := self.ledger.known(crash)) is not None:
+            return known
         async with self._place() as place:
             if ends_at is not None and time.monotonic() > ends_at:
                 return None
             trial = await self._reached(place, crash)
-        self.on_trial(trial)
+        self.ledger.note(trial)
+        self.watcher.tried(trial, again=self._again)
         return trial
 
     @asynccontextmanager
@@ -142,8 +134,36 @@ class Campaign:
         finally:
             self._places.put_nowait(place)
 
+    async def _agreed(self, place: Place, crash: Crash) -> Trial:
+        """The first that takes the same steps as one before: others were hurried."""
+        seen: list[Sequence[str]] = []
+        for pace in (PACES[0], *PACES):
+            trial = await place.carry_out(crash, pace)
+            names = [step.name for step in trial.steps]
+            if names in seen and not trial.was_hurried:
+                break
+            seen.append(names)
+        return trial
+
+    async def _vanished(self, trials: Iterable[Trial]) -> set[Crash]:
+        """The crashes at steps that were not reached and do not come again.
+
+        A machine that was too slow at that moment took another way: it timed out, or asked twice.
+        """
+        missed = [each.crash for each in trials if self.is_thorough and not each.is_reached]
+        async with asyncio.TaskGroup() as group:
+            tasks = {crash: group.create_task(self._comes_again(crash)) for crash in missed}
+        return {crash for crash, task in tasks.items() if not task.result()}
+
+    async def _comes_again(self, crash: Crash) -> bool:
+        trial = await self.carry_out(crash.without_last)
+        taken = trial.steps if crash.second is None else trial.recovery
+        return any(step.name == (crash.second or crash.first) for step in taken)
+
     async def _reached(self, place: Place, crash: Crash) -> Trial:
-        """Carried out at the first pace that the machine keeps."""
+        """Carried out at the first pace that the machine keeps; a whole story, as it goes twice."""
+        if crash.first is None and self.is_thorough:
+            return await self._agreed(place, crash)
         first, *slower = PACES
         trial = await place.carry_out(crash, first)
         for pace in slower:
@@ -154,33 +174,14 @@ class Campaign:
         return trial
 
 
-def second_crashes(steps: Mapping[str, Sequence[Step]], first: Iterable[Trial]) -> list[Crash]:
-    """The second crashes that there are to try, after these first ones.
-
-    First crashes in one state of a story leave the same behind, and so does each crash within one
-    state of a recovery. From one first crash for each state a process dies at every step of the
-    recovery; from the others at those steps at which something changes.
-    """
-    states = {
-        (story, step.name): (story, step.state) for story, taken in steps.items() for step in taken
-    }
-    told, found = set(), []
-    for trial in first:
-        crash = trial.crash
-        state = states[crash.story, crash.first or ""]
-        is_told = state in told
-        told.add(state)
-        found += [
-            Crash(story=crash.story, first=crash.first, second=step.name)
-            for step in trial.recovery
-            if step.changes or not is_told
-        ]
-    return found
-
-
 @asynccontextmanager
 async def campaign(
-    at_once: int, on_trial: Progress = lambda trial: None, *, mutant: Mutant | None = None
+    at_once: int,
+    *,
+    ledger: Ledger | None = None,
+    watcher: Watcher | None = None,
+    is_thorough: bool = True,
+    mutant: Mutant | None = None,
 ) -> AsyncIterator[Campaign]:
     """Servers of its own, and so many places on them."""
     PROCESSES.set_forkserver_preload(["tests.crash.nursery"])
@@ -193,6 +194,8 @@ async def campaign(
         for number in range(at_once):
             url = stack.enter_context(fresh_database(postgres))
             await migrate(url)
+            keeper = Keeper.of(url)
+            stack.callback(keeper.close)
             own = directory / str(number)
             own.mkdir()
             places.put_nowait(
@@ -201,10 +204,16 @@ async def campaign(
                     redis_url=valkey.database_url(number),
                     directory=own,
                     threads=threads,
+                    keeper=keeper,
                     mutant=mutant,
                 )
             )
-        yield Campaign(places, on_trial)
+        yield Campaign(
+            places=places,
+            ledger=ledger or Ledger(),
+            watcher=watcher or Nobody(),
+            is_thorough=is_thorough,
+        )
 
 
 def all_stories() -> Sequence[str]:
@@ -212,9 +221,19 @@ def all_stories() -> Sequence[str]:
     return tuple(STORIES)
 
 
+def _points(steps: Mapping[str, Sequence[Step]]) -> list[Crash]:
+    """All first crashes; those around a commit or a call to the platform come first."""
+    found = [
+        (not _is_outward(step.name), Crash(story=story, first=step.name))
+        for story, taken in steps.items()
+        for step in taken
+    ]
+    return [crash for _, crash in sorted(found, key=lambda point: point[0])]
+
+
 def _is_outward(step: str) -> bool:
     return "commit" in step or "platform" in step
 
 
-def _reached(trials: Sequence[Trial]) -> int:
-    return sum(trial.is_reached for trial in trials)
+def _by_story(crashes: Iterable[Crash]) -> dict[str, int]:
+    return dict(Counter(crash.story for crash in crashes))

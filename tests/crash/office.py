@@ -7,25 +7,25 @@ order each time. Whoever tells it plays the platform's webhooks, the tick and th
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import structlog
 from attrs import evolve, frozen
 from dependency_injector import providers
 
 from sebastian_adapters.postgres.pools import worker_pool
 from sebastian_apps.container import Container
+from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import load_settings
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
 from sebastian_core.domain.by_hand import Wish
+from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.rules import Rules
@@ -41,7 +41,7 @@ FINISH_SECONDS = 10.0
 REFUSAL_DELAY = timedelta(milliseconds=200)
 A_PERSON = "a person"
 
-__all__ = ["Standing", "brief_rules", "run"]
+__all__ = ["Standing", "brief_rules", "container", "run", "trust_nobody"]
 
 
 @frozen(kw_only=True)
@@ -51,6 +51,8 @@ class Standing:
     waiting: int
     in_doubt: int
     held: frozenset[tuple[str, int | None]]
+    due_seconds: float
+    """How long it takes until something can be done that cannot be done now; 0: nothing waits."""
 
 
 def brief_rules(rules: Rules) -> Rules:
@@ -60,12 +62,14 @@ def brief_rules(rules: Rules) -> Rules:
 
 def run(orders: Connection, config: Path, mutant: Mutant | None = None) -> None:
     """Serve orders until the pipe is closed or a step kills the process; perhaps with a bug."""
-    _be_quiet()
-    _trust_nobody(config.parent)
-    steps = Steps()
+    trust_nobody(config.parent)
+    parts, steps = container(config), Steps()
     watch_ports(steps)
-    with planted(mutant) if mutant else nullcontext():
-        asyncio.run(_serve(orders, Office(_container(config), steps)))
+    with (
+        _logged(parts, config.with_name("office.log")),
+        planted(mutant) if mutant else nullcontext(),
+    ):
+        asyncio.run(_serve(orders, Office(parts, steps)))
 
 
 class Office:
@@ -177,7 +181,19 @@ class Office:
                 chat.doubt is not None or chat.settle_at is not None for chat in [*waiting, *held]
             ),
             held=frozenset((str(chat.room_id), chat.agent_id) for chat in held),
+            due_seconds=self._due_seconds([*waiting, *held]),
         )
+
+    def _due_seconds(self, chats: Sequence[Chat]) -> float:
+        now = self._container.clock().now()
+        moments = (each for chat in chats for each in _moments(chat) if each > now)
+        return (min(moments, default=now) - now).total_seconds()
+
+
+def _moments(chat: Chat) -> list[datetime]:
+    """When something becomes due for it."""
+    moments = (chat.settle_at, chat.ready_at, chat.excluded_until)
+    return [each for each in moments if each is not None]
 
 
 async def _serve(orders: Connection, office: Office) -> None:
@@ -197,7 +213,7 @@ def _next(orders: Connection) -> tuple[Any, ...] | None:
     return order
 
 
-def _container(config: Path) -> Container:
+def container(config: Path) -> Container:
     settings = load_settings(config, {}, needs={"db", "redis", "qiscus"})
     container = Container(
         settings=providers.Object(settings), make_pool=providers.Object(worker_pool)
@@ -206,11 +222,15 @@ def _container(config: Path) -> Container:
     return container
 
 
-def _trust_nobody(empty: Path) -> None:
+def trust_nobody(empty: Path) -> None:
     """Nothing is called by TLS here, and to load all authorities takes a third of the start."""
+    os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(empty)
 
 
-def _be_quiet() -> None:
-    logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+@contextmanager
+def _logged(parts: Container, path: Path) -> Iterator[None]:
+    """Whatever it logs goes there, and is searched for secrets in the end."""
+    with path.open("a", buffering=1, encoding="utf-8") as log:
+        configure_logging(parts.settings(), process="office", stream=log)
+        yield

@@ -55,7 +55,7 @@ def dies_after_its_answer() -> str | None:
 
 
 async def _killed_before_its_commit() -> Trial:
-    async with campaign(1, mutant=ACKNOWLEDGED_TOO_EARLY) as trials:
+    async with campaign(1, is_thorough=False, mutant=ACKNOWLEDGED_TOO_EARLY) as trials:
         whole = await trials.carry_out(Crash(story=STORY))
         commit = next(step.name for step in whole.steps if _is_before_commit(step.name))
         return await trials.carry_out(Crash(story=STORY, first=commit))

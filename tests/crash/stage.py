@@ -74,6 +74,11 @@ class Actor:
             self._process.kill()
         return cast("int | None", self._process.exitcode)
 
+    async def kill(self) -> None:
+        """End it at once: it has said all that it had to say."""
+        self._process.kill()
+        await self.end()
+
     def _ask(self, order: tuple[Any, ...]) -> Any:
         try:
             self._orders.send(order)
@@ -97,6 +102,8 @@ class Stage:
     kill_at: str | None = None
     agents: list[int] = field(factory=list)
     deliveries: list[Delivered] = field(factory=list)
+    wrong_until: float = 0.0
+    """On the platform's clock: when the last fault that goes by time is over."""
 
     async def act(self, *order: Any) -> Any:
         """Have the process of the moment do something."""
@@ -113,6 +120,9 @@ class Stage:
     def goes_wrong(self, fault: Fault) -> None:
         """The platform misbehaves from now on."""
         self.fake.add_fault(fault)
+        if fault.for_seconds is not None:
+            ends_at = self.fake.platform.clock() + fault.for_seconds
+            self.wrong_until = max(self.wrong_until, ends_at)
 
     async def arrived(self) -> str:
         """A customer who waits in our line, with agents that we know."""

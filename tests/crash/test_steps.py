@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.crash.campaign import second_crashes
+from tests.crash.second import kinds, one_of_each
 from tests.crash.steps import Step, Steps
 from tests.crash.trial import Crash, Trial
 from tests.oracle import Verdict
@@ -14,9 +14,15 @@ def names(steps: Steps) -> list[str]:
     return list(steps.passed)
 
 
-def a_trial(first: str, recovery: list[Step]) -> Trial:
-    crash = Crash(story=STORY, first=first)
-    return Trial(crash=crash, died=1, steps=[], recovery=recovery, verdict=Verdict(violations=()))
+def a_trial(first: str, recovery: list[Step], *, left: str) -> Trial:
+    return Trial(
+        crash=Crash(story=STORY, first=first),
+        died=1,
+        steps=[],
+        recovery=recovery,
+        verdict=Verdict(violations=()),
+        remains=[left],
+    )
 
 
 def test_the_end_of_a_step_and_the_beginning_of_the_next_are_one_point() -> None:
@@ -61,16 +67,41 @@ def test_a_step_of_a_recovery_counts_once_until_something_changes() -> None:
     assert names(steps) == ["after a look [0]", "after a commit [1]", "after a look [1]"]
 
 
-def test_all_steps_of_a_recovery_are_tried_once_for_each_state_and_its_changes_always() -> None:
-    story = [Step("a", 0, changes=False), Step("b", 0, changes=False), Step("c", 1, changes=True)]
-    recovery = [Step("x", 0, changes=False), Step("y", 1, changes=True)]
-
-    found = second_crashes({STORY: story}, [a_trial(each.name, recovery) for each in story])
-
-    assert [(crash.first, crash.second) for crash in found] == [
-        ("a", "x"),
-        ("a", "y"),
-        ("b", "y"),
-        ("c", "x"),
-        ("c", "y"),
+def test_second_crashes_are_of_one_kind_where_all_that_lasts_and_the_way_to_them_are_one() -> None:
+    look, commit, later = _steps("look", "commit!", "later")
+    trials = [
+        a_trial("a", [look, commit, later], left="as it was"),
+        a_trial("b", [look, commit, later], left="as it was"),
+        a_trial("c", [look], left="reserved"),
     ]
+
+    found = kinds(trials)
+
+    assert [[(each.first, each.second) for each in same] for same in found.values()] == [
+        [("a", "look"), ("b", "look")],
+        [("a", "commit!"), ("b", "commit!")],
+        [("a", "later"), ("b", "later")],
+        [("c", "look")],
+    ]
+
+
+def test_a_step_is_of_another_kind_after_another_change() -> None:
+    trials = [
+        a_trial("a", _steps("commit!", "later"), left="as it was"),
+        a_trial("b", _steps("another commit!", "later"), left="as it was"),
+    ]
+
+    assert len(kinds(trials)) == 4
+
+
+def test_of_each_kind_the_crash_that_was_tried_counts() -> None:
+    trials = [a_trial(first, _steps("look"), left="as it was") for first in "ab"]
+    tried = Crash(story=STORY, first="b", second="look")
+
+    assert one_of_each(kinds(trials), lambda crash: crash == tried) == [tried]
+    assert [each.first for each in one_of_each(kinds(trials), lambda crash: False)] == ["a"]
+
+
+def _steps(*names: str) -> list[Step]:
+    """Those with an exclamation mark change something."""
+    return [Step(name, 0, changes=name.endswith("!")) for name in names]

@@ -10,19 +10,18 @@ from datetime import timedelta
 from pathlib import Path
 from signal import SIGKILL
 
-import psycopg
 import redis
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_core.domain.rules import Rules
 from tests.crash.office import Standing, brief_rules
+from tests.crash.remains import Keeper, fingerprint
 from tests.crash.stage import Actor, Died, NotGiven, Stage
 from tests.crash.steps import Step
 from tests.crash.stories import STORIES
-from tests.integration.postgres import emptied
 from tests.oracle import Capacities, Judging, Promise, Record, Verdict, judge
-from tests.oracle.reading import read_postgres
+from tests.oracle.reading import read_connection
 from tests.simulation.mutants import Mutant
 
 AGENTS = 2
@@ -30,8 +29,8 @@ CAPACITY = 1
 SETTLE, CALL, RESERVATION = (timedelta(seconds=each) for each in (0.3, 0.7, 1.1))
 """The durations at pace 1; at pace 2 all take twice as long."""
 ROUND_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 0.6
 QUIET_SECONDS = 15.0
-OTHERS = "select count(*) from pg_stat_activity where datname = current_database()"
 
 
 @frozen(kw_only=True)
@@ -46,6 +45,11 @@ class Crash:
     def times(self) -> int:
         """How many processes are to be killed."""
         return (self.first is not None) + (self.second is not None)
+
+    @property
+    def without_last(self) -> Crash:
+        """The same, but nobody dies at its last step."""
+        return evolve(self, second=None) if self.second else evolve(self, first=None)
 
     def __str__(self) -> str:
         return ", then ".join(each for each in (self.story, self.first, self.second) if each)
@@ -63,6 +67,8 @@ class Trial:
     verdict: Verdict
     unrest: str = ""
     """Why the floor did not come to rest; empty if it did."""
+    remains: Sequence[str] = ()
+    """What each process that ended left behind, as a fingerprint."""
 
     @property
     def is_clean(self) -> bool:
@@ -93,6 +99,7 @@ class Place:
     redis_url: str
     directory: Path
     threads: ThreadPoolExecutor
+    keeper: Keeper
     mutant: Mutant | None = None
     """A bug that is planted in every process."""
 
@@ -107,13 +114,15 @@ class Place:
             try:
                 return await self._play(crash, stage)
             finally:
-                await stage.actor.end()
+                await stage.actor.kill()
 
     async def _play(self, crash: Crash, stage: Stage) -> Trial:
         steps, recovery, died = await _told(stage, crash), [], 0
-        unrest = "no process recovered"
+        unrest, remains = "no process recovered", []
         for kill_at in (crash.second, None):
-            died += await self._replace(stage)
+            died += await self._ended(stage)
+            remains.append(await asyncio.to_thread(self._fingerprint, stage))
+            stage.actor = await Actor.start(stage.config, self.threads, self.mutant)
             try:
                 await stage.act("arm", kill_at, True)
                 unrest = await _recover(stage)
@@ -129,19 +138,20 @@ class Place:
             recovery=recovery,
             verdict=verdict,
             unrest=unrest,
+            remains=remains,
         )
 
-    async def _replace(self, stage: Stage) -> bool:
-        """A fresh process takes over; whether the one before was killed."""
-        code = await stage.actor.end()
-        stage.actor = await Actor.start(stage.config, self.threads, self.mutant)
-        return code == -SIGKILL
+    async def _ended(self, stage: Stage) -> bool:
+        """The process of the moment has ended; whether it was killed."""
+        return await stage.actor.end() == -SIGKILL
+
+    def _fingerprint(self, stage: Stage) -> str:
+        self.keeper.wait_until_alone()
+        return fingerprint(self.keeper.rows(), self.redis_url, stage)
 
     def _sweep(self) -> None:
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            while connection.execute(OTHERS).fetchone() != (1,):
-                connection.execute("select pg_sleep(0.01)")
-        emptied(self.database_url)
+        self.keeper.wait_until_alone()
+        self.keeper.empty()
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushdb()
 
@@ -166,7 +176,7 @@ class Place:
         return path
 
     def _record(self, stage: Stage) -> Record:
-        history, chats, passes = read_postgres(self.database_url)
+        history, chats, passes = read_connection(self.keeper.connection)
         platform = stage.fake.platform
         return Record(
             events=[event for _, event in platform.log.since(0, 1_000_000)],
@@ -202,14 +212,20 @@ async def _recover(stage: Stage) -> str:
 
 
 async def _come_to_rest(stage: Stage) -> str:
-    """Round by round, a few times a second; what is still wrong when the time is over."""
+    """Round by round, when something is due; what is still wrong when the time is over."""
     deadline = asyncio.get_running_loop().time() + QUIET_SECONDS * stage.pace
     while True:
         await stage.works()
-        unrest = _unrest(stage, await stage.act("standing"))
+        standing = await stage.act("standing")
+        unrest = _unrest(stage, standing)
         if not unrest or asyncio.get_running_loop().time() > deadline:
             return unrest
-        await asyncio.sleep(ROUND_PAUSE_SECONDS)
+        await asyncio.sleep(_pause_seconds(standing))
+
+
+def _pause_seconds(standing: Standing) -> float:
+    """Until something is due: a round before that repeats the steps of the last one."""
+    return min(standing.due_seconds or ROUND_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
 
 
 async def _end_all(stage: Stage) -> None:

@@ -25,7 +25,7 @@ def judge_durable(record: Record, judging: Judging, truth: Truth) -> Iterator[Vi
         at = delivery.answered_at
         if service is None or at is None or not _wants_agent(service, at):
             continue
-        if _has_chat(rows_of.get(service.room_id, []), at + judging.clock_seconds):
+        if _had_chat(rows_of.get(service.room_id, []), at, judging.clock_seconds):
             continue
         yield Violation(
             promise=Promise.P1,
@@ -87,10 +87,14 @@ def _rows_by_room(history: Sequence[Row]) -> Mapping[str, list[Row]]:
     return rows
 
 
-def _has_chat(rows: Sequence[Row], at: float) -> bool:
-    """Whether the room's chat lived then. Rows of one room are in the order of their moments."""
-    known = rows[: bisect_right(rows, at, key=lambda row: row.at)]
-    return bool(known) and known[-1].after is not ChatState.CLOSED
+def _had_chat(rows: Sequence[Row], at: float, slack: float) -> bool:
+    """Whether the room's chat lived then, as far as two clocks agree: it may just have begun,
+    or be about to end. Rows of one room are in the order of their moments.
+    """
+    known = rows[: bisect_right(rows, at + slack, key=lambda row: row.at)]
+    if not known:
+        return False
+    return known[-1].after is not ChatState.CLOSED or known[-1].at > at - slack
 
 
 def _somebody_is_free(record: Record, judging: Judging, truth: Truth) -> bool:

@@ -106,11 +106,19 @@ def deliveries_of_json(deliveries: Iterable[Mapping[str, Any]]) -> list[Delivere
 
 def read_postgres(url: str) -> tuple[Sequence[Row], Sequence[ChatNow], Sequence[PassRow]]:
     """History, chats and passes from one snapshot of a database, moments in Unix seconds."""
-    with psycopg.connect(url, row_factory=dict_row) as connection:
-        connection.execute("set transaction isolation level repeatable read read only")
-        history = [_row(each) for each in connection.execute(_HISTORY)]
-        chats = [_chat(each) for each in connection.execute(_CHATS)]
-        passes = [_pass(each) for each in connection.execute(_PASSES)]
+    with psycopg.connect(url) as connection:
+        return read_connection(connection)
+
+
+def read_connection(
+    connection: psycopg.Connection[Any],
+) -> tuple[Sequence[Row], Sequence[ChatNow], Sequence[PassRow]]:
+    """The same on a connection that is there already."""
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("set transaction isolation level repeatable read read only")
+        history = [_row(each) for each in cursor.execute(_HISTORY)]
+        chats = [_chat(each) for each in cursor.execute(_CHATS)]
+        passes = [_pass(each) for each in cursor.execute(_PASSES)]
     return history, chats, passes
 
 

@@ -41,6 +41,24 @@ def test_an_acknowledged_arrival_without_a_chat_is_not_durable() -> None:
     assert broken(story) == {Promise.P1}
 
 
+def test_a_chat_that_ends_right_after_its_acknowledgement_was_durable() -> None:
+    story = a_quiet_floor()
+    story.arrives(9, 40.0)
+    story.happens("resolved", 40.006, 9, by="person")
+    story.row(9, Move.CLOSE, 40.008, reason="taken out by hand")
+
+    assert broken(story) == set()
+
+
+def test_a_chat_that_ended_before_its_acknowledgement_was_not_durable() -> None:
+    story = a_quiet_floor()
+    story.arrives(9, 40.0)
+    story.row(9, Move.CLOSE, 39.9, reason="taken out by hand")
+    story.happens("resolved", 41.0, 9, by="person")
+
+    assert Promise.P1 in broken(story)
+
+
 def test_an_acknowledged_repeat_of_a_served_request_needs_no_chat() -> None:
     story = a_quiet_floor()
     story.acknowledged(1, 50.0)
