@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -26,6 +25,8 @@ PACES = (1.0, 2.0, 4.0, 8.0)
 """A trial is played again, slower, where the machine was too slow for it."""
 
 Progress = Callable[[Trial], None]
+IsEnough = Callable[[int], bool]
+"""Told how many crashes were reached so far."""
 
 
 @frozen(kw_only=True)
@@ -84,13 +85,19 @@ class Campaign:
     _places: asyncio.Queue[Place]
     on_trial: Progress = field(default=lambda trial: None)
     _again: int = field(default=0, init=False)
+    _killed: int = field(default=0, init=False)
 
     async def run(
-        self, *, stories: Iterable[str], sample: int | None, seed: int, ends_at: float | None = None
+        self,
+        *,
+        stories: Iterable[str],
+        sample: int | None,
+        seed: int,
+        is_enough: IsEnough = lambda killed: False,
     ) -> Found:
         """All first crashes, then all second ones, or so many of them as the sample says.
 
-        No crash is begun after `ends_at` (on the monotonic clock): those around a commit or a call
+        No crash is begun once so many processes killed are enough: those around a commit or a call
         to the platform come first.
         """
         whole = await self._all(Crash(story=story) for story in stories)
@@ -101,12 +108,12 @@ class Campaign:
             for step in taken
         ]
         points.sort(key=lambda point: point[0])
-        first = await self._all((crash for _, crash in points), ends_at)
+        first = await self._all((crash for _, crash in points), is_enough)
         possible = second_crashes(steps, first)
         chosen = possible
         if sample is not None and sample < len(chosen):
             chosen = random.Random(seed).sample(chosen, sample)
-        second = await self._all(chosen, ends_at)
+        second = await self._all(chosen, is_enough)
         return Found(
             steps=steps,
             first=[*whole, *first],
@@ -121,16 +128,19 @@ class Campaign:
         async with self._place() as place:
             return await self._reached(place, crash)
 
-    async def _all(self, crashes: Iterable[Crash], ends_at: float | None = None) -> list[Trial]:
+    async def _all(
+        self, crashes: Iterable[Crash], is_enough: IsEnough = lambda killed: False
+    ) -> list[Trial]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(crash, ends_at)) for crash in crashes]
+            tasks = [group.create_task(self._one(crash, is_enough)) for crash in crashes]
         return [trial for task in tasks if (trial := task.result()) is not None]
 
-    async def _one(self, crash: Crash, ends_at: float | None) -> Trial | None:
+    async def _one(self, crash: Crash, is_enough: IsEnough) -> Trial | None:
         async with self._place() as place:
-            if ends_at is not None and time.monotonic() > ends_at:
+            if is_enough(self._killed):
                 return None
             trial = await self._reached(place, crash)
+        self._killed += bool(crash.times) and trial.is_reached
         self.on_trial(trial)
         return trial
 
