@@ -65,7 +65,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was searched, and what was found."""
+    """Say what tests have recorded as `told`, how much was searched, and what was found."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "told":
+                terminalreporter.write_line(str(value))
     for line in SUITE.told():
         terminalreporter.write_line(line)
 
