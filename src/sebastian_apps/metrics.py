@@ -125,6 +125,11 @@ def _slots(floor: FloorView) -> Iterator[Metric]:
     yield slots
     yield agents
     yield _gauge("workers", "Workers that reported lately.", numbers.workers)
+    yield _gauge(
+        "policy_suspended",
+        "Of those, workers that put the user's own policy aside: the shipped one serves there.",
+        numbers.policies_suspended,
+    )
     yield _gauge("redis_up", "Whether Redis answers here.", numbers.agent_store_is_up)
     if floor.presence_at is not None:
         age = floor.at - floor.presence_at

@@ -36,31 +36,38 @@ def own_policy(settings: Settings) -> Policy | None:
     if name is None:
         return None
     try:
-        return _made(name)
-    except _Unusable as error:
-        problem = Problem(settings.place_of("assign.policy"), "assign.policy", str(error))
-        raise SettingsError([problem]) from error
+        return make_policy(name)
+    except UnusablePolicy as error:
+        raise unusable(settings, str(error)) from error
 
 
-class _Unusable(Exception):
+def unusable(settings: Settings, why: str) -> SettingsError:
+    """That `assign.policy`, where it is written, names no policy that can be used."""
+    return SettingsError([Problem(settings.place_of("assign.policy"), "assign.policy", why)])
+
+
+class UnusablePolicy(Exception):
     """Why a name is not that of a policy."""
 
 
-def _made(name: str) -> Policy:
+def make_policy(name: str) -> Policy:
+    """A new policy of the class that is named, `package.module:Class`; raises UnusablePolicy."""
     module_name, _, class_name = name.partition(":")
     try:
         made: Any = getattr(importlib.import_module(module_name), class_name)()
     except ModuleNotFoundError as error:
-        raise _Unusable(
+        raise UnusablePolicy(
             f"expected a module that this Python can import, but there is no module {error.name}; "
             "install it beside Sebastian, or set PYTHONPATH"
         ) from error
     except AttributeError as error:
-        raise _Unusable(f"{name} cannot be made: {error}") from error
+        raise UnusablePolicy(f"{name} cannot be made: {error}") from error
     except BaseException as error:
-        raise _Unusable(f"{name} cannot be made: {type(error).__name__}: {error}") from error
+        raise UnusablePolicy(f"{name} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(made, "place", None)):
-        raise _Unusable(f"expected a policy, but {class_name} has no method place(chats, agents)")
+        raise UnusablePolicy(
+            f"expected a policy, but {class_name} has no method place(chats, agents)"
+        )
     return made  # type: ignore[no-any-return]
 
 

@@ -119,8 +119,15 @@ def headline(explanation: Explanation, teller: Teller) -> str:
         return f"Room {room_id} waits for an agent: {ordinal(place)} in the line, for {wait}."
     agent = teller.agent(chat.agent_id)
     if chat.state is ChatState.RESERVED:
-        return f"Room {room_id} is being given to {agent} right now."
+        return f"Room {room_id} {_being_given(chat, agent, teller)}"
     return f"Room {room_id} is with {agent}{_since(chat, teller)}"
+
+
+def _being_given(chat: Chat, agent: str, teller: Teller) -> str:
+    if chat.doubt is None or chat.settle_at is None:
+        return f"is being given to {agent} right now."
+    read_at = teller.moment(chat.settle_at)
+    return f"keeps a slot of {agent} until it is read at {read_at}: {chat.doubt}."
 
 
 def why_it_waits(chat: Chat, waiting: Waiting, teller: Teller) -> list[str]:

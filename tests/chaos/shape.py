@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sebastian_apps.fake_qiscus import FloorConfig
 from sebastian_core.domain.rules import Rules
@@ -119,16 +119,28 @@ def long_form(minutes: float, *, kills: int, rate_per_second: float) -> Shape:
     )
 
 
-BRIEF = Shape(
-    fault_seconds=10.0,
-    fault_pause_seconds=0.5,
-    rate_per_second=8.0,
-    message_every_seconds=0.5,
-    settle_seconds=1.0,
-    call_seconds=1.5,
-    reservation_seconds=3.0,
-    presence_seconds=1.0,
-    reconcile_seconds=2.0,
-    rest_seconds=20.0,
+S = TypeVar("S", bound=Shape)
+
+
+def quick(shape: S) -> S:
+    """The same, with a Sebastian that lives by durations short enough for the test command."""
+    return evolve(
+        shape,
+        settle_seconds=1.0,
+        call_seconds=1.5,
+        reservation_seconds=3.0,
+        presence_seconds=1.0,
+        reconcile_seconds=2.0,
+        rest_seconds=20.0,
+    )
+
+
+BRIEF = quick(
+    Shape(
+        fault_seconds=10.0,
+        fault_pause_seconds=0.5,
+        rate_per_second=8.0,
+        message_every_seconds=0.5,
+    )
 )
-"""Short durations, for the test command."""
+"""A few seconds of faults, for the test command."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from threading import Thread
+from typing import Protocol
 
 from sebastian_core.ports.job_queue import JobQueue
 
@@ -99,3 +100,39 @@ class JobQueueContract:
             bell.ring()
             bell.ring()
             assert await ear.wait(SOON_SECONDS)
+
+
+class ConnectedJobQueue(JobQueue, Protocol):
+    """A job queue on a server: `open` lets it ring, `listen` lets it hear, `aclose` ends both."""
+
+    async def open(self) -> None: ...
+
+    async def listen(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class ConnectedJobQueueContract(JobQueueContract):
+    """For those that have a server. Provide also `unopened`, which rings where `ear` listens."""
+
+    async def test_may_be_opened_again(self, unopened: ConnectedJobQueue) -> None:
+        for _ in range(2):
+            await unopened.open()
+            await unopened.listen()
+            unopened.ring()
+            assert await unopened.wait(SOON_SECONDS)
+            await unopened.aclose()
+
+    async def test_a_ring_before_it_is_opened_or_after_it_was_closed_is_lost_in_silence(
+        self, unopened: ConnectedJobQueue, ear: JobQueue
+    ) -> None:
+        unopened.ring()
+        await unopened.open()
+        await unopened.open()
+        await unopened.aclose()
+        await unopened.aclose()
+        assert await fall_silent(ear) <= 1, "closing may ring a last time"
+
+        unopened.ring()
+
+        assert not await ear.wait(SILENCE_SECONDS)

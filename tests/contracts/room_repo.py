@@ -111,7 +111,7 @@ async def assign_one(repo: RoomRepo, agent_id: AgentId = ANNE) -> Reservation:
 
 async def give_back(repo: RoomRepo, reservation: Reservation) -> Decided[Fenced]:
     """The call was surely not applied."""
-    decision = partial(release, reservation, "not sent")
+    decision = partial(release, reservation, "not sent", RULES)
     return await repo.decide(reservation.chat.room_id, decision, alters_line=True)
 
 
@@ -812,7 +812,10 @@ class Deciding:
     ) -> None:
         await arrive(repo)
         reservation = await reserve_one(repo)
-        decisions = [partial(confirm, reservation, RULES), partial(release, reservation, "late")]
+        decisions = [
+            partial(confirm, reservation, RULES),
+            partial(release, reservation, "late", RULES),
+        ]
 
         decided = await asyncio.gather(
             *(

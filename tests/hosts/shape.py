@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from tests.chaos.shape import Shape
+from tests.chaos.shape import Shape, quick
 from tests.hosts.network import Cut
 
 SERVERS, HOST_A, HOST_B = "servers", "host-a", "host-b"
@@ -37,15 +37,5 @@ class HostsShape(Shape):
         return MORE * ((len(self.cuts) + 1) * self.calm_seconds + len(self.cuts) * self.cut_seconds)
 
 
-BRIEF = HostsShape(
-    calm_seconds=2.0,
-    cut_seconds=9.0,
-    settle_seconds=1.0,
-    call_seconds=1.5,
-    reservation_seconds=3.0,
-    presence_seconds=1.0,
-    reconcile_seconds=2.0,
-    rest_seconds=20.0,
-    cuts=((HOST_B, Cut.SWALLOWED),),
-)
+BRIEF = quick(HostsShape(calm_seconds=2.0, cut_seconds=9.0, cuts=((HOST_B, Cut.SWALLOWED),)))
 """Short durations, one cut."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from signal import SIGINT
@@ -31,19 +35,34 @@ DEV = [
 ]
 
 
+THEIRS = """
+from sebastian_core.domain.policy import LeastLoaded
+
+class Theirs(LeastLoaded):
+    pass
+"""
+
+
 @pytest.mark.timeout(150)
-def test_a_floor_comes_up_serves_customers_and_can_be_asked_about() -> None:
+def test_a_floor_comes_up_serves_customers_by_a_policy_of_ones_own_and_can_be_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     require_wheel(EmbeddedPostgres)
     require_wheel(EmbeddedValkey)
     with temporary_directory() as directory:
+        (directory / "theirs.py").write_text(THEIRS)
+        monkeypatch.setenv("PYTHONPATH", str(directory))
         log, config = directory / "dev.log", directory / "floor" / "config.yml"
         process = OwnedProcess.spawn(
-            [*DEV, *BUSY, "--data", str(directory / "floor")], log=log, stop_signal=SIGINT
+            [*DEV, *BUSY, "--data", str(directory / "floor"), "--policy", "theirs:Theirs"],
+            log=log,
+            stop_signal=SIGINT,
         )
         try:
             wait_until("it gives", lambda: gives(process, log), STARTUP_SECONDS)
             told = log.read_text()
-            agents, doctor = asked("agents", config), asked("doctor", config)
+            agents, doctor = asked(config, "agents"), asked(config, "doctor")
+            why = asked(config, "why", first_room(told), "--json")
         finally:
             process.stop()
 
@@ -51,7 +70,11 @@ def test_a_floor_comes_up_serves_customers_and_can_be_asked_about() -> None:
         assert "/floor\n" in told
         assert "Anisa" in agents
         assert "ok      workers: 1 worker at work" in doctor
-        assert "problem" not in doctor
+        assert set(re.findall("^(?:warning|problem) (.*?):", doctor, re.MULTILINE)) == {
+            "agents-take-over"
+        }
+        assert "ok      policy: theirs:Theirs can be made" in doctor
+        assert policies(why) == {"Theirs"}
         assert stat.S_IMODE(config.stat().st_mode) == 0o600
         settings = load_settings(config, {}, needs={"db", "redis", "qiscus", "set-webhook"})
         assert settings.webhook.base_url is not None
@@ -63,6 +86,41 @@ def gives(process: OwnedProcess, log: Path) -> bool:
     return " → " in log.read_text()
 
 
-def asked(command: str, config: Path) -> str:
+def first_room(told: str) -> str:
+    """The first room that was given to an agent."""
+    match = re.search(r"room (\d+) +→", told)
+    assert match is not None
+    return match[1]
+
+
+def policies(why: str) -> set[str]:
+    """Which policies gave the chats of a room, as its history tells."""
+    return {row["reason"] for row in json.loads(why)["history"] if row["move"] == "reserve"}
+
+
+def asked(config: Path, *words: str) -> str:
     """What a command prints about this floor."""
-    return CliRunner().invoke(main, [command, "-c", str(config)]).output
+    return CliRunner().invoke(main, [*words, "-c", str(config)]).output
+
+
+def test_a_policy_that_cannot_be_made_is_refused_before_anything_starts() -> None:
+    ended = subprocess.run(
+        [*DEV, "--policy", "nowhere:Theirs"], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "assign.policy: expected a module that this Python can import" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_port_that_somebody_has_is_told_in_a_sentence_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        ended = subprocess.run(
+            [*DEV, "--port", str(port)], capture_output=True, text=True, check=False
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}")
+    assert ended.stderr.endswith("--port 0 takes a free one.\n")
+    assert ended.stdout == ""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 import redis
@@ -12,7 +12,8 @@ from sebastian_adapters.dramatiq.brokers import QUEUE
 from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_apps.dev.servers import EmbeddedValkey
 from sebastian_core.domain.errors import InvalidInput
-from tests.contracts.job_queue import SOON_SECONDS, JobQueueContract
+from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -33,14 +34,13 @@ async def ear(redis_url: str, namespace: str) -> AsyncIterator[DramatiqJobQueue]
         yield queue
 
 
-class TestDramatiqJobQueue(JobQueueContract):
+@pytest.fixture
+def unopened(redis_url: str, namespace: str) -> DramatiqJobQueue:
+    return DramatiqJobQueue(redis_url, namespace=namespace)
+
+
+class TestDramatiqJobQueue(ConnectedJobQueueContract):
     pass
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_SECONDS):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 def bells_in(url: str, namespace: str) -> int:
@@ -155,30 +155,6 @@ async def test_a_redis_that_is_not_there_costs_a_ring_and_nothing_else() -> None
 
         await until(lambda: queue.failed)
         assert not await queue.wait(0.0)
-
-
-async def test_a_ring_before_it_is_opened_or_after_it_was_closed_is_lost_in_silence(
-    redis_url: str, namespace: str
-) -> None:
-    queue = DramatiqJobQueue(redis_url, namespace=namespace)
-    queue.ring()
-    await queue.open()
-    await queue.open()
-    await queue.aclose()
-    await queue.aclose()
-    queue.ring()
-
-    assert bells_in(redis_url, namespace) <= 1
-
-
-async def test_may_be_opened_again(redis_url: str, namespace: str) -> None:
-    queue = DramatiqJobQueue(redis_url, namespace=namespace)
-    for _ in range(2):
-        await queue.open()
-        await queue.listen()
-        queue.ring()
-        assert await queue.wait(SOON_SECONDS)
-        await queue.aclose()
 
 
 def test_building_one_starts_nothing_and_leaves_dramatiqs_global_broker_alone() -> None:

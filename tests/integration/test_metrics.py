@@ -20,9 +20,11 @@ from sebastian_apps.container import MemoryStores, build_webhook, build_worker, 
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.metrics import WebhookMetrics
+from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.chat import Move
+from sebastian_core.domain.policy import LeastLoaded
 from tests.browser.stages import busy
 from tests.scraping import Scrape
 from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
@@ -52,14 +54,14 @@ class Floor:
 
 
 @asynccontextmanager
-async def deployment() -> AsyncIterator[Floor]:
+async def deployment(policy: GuardedPolicy | None = None) -> AsyncIterator[Floor]:
     """A stand-in Qiscus, the webhook service and one worker, which end with the block."""
     port = free_port()
     async with serve(FakeConfig(agents=5)) as fake:
         settings, stores = settings_for(fake, port), in_memory()
         async with webhook_service(build_webhook(settings, stores)) as webhook:
             fake.send_webhooks_to(f"http://127.0.0.1:{webhook.port}")
-            parts = build_worker(settings, stores=stores)
+            parts = build_worker(settings, stores=stores, policy=policy)
             report = timedelta(milliseconds=50)
             worker = Worker(
                 evolve(parts, intervals=evolve(parts.intervals, report=report)), "worker-1"
@@ -128,6 +130,17 @@ async def test_the_numbers_are_those_of_the_platform_and_of_the_history() -> Non
     assert webhook.value("slots", state="free") == 10
     assert worker.value("platform_standing", standing="up") == 1
     assert worker.value("bell_to_dispatch_seconds_count") > 0
+
+
+@pytest.mark.parametrize(("ends", "suspended"), [(1, 0), (2, 1)])
+async def test_workers_that_put_the_own_policy_aside_are_counted(ends: int, suspended: int) -> None:
+    policy = GuardedPolicy(LeastLoaded(), "theirs:Policy", ends=ends)
+    async with deployment(policy) as floor:
+        await quiet(floor)
+        told = await floor.webhook_metrics()
+
+    assert told.value("workers") == 1
+    assert told.value("policy_suspended") == suspended
 
 
 async def test_no_room_agent_or_chat_is_a_label() -> None:

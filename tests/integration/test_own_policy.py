@@ -62,7 +62,7 @@ async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncItera
 @pytest.fixture
 def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
     """Where Python finds the policies, for worker processes and for the commands of the test."""
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return {"PYTHONPATH": str(tmp_path)}
 
 
@@ -203,6 +203,21 @@ async def test_the_check_of_the_configuration_tells_of_a_policy_that_cannot_be_m
     assert checked.exit_code == 2
     assert "assign.policy: theirs:Nobody cannot be made" in checked.output
     assert "cannot be made" in (await found(world))["policy-unusable"]
+
+
+async def test_a_policy_that_crashes_python_does_not_take_the_commands_that_look_at_it_along(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "crashes.py").write_text("import os; os.abort()")
+    world.configure("assign", policy="crashes:Mine")
+
+    checked = await world.run("config", "check", "--offline")
+
+    why = "crashes:Mine cannot be made: the attempt ended its process (SIGABRT)"
+    assert checked.exit_code == 2
+    assert why in checked.output
+    assert "can be used" not in checked.output
+    assert why in (await found(world))["policy-unusable"]
 
 
 async def test_a_worker_with_a_policy_that_cannot_be_made_ends_with_2_and_says_why(

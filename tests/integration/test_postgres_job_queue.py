@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_apps.dev.servers import EmbeddedPostgres
-from tests.contracts.job_queue import SOON_SECONDS, JobQueueContract, fall_silent
+from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract, fall_silent
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -24,14 +25,13 @@ async def ear(postgres_url: str) -> AsyncIterator[PostgresJobQueue]:
         yield queue
 
 
-class TestPostgresJobQueue(JobQueueContract):
+@pytest.fixture
+def unopened(postgres_url: str) -> PostgresJobQueue:
+    return PostgresJobQueue(postgres_url)
+
+
+class TestPostgresJobQueue(ConnectedJobQueueContract):
     pass
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_SECONDS):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_all_who_listen_hear_a_ring(bell: PostgresJobQueue, postgres_url: str) -> None:
@@ -140,30 +140,6 @@ async def test_ringing_waits_for_nothing_while_the_server_is_silent(
         assert queue.failed == 0
         await until(lambda: queue.failed)
         own_postgres.thaw()
-
-
-async def test_a_ring_before_it_is_opened_or_after_it_was_closed_is_lost_in_silence(
-    postgres_url: str,
-) -> None:
-    queue = PostgresJobQueue(postgres_url)
-    queue.ring()
-    await queue.open()
-    await queue.open()
-    await queue.aclose()
-    await queue.aclose()
-    queue.ring()
-
-    assert queue.sent == 0
-
-
-async def test_may_be_opened_again(postgres_url: str) -> None:
-    queue = PostgresJobQueue(postgres_url)
-    for _ in range(2):
-        await queue.open()
-        await queue.listen()
-        queue.ring()
-        assert await queue.wait(SOON_SECONDS)
-        await queue.aclose()
 
 
 def test_building_one_needs_neither_loop_nor_server() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from tests.chaos.proxy import Proxy, Weather
-from tests.contracts.job_queue import SOON_SECONDS, JobQueueContract, fall_silent
+from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract, fall_silent
 from tests.waiting import until
 
 VARIABLE = "SEBASTIAN_TEST_RABBITMQ_URL"
@@ -38,7 +38,12 @@ async def ear() -> AsyncIterator[DramatiqJobQueue]:
         yield queue
 
 
-class TestDramatiqJobQueueOnRabbitmq(JobQueueContract):
+@pytest.fixture
+def unopened() -> DramatiqJobQueue:
+    return DramatiqJobQueue(URL)
+
+
+class TestDramatiqJobQueueOnRabbitmq(ConnectedJobQueueContract):
     pass
 
 
@@ -70,13 +75,3 @@ async def test_closing_ends_in_time_while_the_broker_is_silent() -> None:
         await queue.aclose()
 
     await proxy.stop()
-
-
-async def test_may_be_opened_again() -> None:
-    queue = DramatiqJobQueue(URL)
-    for _ in range(2):
-        await queue.open()
-        await queue.listen()
-        queue.ring()
-        assert await queue.wait(SOON_SECONDS)
-        await queue.aclose()

@@ -28,6 +28,7 @@ CALL_SECONDS = 11.0
 """From the reading of the agents to the moment at which a late call is applied."""
 GAP_SECONDS = 1.0
 SETTLE_SECONDS = Rules().settle.total_seconds()
+RESERVATION_SECONDS = Rules().reservation.total_seconds()
 CLOCK_READ_SECONDS = 0.01
 UNSEEN_SECONDS = 1e9
 SAME_CLOCK_SECONDS = 0.0001
@@ -284,22 +285,28 @@ def _capacity(setting: AgentSetting, default: int) -> int:
 def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     """The log, where what we could not know of counts as somebody else's doing.
 
-    A process that was stopped between its last look at the clock and the sending sends too late;
-    what it did is found by a listing (DESIGN, section 4a: a 2xx outlives its fence). And a chat may
-    be given for a later service than the one it came for, whose late resolve then closes it.
+    A process that was stopped between its last look at the clock and the sending sends after its
+    reservation's deadline; what it did is found by a listing (DESIGN, section 4a: a 2xx outlives
+    its fence). And a chat may be given for a later service than the one it came for, whose late
+    resolve then closes it.
     """
     rows = sorted(record.history, key=lambda row: row.at)
     mistaken = _closed_by_mistake(stores, record)
     held: dict[str, int | None] = {}
+    reserved_at: dict[tuple[str, int | None], float] = {}
     told: list[Event] = []
     position = 0
     for event in record.events:
         while position < len(rows) and rows[position].at <= event.at:
             row = rows[position]
             held[row.room_id] = row.agent_id if row.holds_slot else None
+            if row.move is Move.RESERVE:
+                reserved_at[row.room_id, row.agent_id] = row.at
             position += 1
+        room_id, agent_id = event.room_id or "", event.agent_id
         is_ours = event.kind == "assigned" and event.by == "api"
-        is_late = is_ours and held.get(event.room_id or "") != event.agent_id
+        is_over = event.at - reserved_at.get((room_id, agent_id), 0.0) > RESERVATION_SECONDS
+        is_late = is_ours and is_over and held.get(room_id) != agent_id
         is_foreign = is_late or (is_ours and event.service_id in mistaken)
         told.append(evolve(event, by="person") if is_foreign else event)
     return told
@@ -308,6 +315,7 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
 def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
     """Services that went on when a chat that may have stood for the one before was closed.
 
+    Not one whose call was under way: it keeps its slot until that has ended.
     It may have where it came before this service did, or where nothing proves which service it came
     for: the platform names none, or its webhook was lost and it is the first of its room; or, where
     the platform does not name the last resolved one, it had only just come.
@@ -319,7 +327,7 @@ def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
     for row in record.history:
         first.setdefault(row.room_id, row.chat_id)
         admission = came.setdefault(row.chat_id, row)
-        if row.after is not ChatState.CLOSED:
+        if row.after is not ChatState.CLOSED or row.before is ChatState.RESERVED:
             continue
         is_unnamed = names == "always_null" or "webhook was lost" in admission.reason
         is_first = is_unnamed and first[row.room_id] == row.chat_id

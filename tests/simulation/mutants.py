@@ -239,7 +239,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "who is not eligible is forgotten",
         (
             _core(
-                "domain.reservation:pass_over",
+                "domain.reservation:_passed_over",
                 "Needs(chat.needs.channel_id, only)",
                 "Needs(chat.needs.channel_id)",
             ),
@@ -263,11 +263,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "settled while the call may begin",
         (
             _core(
-                "domain.settling:proven_from",
+                "domain.evidence:proven_from",
                 "last_attempt += rules.reservation - rules.call",
                 "pass",
             ),
-            _core("domain.settling:proven_from", "last_attempt + rules.settle", "last_attempt"),
+            _core("domain.evidence:proven_from", "last_attempt + rules.settle", "last_attempt"),
         ),
     ),
     Mutant(
@@ -308,6 +308,10 @@ MUTANTS: tuple[Mutant, ...] = (
         (_core("domain.settling:_transfer", "if not listed.absent_elsewhere:", "if False:"),),
     ),
     Mutant(
+        "a resolve frees a slot under its call",
+        (_core("domain.arrivals:resolve", "if chat.state is ChatState.RESERVED:", "if False:"),),
+    ),
+    Mutant(
         "a lost resolve is never suspected",
         (
             _core(
@@ -326,9 +330,9 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _core(
                 "domain.arrivals:_admit_new",
-                "closed, base = room.closed_service_id, arrival.base",
-                "closed, base = room.closed_service_id, arrival.base\n"
-                "if closed is not None:\n"
+                "base = arrival.base",
+                "base = arrival.base\n"
+                "if room.closed_service_id is not None:\n"
                 "    return Decided(Admission.LATE_REPEAT)",
             ),
         ),
@@ -347,7 +351,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the next chat is not opened",
         (
             _core(
-                "domain.arrivals:_close_resolved",
+                "domain.arrivals:close_resolved",
                 "if chat.asked_again_at is None:",
                 "if True:",
             ),

@@ -444,7 +444,7 @@ def test_a_file_that_is_not_there_says_what_to_do() -> None:
         load_settings(Path("other.yml"), {}, role="worker")
 
     assert str(caught.value) == (
-        "other.yml: file not found; copy config.example.yml to it, or name another file with -c"
+        "other.yml: file not found; write one (sebastian config init), or name another with -c"
     )
 
 

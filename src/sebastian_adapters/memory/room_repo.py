@@ -82,8 +82,9 @@ class InMemoryRoomRepo(RoomRepo):
         now = self._clock.now()
         floor = plan.look(self._staffing(now))
         heads = self._heads(floor, limit, now)
-        placements = floor.place([ReadyChat.of(chat) for chat in heads])[:limit]
-        return tuple(self._reserve(each, floor, plan, now) for each in placements)
+        choice = floor.place([ReadyChat.of(chat) for chat in heads])
+        given = choice.placements[:limit]
+        return tuple(self._reserve(each, floor, choice.policy, now) for each in given)
 
     async def due(self, limit: int) -> Sequence[Chat]:
         """See RoomRepo.due."""
@@ -338,7 +339,7 @@ class InMemoryRoomRepo(RoomRepo):
         return heads
 
     def _reserve(
-        self, placement: Placement, floor: Floor, plan: Plan, now: datetime
+        self, placement: Placement, floor: Floor, policy: str, now: datetime
     ) -> Reservation:
         chat = self._chats[placement.chat_id]
         candidate = floor.candidates[placement.agent_id]
@@ -346,9 +347,9 @@ class InMemoryRoomRepo(RoomRepo):
             chat,
             placement.agent_id,
             ReservationId(next(self._reservation_ids)),
-            plan.rules,
+            floor.plan.rules,
             now,
-            reason=floor.served_by,
+            reason=policy,
             details=floor.explain(chat.needs)
             | {"load": candidate.load, "capacity": candidate.capacity},
         )

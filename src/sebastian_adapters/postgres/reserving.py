@@ -20,7 +20,7 @@ from sebastian_adapters.postgres.staffing import KnownStaffing, staffing_from, s
 from sebastian_core.domain.agent import Staffing
 from sebastian_core.domain.chat import Chat, Needs
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
-from sebastian_core.domain.plan import Floor, Plan
+from sebastian_core.domain.plan import Choice, Floor, Plan
 from sebastian_core.domain.policy import Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change
@@ -92,31 +92,40 @@ class Reserving:
         if limit <= 0:
             return ()
         guess = evolve(self._guess, limit=min(limit, self._guess.limit))
-        staffing, line = await self._read(transaction, guess)
-        floor = self._floor = plan.look(staffing, self._floor)
+        floor, line = await self._read(transaction, plan, guess)
         opened = floor.open_needs(line.waiting)
-        asked = min(limit, floor.free_slots)
+        asked = min(limit, floor.free.slots)
         if not opened or asked <= 0:
             return await _nothing(transaction)
         closed = frozenset(needs.key for needs in set(line.waiting) - set(opened))
         self._guess = _Guess(limit=2 * asked, closed=closed)
         if guess.misses(line, asked, closed):
             line = await _read_line(transaction, closed, asked, first=asked)
-        line, placements = await _place(transaction, floor, line.without(closed), closed, asked)
-        if not placements:
+        line, choice = await _place(transaction, floor, line.without(closed), closed, asked)
+        if not choice.placements:
             return await _nothing(transaction)
-        return await _Pass(plan, floor, line, asked).write(transaction, placements)
+        return await _Pass(floor, line, asked, choice).write(transaction)
 
-    async def _read(self, transaction: Transaction, guess: _Guess) -> tuple[Staffing, _Line]:
+    async def _read(
+        self, transaction: Transaction, plan: Plan, guess: _Guess
+    ) -> tuple[Floor, _Line]:
         known = self._known
         _, agents, heads = await transaction.send(
             Statement("lock_line"),
             staffing_statement(known.staffing.now if known else None),
             _heads(guess.closed, guess.limit, first=guess.limit),
         )
-        staffing = staffing_from(agents)
-        self._known = known.after(staffing) if known else KnownStaffing.whole(staffing)
-        return self._known.staffing, _Line.of(heads, guess.limit)
+        return self._look(plan, staffing_from(agents)), _Line.of(heads, guess.limit)
+
+    def _look(self, plan: Plan, read: Staffing) -> Floor:
+        """The floor after that was read; what is known and the floor are always of one moment."""
+        known = self._known.after(read) if self._known else KnownStaffing.whole(read)
+        if self._floor:
+            floor = plan.look_again(self._floor, known.staffing, known.changed)
+        else:
+            floor = plan.look(known.staffing)
+        self._known, self._floor = known, floor
+        return floor
 
 
 async def read_staffing(transaction: Transaction) -> Staffing:
@@ -136,13 +145,13 @@ async def _place(
     line: _Line,
     closed: frozenset[str],
     asked: int,
-) -> tuple[_Line, Sequence[Placement]]:
-    """The placements of the oldest chats; all heads are read only where some cannot be placed."""
-    placements = floor.place(_oldest(line, asked))
-    if len(placements) < asked <= len(line.chats):
+) -> tuple[_Line, Choice]:
+    """What is chosen of the oldest chats; all heads are read only where some cannot be placed."""
+    choice = floor.place(_oldest(line, asked))
+    if len(choice.placements) < asked <= len(line.chats):
         line = await _read_line(transaction, closed, asked)
-        placements = floor.place(_oldest(line))
-    return line, sorted(placements, key=line.place)[:asked]
+        choice = floor.place(_oldest(line))
+    return line, evolve(choice, placements=sorted(choice.placements, key=line.place)[:asked])
 
 
 def _oldest(line: _Line, number: int | None = None) -> list[ReadyChat]:
@@ -164,16 +173,14 @@ def _heads(closed: frozenset[str], limit: int, first: int | None) -> Statement:
 class _Pass:
     """Carries placements out, as far as the chats are still what was offered."""
 
-    _plan: Plan
     _floor: Floor
     _line: _Line
     _asked: int
+    _choice: Choice
 
-    async def write(
-        self, transaction: Transaction, placements: Sequence[Placement]
-    ) -> tuple[Reservation, ...]:
+    async def write(self, transaction: Transaction) -> tuple[Reservation, ...]:
         """Reserve those chats that did not change, and commit; their reservations."""
-        changes = self._changes(placements)
+        changes = self._changes()
         _, ((taken,),) = await transaction.send(
             Statement("lock_offered_chats", {"ids": array(each.chat.id for each in changes)}),
             Statement("reserve_chats", reserved_columns(changes) | self._told(changes)),
@@ -182,19 +189,19 @@ class _Pass:
         got = set(taken)
         return tuple(Reservation.of(each.chat) for each in changes if each.chat.id in got)
 
-    def _changes(self, placements: Sequence[Placement]) -> list[Change]:
+    def _changes(self) -> list[Change]:
         given: Counter[AgentId] = Counter()
         changes = []
-        for placement in placements:
+        for placement in self._choice.placements:
             chat, agent_id = self._line.chats[placement.chat_id], placement.agent_id
             changes.append(
                 reserve(
                     chat,
                     agent_id,
                     self._line.tokens[chat.id],
-                    self._plan.rules,
+                    self._floor.plan.rules,
                     self._line.now,
-                    reason=self._floor.served_by,
+                    reason=self._choice.policy,
                     details=self._details(agent_id, given[agent_id], chat.needs),
                 )
             )
@@ -215,7 +222,7 @@ class _Pass:
             "now": self._line.now,
             "snapshot": self._line.snapshot,
             "asked": self._asked,
-            "free_slots": self._floor.free_slots,
-            "policy": self._floor.served_by,
+            "free_slots": self._floor.free.slots,
+            "policy": self._choice.policy,
             "explained": as_json({each.key: self._floor.explain(each) for each in needs}),
         }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import compress, filterfalse
+from operator import ne
 
 from attrs import evolve, frozen
 
@@ -34,6 +36,8 @@ def staffing_from(rows: Sequence[Row]) -> Staffing:
 class KnownStaffing:
     """What a process last read under the lock, so that the next time there is little to read.
 
+    `changed` names whoever is known otherwise than before that reading, and perhaps some others.
+
     Whoever gives a chat holds that lock and writes down when, so what was given since is younger.
     Should the server's clock step back, an agent's `last_given_at` may stay old for a while, and
     with it their turn among equals; what people decided is read every time.
@@ -41,6 +45,7 @@ class KnownStaffing:
 
     staffing: Staffing
     decided: frozenset[AgentId]
+    changed: frozenset[AgentId] = frozenset()
 
     @classmethod
     def whole(cls, staffing: Staffing) -> KnownStaffing:
@@ -50,10 +55,21 @@ class KnownStaffing:
     def after(self, read: Staffing) -> KnownStaffing:
         """What is known after what changed since `staffing.now` was read."""
         settings = dict(self.staffing.settings)
-        for agent_id in self.decided - read.settings.keys():
+        undecided = self.decided - read.settings.keys()
+        for agent_id in undecided:
             settings[agent_id] = AgentSetting(last_given_at=settings[agent_id].last_given_at)
         settings.update(read.settings)
-        return KnownStaffing(evolve(read, settings=settings), _decided(read))
+        return KnownStaffing(
+            evolve(read, settings=settings),
+            _decided(read),
+            undecided | read.settings.keys() | _differing(self.staffing.loads, read.loads),
+        )
+
+
+def _differing(before: Mapping[AgentId, int], now: Mapping[AgentId, int]) -> set[AgentId]:
+    """Whose load is not what it was; in the interpreter's own loops, for ten thousand agents."""
+    differs = map(ne, now.values(), map(before.get, now))
+    return {*compress(now, differs), *filterfalse(now.__contains__, before)}
 
 
 def _decided(staffing: Staffing) -> frozenset[AgentId]:

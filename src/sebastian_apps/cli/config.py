@@ -43,20 +43,25 @@ def check(offline: bool, config: Path | None) -> None:
     Example: sebastian config check -c config.yml
     """
     from sebastian_apps.cli.diagnosis.findings import Verdict
-    from sebastian_apps.cli.diagnosis.secrets import look_at_secrets
+    from sebastian_apps.cli.diagnosis.policy import UNUSABLE
     from sebastian_apps.cli.doctor import print_findings
-    from sebastian_apps.cli.starting import Misconfigured, config_path, read_settings
-    from sebastian_apps.own_policy import own_policy
-    from sebastian_apps.settings import SettingsError
+    from sebastian_apps.cli.starting import config_path, read_settings
 
     settings = read_settings(config, needs={"db", "redis", "qiscus", "exposure"})
-    try:
-        own_policy(settings)
-    except SettingsError as error:
-        raise Misconfigured(str(error)) from error
-    found = look_at_secrets(settings) if offline else _examined(settings)
+    found = _looked_at(settings) if offline else _examined(settings)
     print_findings(each for each in found if each.verdict is not Verdict.FINE)
+    if any(each.name == UNUSABLE for each in found):
+        raise SystemExit(INVALID)
     click.echo(f"{config_path(config) or 'the environment'} can be used")
+
+
+def _looked_at(settings: Settings) -> list[Finding]:
+    from sebastian_apps.cli.diagnosis.policy import look_at_policy
+    from sebastian_apps.cli.diagnosis.secrets import look_at_secrets
+    from sebastian_apps.progress import working
+
+    with working("Reading what the file says"):
+        return [*look_at_secrets(settings), *look_at_policy(settings)]
 
 
 def _examined(settings: Settings) -> list[Finding]:

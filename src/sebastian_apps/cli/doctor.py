@@ -42,14 +42,12 @@ def doctor(as_json: bool, config: Path | None) -> None:
 
 def diagnosed(config: Path | None) -> list[Finding]:
     """Everything that is found; a configuration that cannot be read is a finding like others."""
-    import os
-
     from sebastian_apps.cli.diagnosis.findings import problem
-    from sebastian_apps.cli.starting import config_path
-    from sebastian_apps.settings import SettingsError, load_settings
+    from sebastian_apps.cli.starting import load
+    from sebastian_apps.settings import SettingsError
 
     try:
-        settings = load_settings(config_path(config), os.environ, needs={"db", "redis", "qiscus"})
+        settings = load(config, needs={"db", "redis", "qiscus"})
     except SettingsError as error:
         remedy = "Correct it; sebastian config check tells the same."
         return [problem("config-invalid", str(each), remedy) for each in error.problems]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sebastian_apps.cli.options import HintingGroup
+from sebastian_apps.cli.options import HintingGroup, config_option
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("sebastian_apps.dev.command:dev", "Run everything here, with nothing to install."),
@@ -87,12 +87,7 @@ def _sentence(error: Exception) -> str:
     type=click.Choice(["webhook", "worker"]),
     help="Run a service, as the original did: -e webhook, -e worker.",
 )
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    help="The configuration file (default: config.yml where it exists).",
-)
+@config_option
 @click.option(DEBUG, is_flag=True, expose_value=False, help="Show tracebacks.")
 @click.version_option(package_name="sebastian-allocator", prog_name="sebastian")
 @click.pass_context

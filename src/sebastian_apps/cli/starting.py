@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
 
 DEFAULT_CONFIG = Path("config.yml")
+NO_FILE = "not in this folder; name a file with -c, or write one: sebastian config init"
 
 
 def config_path(given: Path | None) -> Path | None:
@@ -22,14 +24,27 @@ def config_path(given: Path | None) -> Path | None:
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
 
 
+def load(config: Path | None, needs: Collection[str] = ()) -> Settings:
+    """Read file and environment; raises SettingsError with everything that is wrong.
+
+    Where something is missing and no file was read, that is told too: it is what helps.
+    """
+    from sebastian_apps.settings import UNSET, Place, Problem, SettingsError, load_settings
+
+    path = config_path(config)
+    try:
+        return load_settings(path, os.environ, needs=needs)  # type: ignore[arg-type]
+    except SettingsError as error:
+        if path is not None or all(each.place != UNSET for each in error.problems):
+            raise
+        no_file = Problem(Place(str(DEFAULT_CONFIG)), "", NO_FILE)
+        raise SettingsError([no_file, *error.problems]) from error
+
+
 def read_settings(config: Path | None, needs: Collection[str] = ()) -> Settings:
     """Read file and environment; raises click.ClickException with everything that is wrong."""
-    from sebastian_apps.settings import SettingsError, load_settings
-
-    try:
-        return load_settings(config_path(config), os.environ, needs=needs)  # type: ignore[arg-type]
-    except SettingsError as error:
-        raise Misconfigured(str(error)) from error
+    with telling_misconfiguration():
+        return load(config, needs)
 
 
 def starting(config: Path | None, needs: Collection[str] = ()) -> Settings:
@@ -39,6 +54,17 @@ def starting(config: Path | None, needs: Collection[str] = ()) -> Settings:
     settings = read_settings(config, needs)
     configure_logging(settings)
     return settings
+
+
+@contextmanager
+def telling_misconfiguration() -> Iterator[None]:
+    """Turn what is wrong with the settings into what a command ends with."""
+    from sebastian_apps.settings import SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        raise Misconfigured(str(error)) from error
 
 
 class Misconfigured(click.ClickException):

@@ -23,6 +23,12 @@ import click
 @click.option("--day-seconds", default=300.0, help="How long a day of customers lasts.")
 @click.option("--seed", default=1, help="Another seed, other customers.")
 @click.option(
+    "--policy",
+    envvar="QT_ASSIGN_POLICY",
+    show_default=False,
+    help="A policy of your own serves, package.module:ClassName.",
+)
+@click.option(
     "--run-seconds", type=float, default=None, show_default=False, help="End after so long."
 )
 def dev(**options: Any) -> None:
@@ -32,7 +38,13 @@ def dev(**options: Any) -> None:
     """
     import uvloop
 
+    from sebastian_apps.cli.starting import telling_misconfiguration
     from sebastian_apps.dev.options import DevOptions
     from sebastian_apps.dev.run import run
+    from sebastian_apps.webhook.serving import CannotListen
 
-    uvloop.run(run(DevOptions(**options)))
+    try:
+        with telling_misconfiguration():
+            uvloop.run(run(DevOptions(**options)))
+    except CannotListen as error:
+        raise click.ClickException(f"{error}; --port 0 takes a free one.") from error

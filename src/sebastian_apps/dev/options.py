@@ -11,7 +11,10 @@ from sebastian_apps.fake_qiscus.config import FloorConfig
 
 @frozen(kw_only=True)
 class DevOptions:
-    """A floor to taste. `run_seconds` ends it by itself; `data` keeps the line over a restart."""
+    """A floor to taste. `run_seconds` ends it by itself; `data` keeps the line over a restart.
+
+    `policy` is what `assign.policy` is in a configuration.
+    """
 
     data: Path | None = None
     memory: bool = False
@@ -22,6 +25,7 @@ class DevOptions:
     service_seconds: float = 15.0
     day_seconds: float = 300.0
     seed: int = 1
+    policy: str | None = None
     run_seconds: float | None = None
 
     @property

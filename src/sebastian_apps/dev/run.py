@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -26,7 +28,10 @@ from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.app import create_app
+from sebastian_apps.webhook.serving import bind
+from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.parts import WorkerParts
+from sebastian_apps.worker.watchdog import PATIENCE_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
 from sebastian_core.domain.errors import StoreUnavailable
@@ -37,28 +42,36 @@ ROWS_AT_ONCE = 500
 
 
 async def run(options: DevOptions) -> None:
-    """Run until SIGINT or SIGTERM, or for as long as was asked."""
+    """Run until SIGINT or SIGTERM, or for as long as was asked.
+
+    Raises SettingsError or CannotListen, before anything is started, where that cannot be.
+    """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
     )
     screen = Screen()
     stopping = _stop_on_signals()
-    async with AsyncExitStack() as stack:
+    chosen = {"QT_ASSIGN_POLICY": options.policy} if options.policy else {}
+    guard = Guard(load_settings(None, chosen))
+    async with guard.watchdog(PATIENCE_SECONDS).watching(), AsyncExitStack() as stack:
+        policy = guard.policy()
+        (listener,) = bind("127.0.0.1", options.port)
+        port = stack.enter_context(listener).getsockname()[1]
         fake = await stack.enter_async_context(serve(FakeConfig()))
         hire(fake, options.agents)
         directory = _directory(options, stack)
         stores = in_memory() if options.memory else None
-        environ = _environ(options, fake)
+        environ = _environ(options, fake) | chosen
         if stores is None:
             environ |= await _start_servers(directory, stack, screen)
         settings = load_settings(None, {**environ, "QT_LOG_LEVEL": "error"})
         with screen.busy("Starting the webhook service and a worker"):
-            port = await stack.enter_async_context(_webhook(settings, stores, options.port))
-            worker = build_worker(settings, stores=stores)
+            await stack.enter_async_context(_webhook(settings, stores, listener))
+            worker = build_worker(settings, stores=stores, policy=policy)
             await stack.enter_async_context(_worker(worker))
         await restore(fake, worker.room_repo, options)
         base_url = f"http://127.0.0.1:{port}"
-        fake.send_webhooks_to(base_url)
+        fake.send_webhooks_to(base_url, environ["QT_WEBHOOK_TOKEN"])
         fake.start_floor(options.floor)
         screen.say(f"\nThe floor, live:  {base_url}/floor")
         if stores is None:
@@ -112,6 +125,8 @@ def _environ(options: DevOptions, fake: FakeQiscus) -> dict[str, str]:
         "QT_QISCUS_SECRET_KEY": account.secret_key,
         "QT_QISCUS_RATE_LIMIT": "500",
         "QT_QISCUS_BURST": "500",
+        "QT_WEBHOOK_TOKEN": secrets.token_urlsafe(24),
+        "QT_ADMIN_TOKEN": secrets.token_urlsafe(24),
         "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(options.capacity),
         "QT_PRESENCE_INTERVAL": "3s",
         "QT_RECONCILE_INTERVAL": "15s",
@@ -128,27 +143,25 @@ class _QuietServer(uvicorn.Server):
 
 @asynccontextmanager
 async def _webhook(
-    settings: Settings, stores: MemoryStores | None, port: int
-) -> AsyncIterator[int]:
+    settings: Settings, stores: MemoryStores | None, listener: socket.socket
+) -> AsyncIterator[None]:
     parts = build_webhook(settings, stores, floor_is_open=True)
     app = create_app(parts)
     config = uvicorn.Config(
         app,
-        host="127.0.0.1",
-        port=port,
         log_level="error",
         access_log=False,
         timeout_graceful_shutdown=2,
     )
     server = _QuietServer(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         if serving.done():
             serving.result()
-            raise SystemExit(f"port {port} cannot be listened on; try --port 0")
+            raise RuntimeError("the webhook service ended before it had started")
         await asyncio.sleep(0.02)
     try:
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield
     finally:
         parts.ending.set()
         server.should_exit = True

@@ -68,9 +68,8 @@ def _of_workers(alive: list[WorkerWords]) -> Iterator[Banner]:
 
 
 def _of_policy(alive: list[WorkerWords]) -> Iterator[Banner]:
-    policies = [words.policy for words in alive if words.policy]
-    suspended = [policy for policy in policies if policy.get("suspended")]
-    refused = [policy for policy in policies if policy.get("refusals")]
+    suspended = [words.policy for words in alive if words.policy_is_suspended]
+    refused = [words.policy for words in alive if words.policy.get("refusals")]
     if suspended:
         policy = suspended[0]
         yield Banner(

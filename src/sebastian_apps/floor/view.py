@@ -42,7 +42,10 @@ class Banner:
 
 @frozen(kw_only=True)
 class Numbers:
-    """The floor in numbers. Slots are those of agents who are online and not paused."""
+    """The floor in numbers. Slots are those of agents who are online and not paused.
+
+    Of the `workers`, `policies_suspended` have put the user's own policy aside.
+    """
 
     waiting: int = 0
     ready: int = 0
@@ -55,6 +58,7 @@ class Numbers:
     reserved: int = 0
     assigned: int = 0
     workers: int = 0
+    policies_suspended: int = 0
     agent_store_is_up: bool = True
     standings: Mapping[str, int] = field(factory=dict)
 

@@ -114,7 +114,7 @@ def _place(chat: Chat) -> Place:
 def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
     shown = list(agents)
     serving = [agent for agent in shown if agent.online and not agent.paused]
-    summary = look.summary
+    summary, alive = look.summary, living(look.reports, look.now)
     return Numbers(
         waiting=summary.waiting,
         ready=summary.ready,
@@ -126,7 +126,8 @@ def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
         agents=len(shown),
         reserved=summary.reserved,
         assigned=summary.assigned,
-        workers=len(living(look.reports, look.now)),
+        workers=len(alive),
+        policies_suspended=sum(words.policy_is_suspended for words in alive),
         agent_store_is_up=look.agent_store_is_up,
         standings=Counter(agent.standing for agent in shown),
     )

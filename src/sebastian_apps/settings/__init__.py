@@ -23,12 +23,13 @@ from sebastian_apps.settings.model import (
     Settings,
     Webhook,
 )
-from sebastian_apps.settings.problems import Place, Problem, SettingsError
+from sebastian_apps.settings.problems import UNSET, Place, Problem, SettingsError
 from sebastian_apps.settings.reference import KeyDoc, describe, describe_sections, json_schema
 from sebastian_apps.settings.secret import ConnectionUrl, Secret
 
 __all__ = [
     "ROLES",
+    "UNSET",
     "Admin",
     "Agents",
     "Assign",

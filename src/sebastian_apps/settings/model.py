@@ -15,7 +15,7 @@ from sebastian_apps.settings.addresses import DatabaseUrl, PublicUrl, RedisUrl, 
 from sebastian_apps.settings.compounds import Capacities, Tokens
 from sebastian_apps.settings.durations import parse_duration
 from sebastian_apps.settings.options import Key, keys_of, option, section
-from sebastian_apps.settings.problems import Place
+from sebastian_apps.settings.problems import UNSET, Place
 from sebastian_apps.settings.scalars import (
     Duration,
     Flag,
@@ -350,7 +350,7 @@ class Settings:
         for known in (path, path.partition(".")[0], ""):
             if known in self.places:
                 return self.places[known]
-        return Place("environment")
+        return UNSET
 
     def capacity_of(self, agent: AgentId) -> int:
         """How many customers an agent may have at once."""

@@ -22,6 +22,10 @@ class Place:
         return ":".join([self.source, *numbers])
 
 
+UNSET = Place("environment")
+"""Where a key belongs that is set nowhere while no file was read."""
+
+
 @frozen
 class Problem:
     """One thing that must be put right: where, which key, what was expected and what was found.

@@ -69,7 +69,7 @@ def _text_of(path: Path) -> str:
         line = error.object[: error.start].count(b"\n") + 1
         raise _unusable(Place(str(path), line), "is not UTF-8 text") from None
     except FileNotFoundError:
-        advice = "copy config.example.yml to it, or name another file with -c"
+        advice = "write one (sebastian config init), or name another with -c"
         raise _unusable(Place(str(path)), f"file not found; {advice}") from None
     except IsADirectoryError:
         raise _unusable(Place(str(path)), "is a directory; name the file in it") from None

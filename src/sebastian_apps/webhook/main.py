@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sebastian_apps.cli.options import config_option
+
 if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
 
 
 @click.command(name="sebastian-webhook")
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    help="The configuration file (default: config.yml where it exists).",
-)
+@config_option
 @click.option("--host", help="The address to listen on, instead of listen.host.")
 @click.option(
     "--port",
@@ -56,15 +53,13 @@ def _listening_on(host: str | None, settings: Settings) -> Settings:
     """The settings with the host that counts, checked: no strangers without a token."""
     from attrs import evolve
 
-    from sebastian_apps.cli.starting import Misconfigured
-    from sebastian_apps.settings import SettingsError, check_webhook_exposure
+    from sebastian_apps.cli.starting import telling_misconfiguration
+    from sebastian_apps.settings import check_webhook_exposure
 
     if host is not None:
         settings = evolve(settings, listen=evolve(settings.listen, host=host))
-    try:
+    with telling_misconfiguration():
         check_webhook_exposure(settings)
-    except SettingsError as error:
-        raise Misconfigured(str(error)) from error
     return settings
 
 

@@ -14,15 +14,14 @@ from pathlib import Path
 import click
 import structlog
 
+from sebastian_apps.cli.options import config_option
 from sebastian_apps.garbage import spare_collections
-from sebastian_apps.own_policy import STRIKES, GuardedPolicy, own_policy
-from sebastian_apps.settings import Settings, SettingsError
-from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
+from sebastian_apps.settings import Settings
+from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
-from sebastian_apps.worker.watchdog import Watchdog
+from sebastian_apps.worker.watchdog import PATIENCE_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
-from sebastian_core.domain.policy import LeastLoaded, Policy
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -36,48 +35,16 @@ async def work(settings: Settings, threads: int, patience_seconds: float) -> Non
     """Run one worker until SIGTERM or SIGINT; one that hangs so long is ended."""
     from sebastian_apps.container import build_worker
 
-    calls = PolicyCalls.given()
-
-    def suspect() -> str | None:
-        return f"the policy {settings.assign.policy}" if calls.under_way else None
-
-    async with Watchdog(patience_seconds, suspect).watching():
-        policy = _policy(settings, calls)
-        worker = Worker(build_worker(settings, threads=threads, policy=policy), worker_name())
+    guard = Guard(settings)
+    async with guard.watchdog(patience_seconds).watching():
+        parts = build_worker(settings, threads=threads, policy=guard.policy())
+        worker = Worker(parts, worker_name())
         spare_collections()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
         _stop_with_parent(loop, worker)
         await worker.run()
-
-
-def _policy(settings: Settings, calls: PolicyCalls) -> GuardedPolicy | None:
-    """The policy of the user's own, if there is one; raises SettingsError where it is unusable.
-
-    One that hung or crashed its workers is not even imported: that may be where it does so.
-    """
-    if settings.assign.policy is None:
-        return None
-    name, ends = settings.assign.policy, ends_so_far()
-    own = _made(settings, calls) if ends < STRIKES else LeastLoaded()
-    policy = GuardedPolicy(own, name, ends, calls.begin, calls.end)
-    if policy.suspended is not None:
-        log.error(
-            "the shipped policy serves until the service is started again",
-            policy=name,
-            why=policy.suspended,
-        )
-    return policy
-
-
-def _made(settings: Settings, calls: PolicyCalls) -> Policy:
-    """The policy of the user's own; being made counts as a choice that a worker may not survive."""
-    calls.begin()
-    try:
-        return own_policy(settings) or LeastLoaded()
-    finally:
-        calls.end()
 
 
 def _stop_with_parent(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
@@ -117,13 +84,7 @@ def needs_parent(settings: Settings, processes: int) -> bool:
 
 
 @click.command(name="sebastian-worker")
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The configuration file (default: config.yml where it exists).",
-)
+@config_option
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option(
     "--threads",
@@ -135,7 +96,7 @@ def needs_parent(settings: Settings, processes: int) -> bool:
 @click.option(
     "--patience",
     type=click.FloatRange(1, 3600),
-    default=30.0,
+    default=PATIENCE_SECONDS,
     show_default=True,
     help="After so many seconds a worker that hangs is ended, for its supervisor to restart it.",
 )
@@ -144,7 +105,7 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
 
     Example: sebastian-worker -c config.yml --processes 2
     """
-    from sebastian_apps.cli.starting import Misconfigured, starting
+    from sebastian_apps.cli.starting import starting, telling_misconfiguration
 
     settings = starting(config, needs={"db", "redis", "qiscus"})
     if needs_parent(settings, processes):
@@ -153,9 +114,8 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
 
     faulthandler.enable()
     try:
-        uvloop.run(work(settings, threads, patience))
-    except SettingsError as error:
-        raise Misconfigured(str(error)) from error
+        with telling_misconfiguration():
+            uvloop.run(work(settings, threads, patience))
     except SebastianError as error:
         raise click.ClickException(str(error)) from error
 

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 STUCK_EXIT_CODE = 70
+PATIENCE_SECONDS = 30.0
+"""For so long a process may be stuck, unless somebody says otherwise."""
 
 
 class Watchdog:
@@ -24,7 +26,9 @@ class Watchdog:
     """
 
     def __init__(
-        self, patience_seconds: float = 30.0, suspect: Callable[[], str | None] = lambda: None
+        self,
+        patience_seconds: float = PATIENCE_SECONDS,
+        suspect: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._patience = patience_seconds
         self._suspect = suspect

@@ -100,6 +100,11 @@ class WorkerWords:
         return self._part("policy")
 
     @property
+    def policy_is_suspended(self) -> bool:
+        """Whether the shipped policy serves there in place of the user's own."""
+        return bool(self.policy.get("suspended"))
+
+    @property
     def troubles(self) -> list[Trouble]:
         """Its duties that failed last time."""
         return [

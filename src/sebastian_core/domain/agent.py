@@ -109,19 +109,6 @@ class Staffing:
     settings: Mapping[AgentId, AgentSetting] = field(factory=dict)
     default_capacity: int | None = None
 
-    def changed_since(self, before: Staffing) -> set[AgentId]:
-        """The agents of whom it says something else than before; perhaps also some others."""
-        changed = {
-            agent_id for agent_id, load in self.loads.items() if before.loads.get(agent_id) != load
-        }
-        changed |= {
-            agent_id
-            for agent_id, setting in self.settings.items()
-            if before.settings.get(agent_id) is not setting
-        }
-        changed |= before.loads.keys() - self.loads.keys()
-        return changed | (before.settings.keys() - self.settings.keys())
-
 
 @frozen
 class CapacityRules:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from attrs import evolve, field, frozen
 
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.evidence import call_may_begin, first_look_at, proven_from
 from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
 from sebastian_core.domain.room import (
     Change,
@@ -75,6 +76,7 @@ class Resolving(StrEnum):
 
     CLOSED = "closed"
     CLOSED_AND_NEXT = "closed, the next one opened"
+    HELD = "held until its assign call has ended"
     REMEMBERED = "remembered"
     REPEATED = "repeated"
     DOUBTED = "doubted"
@@ -88,6 +90,8 @@ def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[
     chat = room.chat
     if chat is None:
         return _admit_new(arrival, rules, room, now)
+    if chat.is_resolved_in_call:
+        return _ask_behind_resolve(arrival.base, chat, room, now)
     if chat.state is not ChatState.ASSIGNED:
         return _repeat(arrival.base, chat, room, now)
     if _proves_service_over(arrival.base, chat, room):
@@ -110,7 +114,11 @@ def admit_found(
 
 
 def resolve(resolution: Resolution, rules: Rules, room: Room, now: datetime) -> Decided[Resolving]:
-    """Close the room's live chat, unless the resolve repeats or may belong to the one before."""
+    """Close the room's live chat, unless the resolve repeats or may belong to the one before.
+
+    A reserved chat keeps its slot until its call has ended: that call may yet give its agent what
+    the customer asks next.
+    """
     service_id, chat = resolution.service_id, room.chat
     if _repeats_close(service_id, room):
         return Decided(Resolving.REPEATED)
@@ -118,7 +126,27 @@ def resolve(resolution: Resolution, rules: Rules, room: Room, now: datetime) -> 
         return Decided(Resolving.REMEMBERED, remember_close(room, now, service_id))
     if _may_mean_chat_before(chat, room, rules, service_id):
         return _doubt_resolve(chat, room, rules, now)
-    return _close_resolved(chat, room, rules, now, service_id)
+    if chat.state is ChatState.RESERVED:
+        return _hold_resolved(chat, room, rules, now, service_id)
+    closed, changes = close_resolved(chat, room, rules, now, service_id)
+    answer = Resolving.CLOSED_AND_NEXT if closed.chat else Resolving.CLOSED
+    return Decided(answer, closed, changes)
+
+
+def close_resolved(
+    chat: Chat,
+    room: Room,
+    rules: Rules,
+    now: datetime,
+    service_id: ServiceId | None = None,
+    reason: str = "",
+) -> tuple[Room, tuple[Change, ...]]:
+    """Close the chat, and open the next one where its customer has asked again: doubtful."""
+    closed, ending = close(room, now, CloseReason.RESOLVED, reason=reason, service_id=service_id)
+    if chat.asked_again_at is None:
+        return closed, (ending,)
+    opening = _open_next(chat, chat.asked_again_at, closed, rules, now)
+    return with_chat(closed, opening), (ending, opening)
 
 
 def next_chat(
@@ -143,21 +171,9 @@ def next_chat(
     )
 
 
-def first_look_at(now: datetime, last_assigned_at: datetime | None, rules: Rules) -> datetime:
-    """When a doubtful room may first be read.
-
-    *Waiting* counts as soon as the reading begins `settle` after the previous assignment: whatever
-    the platform then shows is younger than that assignment. Without one, nothing counts before
-    `settle` from now.
-    """
-    if last_assigned_at is None:
-        return now + rules.settle
-    return max(now, min(now + rules.settle, last_assigned_at + rules.settle))
-
-
 def _admit_new(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:
-    closed, base = room.closed_service_id, arrival.base
-    if base and not base.is_resolved and base.id == closed:
+    base = arrival.base
+    if _is_of_closed(base, room):
         return Decided(Admission.LATE_REPEAT)
     if _is_surely_new(base, room) or not room.closed_since(now - rules.settle):
         change = admitted(_new_chat(arrival, now), reason="the customer asked")
@@ -193,6 +209,11 @@ def _new_chat(
     )
 
 
+def _is_of_closed(base: Service | None, room: Room) -> bool:
+    """Whether the request came for the very service that was closed last."""
+    return base is not None and not base.is_resolved and base.id == room.closed_service_id
+
+
 def _is_surely_new(base: Service | None, room: Room) -> bool:
     """Whether the customer asks behind the very service that was closed last, or a younger one."""
     if base is None or not base.is_resolved or room.closed_service_id is None:
@@ -210,6 +231,18 @@ def _repeat(base: Service | None, chat: Chat, room: Room, now: datetime) -> Deci
         return Decided(Admission.REPEATED, learned)
     change = moved(chat, Move.CLEAR, now, reason=_ASKED_BEHIND, doubt=None, settle_at=None)
     return Decided(Admission.PROVEN, with_chat(learned or room, change), (change,))
+
+
+def _ask_behind_resolve(
+    base: Service | None, chat: Chat, room: Room, now: datetime
+) -> Decided[Admission]:
+    """Remember the first request behind a resolve whose chat still holds its slot."""
+    if _is_of_closed(base, room):
+        return Decided(Admission.LATE_REPEAT)
+    if chat.asked_again_at is not None:
+        return Decided(Admission.REPEATED)
+    change = moved(chat, Move.ASK_AGAIN, now, reason=_ASKED_BEHIND, asked_again_at=now)
+    return Decided(Admission.REMEMBERED, with_chat(room, change), (change,))
 
 
 def _learned(base: Service | None, chat: Chat, room: Room) -> Room | None:
@@ -308,21 +341,21 @@ def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decid
     return Decided(Resolving.DOUBTED, with_chat(room, change), (change,))
 
 
-def _close_resolved(
+def _hold_resolved(
     chat: Chat, room: Room, rules: Rules, now: datetime, service_id: ServiceId | None
 ) -> Decided[Resolving]:
-    closed, ending = close(room, now, CloseReason.RESOLVED, service_id=service_id)
-    if chat.asked_again_at is None:
-        return Decided(Resolving.CLOSED, closed, (ending,))
-    opening = open_next(chat, closed, rules, now)
-    return Decided(Resolving.CLOSED_AND_NEXT, with_chat(closed, opening), (ending, opening))
+    doubt = Doubt.RESOLVED_IN_CALL if call_may_begin(chat) else Doubt.RESOLVED_UNSURE
+    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt)
+    held = evolve(change.chat, settle_at=proven_from(change.chat, rules))
+    change = evolve(change, chat=held)
+    remembered = remember_close(room, now, service_id)
+    return Decided(Resolving.HELD, with_chat(remembered, change), (change,))
 
 
-def open_next(chat: Chat, closed: Room, rules: Rules, now: datetime) -> Change:
-    """Open the remembered request behind a closed chat, doubtful until the room is read."""
+def _open_next(chat: Chat, asked_at: datetime, closed: Room, rules: Rules, now: datetime) -> Change:
     following = next_chat(
         chat,
-        chat.asked_again_at or now,
+        asked_at,
         now,
         doubt=Doubt.NEXT_UNPROVEN,
         settle_at=first_look_at(now, closed.last_assigned_at, rules),

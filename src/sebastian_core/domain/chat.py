@@ -42,6 +42,8 @@ class Doubt(StrEnum):
     OUTAGE = "the assign call may have been applied, in an outage"
     REFUSED_NOT_WAITING = "refused, and the room no longer waits"
     LATE_SUCCESS = "an assign call succeeded after its reservation ended"
+    RESOLVED_IN_CALL = "resolved while its assign call was under way"
+    RESOLVED_UNSURE = "resolved, but its assign call may have given the customer's next request"
     UNNAMED_RESOLVE = "a resolve that may belong to the chat before"
     OTHER_AGENT = "the platform named another agent than the one we sent"
     NOT_LISTED = "the agent's rooms at the platform do not show it"
@@ -77,7 +79,7 @@ LEGAL_MOVES: Mapping[Move, frozenset[tuple[ChatState | None, ChatState]]] = {
     Move.PASS_OVER: frozenset({(_R, _W)}),
     Move.ADOPT: frozenset({(None, _A), (_W, _A), (_R, _A)}),
     Move.TRANSFER: frozenset({(_A, _A)}),
-    Move.ASK_AGAIN: frozenset({(_A, _A)}),
+    Move.ASK_AGAIN: frozenset({(_R, _R), (_A, _A)}),
     Move.DOUBT: frozenset({(_W, _W), (_R, _R), (_A, _A)}),
     Move.CLEAR: frozenset({(_W, _W), (_A, _A)}),
     Move.HASTEN: frozenset({(_W, _W)}),
@@ -178,6 +180,11 @@ class Chat:
     def is_doubtful(self) -> bool:
         """Whether the chat waits, but perhaps no longer wants an agent."""
         return self.state is ChatState.WAITING and self.settle_at is not None
+
+    @property
+    def is_resolved_in_call(self) -> bool:
+        """Whether a resolve came that closes the chat once its assign call can do no more."""
+        return self.doubt in (Doubt.RESOLVED_IN_CALL, Doubt.RESOLVED_UNSURE)
 
     def is_ready(self, now: datetime) -> bool:
         """Whether the chat may be given to an agent now."""

@@ -113,7 +113,13 @@ class LeastLoaded(Policy):
         self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
     ) -> Sequence[Placement]:
         """Place each chat in turn; the same as asking for them one by one."""
-        queues = _Queues(sorted(candidates, key=by_rank), len(chats))
+        return self.place_in_order(chats, sorted(candidates, key=by_rank))
+
+    def place_in_order(
+        self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
+    ) -> Sequence[Placement]:
+        """The same for candidates in the order of their ranks; only the first are looked at."""
+        queues = _Queues(candidates, len(chats))
         placements = []
         for chat in chats:
             agent_id = queues.take(chat.needs, chat.refused_by)
@@ -123,7 +129,7 @@ class LeastLoaded(Policy):
 
 
 by_rank = attrgetter("rank")
-"""The key that sorts candidates; nearly free for those that are in order already."""
+"""The key that sorts candidates."""
 
 Entry = tuple[Rank, Candidate]
 

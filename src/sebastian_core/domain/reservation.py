@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
+from sebastian_core.domain.arrivals import close_resolved
 from sebastian_core.domain.chat import ONLY_AT_MOST, Chat, ChatState, Doubt, Move, Needs
 from sebastian_core.domain.ids import AgentId, ReservationId
 from sebastian_core.domain.room import Change, Decided, Room, Watch, moved, with_chat
@@ -75,6 +76,8 @@ def reserve(
 def confirm(reservation: Reservation, rules: Rules, room: Room, now: datetime) -> Decided[Fenced]:
     """The platform confirmed: the chat is assigned. Too late, the answer becomes evidence."""
     chat = _held(room, reservation)
+    if chat is not None and chat.is_resolved_in_call:
+        return Decided(Fenced.GONE, *_unsure(chat, rules, room, now))
     if chat is not None:
         change = confirmed(chat, now, "the platform confirmed", **_open_doubt(chat))
         return Decided(Fenced.DONE, with_chat(room, change), (change,))
@@ -98,13 +101,17 @@ def confirmed(chat: Chat, now: datetime, reason: str, **changes: Any) -> Change:
     )
 
 
-def release(reservation: Reservation, reason: str, room: Room, now: datetime) -> Decided[Fenced]:
+def release(
+    reservation: Reservation, reason: str, rules: Rules, room: Room, now: datetime
+) -> Decided[Fenced]:
     """Give the slot back; the chat waits again at its old place, ready at once."""
-    chat = _held(room, reservation)
-    if chat is None:
-        return Decided(Fenced.GONE)
-    change = released(chat, now, reason, **_open_doubt(chat))
-    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+    return _not_applied(
+        reservation,
+        lambda chat: released(chat, now, reason, **_open_doubt(chat)),
+        rules,
+        room,
+        now,
+    )
 
 
 def released(chat: Chat, now: datetime, reason: str, **changes: Any) -> Change:
@@ -126,12 +133,14 @@ def release_doubtful(
 
     A refused call was not applied, so the slot is free; what the room is, a fresh reading tells.
     """
-    chat = _held(room, reservation)
-    if chat is None:
-        return Decided(Fenced.GONE)
     doubt = Doubt.REFUSED_NOT_WAITING
-    change = released(chat, now, doubt, doubt=doubt, settle_at=now + rules.settle)
-    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+    return _not_applied(
+        reservation,
+        lambda chat: released(chat, now, doubt, doubt=doubt, settle_at=now + rules.settle),
+        rules,
+        room,
+        now,
+    )
 
 
 def pass_over(
@@ -145,11 +154,14 @@ def pass_over(
 
     For a while only: eligibility may change. Of very many the first ones are remembered.
     """
-    chat = _held(room, reservation)
-    if chat is None:
-        return Decided(Fenced.GONE)
     only = frozenset(islice(eligible, ONLY_AT_MOST))
-    change = moved(
+    return _not_applied(
+        reservation, lambda chat: _passed_over(chat, only, rules, now), rules, room, now
+    )
+
+
+def _passed_over(chat: Chat, only: frozenset[AgentId], rules: Rules, now: datetime) -> Change:
+    return moved(
         chat,
         Move.PASS_OVER,
         now,
@@ -165,7 +177,6 @@ def pass_over(
             }
         ),
     )
-    return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
 
 def refuse(
@@ -176,13 +187,16 @@ def refuse(
     Where a call of an earlier reservation succeeded meanwhile, the no proves nothing: the slot
     stays, and the chat is settled.
     """
-    chat = _held(room, reservation)
-    if chat is None:
-        return Decided(Fenced.GONE)
-    if chat.doubt is Doubt.LATE_SUCCESS:
+    held = _held(room, reservation)
+    if held is not None and held.doubt is Doubt.LATE_SUCCESS:
         return Decided(Fenced.DONE)
-    change = refused(chat, rules, now, reason, **_open_doubt(chat))
-    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+    return _not_applied(
+        reservation,
+        lambda chat: refused(chat, rules, now, reason, **_open_doubt(chat)),
+        rules,
+        room,
+        now,
+    )
 
 
 def refused(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
@@ -213,8 +227,43 @@ def doubt_attempt(
     chat = _held(room, reservation)
     if chat is None:
         return Decided(Fenced.GONE)
+    if chat.is_resolved_in_call:
+        return Decided(Fenced.DONE, *_unsure(chat, rules, room, now))
     change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now + rules.settle)
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def _not_applied(
+    reservation: Reservation,
+    back_in_line: Callable[[Chat], Change],
+    rules: Rules,
+    room: Room,
+    now: datetime,
+) -> Decided[Fenced]:
+    """Give up the slot of a call that was surely not applied; what was resolved meanwhile closes.
+
+    Once an earlier word left open what the call did, only a reading closes that.
+    """
+    chat = _held(room, reservation)
+    if chat is None:
+        return Decided(Fenced.GONE)
+    if chat.doubt is Doubt.RESOLVED_UNSURE:
+        return Decided(Fenced.DONE)
+    if chat.is_resolved_in_call:
+        return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now))
+    change = back_in_line(chat)
+    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+
+
+def _unsure(
+    chat: Chat, rules: Rules, room: Room, now: datetime
+) -> tuple[Room | None, tuple[Change, ...]]:
+    """What a call makes of a resolved chat if it may be applied: its slot stays until a reading."""
+    doubt = Doubt.RESOLVED_UNSURE
+    if chat.doubt is doubt:
+        return None, ()
+    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now + rules.settle)
+    return with_chat(room, change), (change,)
 
 
 def _held(room: Room, reservation: Reservation) -> Chat | None:

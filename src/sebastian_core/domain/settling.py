@@ -11,8 +11,9 @@ from enum import StrEnum
 
 from attrs import evolve, frozen
 
-from sebastian_core.domain.arrivals import next_chat
+from sebastian_core.domain.arrivals import close_resolved, next_chat
 from sebastian_core.domain.chat import UNSAVED, Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.evidence import proven_from
 from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, RoomId
 from sebastian_core.domain.reservation import confirmed, refused, released
 from sebastian_core.domain.room import Change, Decided, Room, admitted, close, moved, with_chat
@@ -30,10 +31,6 @@ class RoomState(StrEnum):
 
 _WAITING_PROVES_NEW = (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN, Doubt.ASKED_AGAIN)
 """Doubts about a request that nothing has been attempted for since the assignment before."""
-
-
-_CALL_UNDER_WAY = (None, Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS)
-"""Doubts of a reserved chat that say nothing of its own call, which may be about to begin."""
 
 
 @frozen(kw_only=True)
@@ -78,7 +75,7 @@ def settle(
         case RoomState.SERVED:
             return _found_served(chat, evidence, room, now)
         case RoomState.RESOLVED:
-            return _closed(room, now, CloseReason.RESOLVED)
+            return _found_resolved(chat, rules, room, now)
         case RoomState.GONE:
             return _closed(room, now, CloseReason.GONE)
 
@@ -95,18 +92,6 @@ def counts(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> bool:
         and chat.doubt in _WAITING_PROVES_NEW
         and evidence.began_at >= before + rules.settle
     )
-
-
-def proven_from(chat: Chat, rules: Rules) -> datetime:
-    """From when on the beginning of a reading proves anything about the chat.
-
-    While a reservation is under way its call may still begin, but not later than
-    `reservation - call` after it was made.
-    """
-    last_attempt = chat.changed_at
-    if chat.state is ChatState.RESERVED and chat.doubt in _CALL_UNDER_WAY:
-        last_attempt += rules.reservation - rules.call
-    return last_attempt + rules.settle
 
 
 def suspect(
@@ -173,6 +158,8 @@ def adopt(listed: Listed, rules: Rules, room: Room, now: datetime) -> Decided[Ad
 
 def _found_waiting(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Settled]:
     match chat.state:
+        case ChatState.RESERVED if chat.is_resolved_in_call:
+            return _over_and_waiting(chat, room, now)
         case ChatState.RESERVED:
             return _not_applied(chat, rules, room, now)
         case ChatState.ASSIGNED:
@@ -196,7 +183,7 @@ def _over_and_waiting(chat: Chat, room: Room, now: datetime) -> Decided[Settled]
         room,
         now,
         CloseReason.RESOLVED,
-        reason="resolved: the room waits again, the resolve was lost",
+        reason="resolved: the room waits again",
     )
     arrived_at = chat.asked_again_at or now
     opening = admitted(next_chat(chat, arrived_at, now), reason="the room waits again")
@@ -207,9 +194,15 @@ def _found_served(chat: Chat, evidence: Evidence, room: Room, now: datetime) -> 
     if chat.state is ChatState.WAITING or evidence.listed is False:
         return _closed(room, now, CloseReason.SERVED_ELSEWHERE)
     if chat.state is ChatState.RESERVED:
-        change = confirmed(chat, now, "the platform shows the room as served")
+        change = confirmed(chat, now, "the platform shows the room as served", asked_again_at=None)
         return Decided(Settled.CONFIRMED, with_chat(room, change), (change,))
     return _cleared(chat, room, now, Settled.CLEARED, "the agent serves the room")
+
+
+def _found_resolved(chat: Chat, rules: Rules, room: Room, now: datetime) -> Decided[Settled]:
+    if chat.is_resolved_in_call and chat.asked_again_at is not None:
+        return Decided(Settled.CLOSED_AND_NEXT, *close_resolved(chat, room, rules, now))
+    return _closed(room, now, CloseReason.RESOLVED)
 
 
 def _closed(room: Room, now: datetime, why: CloseReason) -> Decided[Settled]:
@@ -316,6 +309,7 @@ def _convert(chat: Chat, listed: Listed, room: Room, now: datetime) -> Decided[A
         reservation_id=None,
         assigned_at=now,
         adopted=True,
+        asked_again_at=None,
         doubt=None,
         settle_at=None,
     )

@@ -177,7 +177,9 @@ class AssignChat:
         if decided is not None and decided.answer in (Fenced.DONE, Fenced.REPEATED):
             moments = (change.chat.assigned_at for change in decided.changes)
             return Ended(reservation, Ending.ASSIGNED, assigned_at=next(moments, None))
-        return Ended(reservation, Ending.LOST, "confirmed after the reservation ended")
+        return Ended(
+            reservation, Ending.LOST, "confirmed too late: resolved meanwhile, or given up"
+        )
 
     async def _refused(self, reservation: Reservation, error: PlatformRefused) -> Ended:
         """One look at the room tells a room that waits from one that needs nobody any more."""
@@ -204,7 +206,9 @@ class AssignChat:
         return Ended(reservation, Ending.PASSED_OVER, "the agent is not eligible for the room")
 
     async def _release(self, reservation: Reservation, reason: str) -> Ended:
-        await self._write(reservation, partial(release, reservation, reason), alters_line=True)
+        await self._write(
+            reservation, partial(release, reservation, reason, self._rules), alters_line=True
+        )
         return Ended(reservation, Ending.RELEASED, reason)
 
     async def _refuse(self, reservation: Reservation, reason: str) -> Ended:

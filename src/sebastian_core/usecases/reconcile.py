@@ -11,11 +11,12 @@ from attrs import frozen
 
 from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
 from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.evidence import proven_from
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Reading
 from sebastian_core.domain.room import Room
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import Evidence, RoomState, Settled, proven_from
+from sebastian_core.domain.settling import Evidence, RoomState, Settled
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo

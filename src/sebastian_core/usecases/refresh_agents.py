@@ -12,10 +12,11 @@ from attrs import field, frozen
 from sebastian_core.domain.agent import Holding, Presence
 from sebastian_core.domain.chat import Chat, ChatState, Doubt
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.evidence import proven_from
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Presences, Reading
 from sebastian_core.domain.rules import Rules, doubled
-from sebastian_core.domain.settling import Adopting, Listed, adopt, proven_from, suspect
+from sebastian_core.domain.settling import Adopting, Listed, adopt, suspect
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient

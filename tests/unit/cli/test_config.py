@@ -100,6 +100,27 @@ def test_a_file_that_init_wrote_has_nothing_to_warn_of(config: Path) -> None:
     assert result.output == f"{config} can be used\n"
 
 
+def test_check_warns_of_an_address_that_qiscus_cannot_reach(config: Path) -> None:
+    local = ANSWERS.replace("https://sebastian.example.com", "http://localhost:3000")
+    run("init", "-c", str(config), stdin=local)
+
+    result = run("check", "--offline", "-c", str(config))
+
+    assert "warning webhook-url-local" in result.output
+
+
+def test_check_takes_a_local_address_where_the_platform_is_on_this_machine_too(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = ANSWERS.replace("https://sebastian.example.com", "http://localhost:3000")
+    run("init", "-c", str(config), stdin=local)
+    monkeypatch.setenv("QT_QISCUS_BASE_URL", "http://127.0.0.1:4000")
+
+    result = run("check", "--offline", "-c", str(config))
+
+    assert result.output == f"{config} can be used\n"
+
+
 def test_schema_prints_a_json_schema() -> None:
     schema = json.loads(run("schema").output)
 

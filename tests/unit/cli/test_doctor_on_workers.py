@@ -46,6 +46,12 @@ def found(*states: dict[str, Any], silent: float = 1, **seen: Any) -> list[Findi
 
 OTHER = {"standing": "up", "version": own_version(), "started_at": ago(60), "duties": False}
 DRIFT = {"at": ago(60), "admitted": 2, "settled": 1}
+PUT_ASIDE = {
+    "name": "ours:Gold",
+    "suspended": "it hung or crashed its worker, 2 times",
+    "refusals": 0,
+    "last_refusal": "KeyError",
+}
 
 GOLDEN: list[tuple[list[Finding], str, str]] = [
     (
@@ -132,6 +138,19 @@ GOLDEN: list[tuple[list[Finding], str, str]] = [
             " and are not taken in."
         ),
         "Serve or resolve them there, or raise reconcile.max_age.",
+    ),
+    (
+        found(words(), {**OTHER, "policy": PUT_ASIDE}),
+        (
+            "warning policy-suspended: ours:Gold was put aside: it hung or crashed its worker,"
+            " 2 times; the shipped one serves."
+        ),
+        "Mend the policy, then restart sebastian-worker: it is tried again from then.",
+    ),
+    (
+        found(words(policy={**PUT_ASIDE, "suspended": None, "refusals": 3})),
+        "warning policy-refused: ours:Gold could not be used 3 times: KeyError.",
+        "The shipped policy served instead. The worker's log tells more; mend yours.",
     ),
     (
         found(words(honours_user_ids=False)),

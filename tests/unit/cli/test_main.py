@@ -138,3 +138,26 @@ def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
         raise error
 
     monkeypatch.setattr(type(main), "get_command", lambda *_: failing)
+
+
+@pytest.mark.parametrize("command", ["queue", "doctor", "migrate"])
+def test_who_has_no_configuration_yet_is_told_how_to_get_one(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = CliRunner().invoke(main, [command])
+
+    assert result.exit_code == 2
+    assert "db.connection_string: missing" in result.output
+    assert "config.yml: not in this folder; name a file with -c, or write one: " in result.output
+
+
+def test_who_wrote_one_is_told_only_what_it_lacks(tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text("redis: {url: 'redis://localhost'}")
+
+    result = CliRunner().invoke(main, ["queue", "-c", str(config)])
+
+    assert result.output.startswith(f"{config} db.connection_string: missing")
+    assert "not in this folder" not in result.output

@@ -111,7 +111,7 @@ class Floor:
         """One pass whose chats come back into the line."""
         for reservation in await self.reserve():
             room_id = reservation.chat.room_id
-            await self.repo.decide(room_id, partial(release, reservation, reason))
+            await self.repo.decide(room_id, partial(release, reservation, reason, Rules()))
 
     async def pass_over(self, *eligible: AgentId) -> None:
         """One pass whose agent the platform does not hold eligible; these are."""

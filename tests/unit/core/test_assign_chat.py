@@ -19,7 +19,7 @@ from sebastian_core.domain.reservation import Reservation, release
 from sebastian_core.domain.room import Decided, Decision
 from sebastian_core.usecases import assign_chat as module
 from sebastian_core.usecases.assign_chat import Ended, Ending
-from tests.unit.core.building import ANNE, BEN, NOW, ROOM, at
+from tests.unit.core.building import ANNE, BEN, NOW, ROOM, RULES, at
 from tests.unit.core.staging import (
     Failure,
     Stage,
@@ -252,7 +252,7 @@ class TestA2xx:
 
         call.faults.after("assign", forget)
         await call.stage.room_repo.decide(
-            ROOM, lambda room, now: release(reservation, "elsewhere", room, now)
+            ROOM, lambda room, now: release(reservation, "elsewhere", RULES, room, now)
         )
 
         ended = await call.worker.assign_chat(reservation, 0.0)
@@ -262,7 +262,7 @@ class TestA2xx:
         call.stage.clock.advance(5)
         assert await call.stage.room_repo.watched(10) == [ANNE]
 
-    async def test_that_comes_after_the_resolve_has_the_agents_rooms_listed(self) -> None:
+    async def test_that_comes_after_the_resolve_keeps_the_slot_until_the_room_is_read(self) -> None:
         call = Call()
         reservation = await call.reserved()
         ends = call.stage.end(ROOM)
@@ -272,9 +272,9 @@ class TestA2xx:
         ended = await call.worker.assign_chat(reservation, 0.0)
 
         assert ended.ending is Ending.LOST
-        assert await call.stage.find_chat(ROOM) is None
-        call.stage.clock.advance(5)
-        assert await call.stage.room_repo.watched(10) == [ANNE]
+        held = await call.stage.chat(ROOM)
+        assert (held.state, held.agent_id) == (ChatState.RESERVED, ANNE)
+        assert held.doubt is Doubt.RESOLVED_UNSURE
 
 
 class TestACallThatSurelyWasNotApplied:

@@ -380,6 +380,31 @@ async def test_a_chat_that_is_being_given() -> None:
     )
 
 
+async def test_a_chat_that_was_resolved_while_it_was_being_given() -> None:
+    floor = Floor()
+    await floor.agents(ANNE)
+    await floor.asks()
+    floor.after(1)
+    await floor.reserve()
+    floor.after(1)
+    await floor.resolves()
+
+    assert await floor.why() == reads(
+        """
+        Room 68303333 keeps a slot of Anne (7) until it is read at 09:00:11: resolved while its assign call was under way.
+
+        Why Anne (7): of those who were free nobody held less (0 of 1).
+          nearest at that moment: Anne (7) 0 of 1
+          of 1 agent: 1 free
+
+        What happened:
+          09:00:00  came into the line: the customer asked
+          09:00:01  a slot of Anne (7) was reserved
+          09:00:02  in doubt: resolved while its assign call was under way
+        """
+    )
+
+
 async def test_a_chat_that_a_person_gave_over_the_capacity() -> None:
     floor = Floor()
     await floor.agents(ANNE)

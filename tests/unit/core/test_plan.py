@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from attrs import define, field
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster, Staffing
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.ids import AgentId, ChatId
-from sebastian_core.domain.plan import Floor, Plan, Standing
+from sebastian_core.domain.plan import Floor, Free, Plan, Standing
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
 from tests.unit.core.building import (
     ANNE,
@@ -107,7 +108,7 @@ class TestTheFloor:
         return Plan(roster, **plan).look(now)  # type: ignore[arg-type]
 
     def test_counts_the_slots_of_free_agents_only(self) -> None:
-        assert self.floor().free_slots == 3 + 2
+        assert self.floor().free.slots == 3 + 2
 
     def test_opens_the_lines_whose_needs_some_free_agent_meets(self) -> None:
         nobody = Needs(only=frozenset({CLEO}))
@@ -123,14 +124,14 @@ class TestTheFloor:
     def test_puts_chats_in_order_before_the_policy_sees_them(self) -> None:
         chats = [a_ready_chat(number) for number in (3, 1, 2)]
 
-        placed = self.floor().place(chats)
+        placed = self.floor().place(chats).placements
 
         assert [each.chat_id for each in placed] == [1, 2, 3]
 
     def test_orders_chats_of_one_moment_by_id(self) -> None:
         chats = [a_ready_chat(number, arrived_at=NOW) for number in (2, 1)]
 
-        assert [each.chat_id for each in self.floor().place(chats)] == [1, 2]
+        assert [each.chat_id for each in self.floor().place(chats).placements] == [1, 2]
 
     def test_explains_by_name_who_was_near_and_by_reason_who_was_not(self) -> None:
         explained = self.floor().explain(Needs(WIDGET))
@@ -176,6 +177,15 @@ NEEDS = st.builds(
 )
 
 
+def differing(before: Staffing, now: Staffing) -> set[AgentId]:
+    return {
+        agent_id
+        for agent_id in map(AgentId, range(1, 6))
+        if before.loads.get(agent_id) != now.loads.get(agent_id)
+        or before.settings.get(agent_id) != now.settings.get(agent_id)
+    }
+
+
 class TestALaterFloor:
     @given(ROSTERS, st.lists(STAFFINGS, min_size=2, max_size=4), st.booleans(), st.lists(NEEDS))
     @settings(max_examples=150, deadline=None)
@@ -183,9 +193,9 @@ class TestALaterFloor:
         self, roster: Roster, moments: list[Staffing], verify: bool, wanted: list[Needs]
     ) -> None:
         plan = Plan(roster, max_age=None if verify else timedelta(seconds=30))
-        floor = None
-        for staffing_then in moments:
-            floor = plan.look(staffing_then, floor)
+        floor = plan.look(moments[0])
+        for before, now in pairwise(moments):
+            floor = plan.look_again(floor, now, differing(before, now))
 
         anew = plan.look(moments[-1])
         assert floor == anew
@@ -195,9 +205,36 @@ class TestALaterFloor:
     def test_of_another_plan_is_looked_at_anew(self) -> None:
         before = Plan(a_roster(a_presence(ANNE))).look(staffing())
 
-        floor = Plan(a_roster(a_presence(BEN))).look(staffing(), before)
+        floor = Plan(a_roster(a_presence(BEN))).look_again(before, staffing(), frozenset())
 
         assert list(floor.agents) == [BEN]
+
+
+CANDIDATES = st.builds(
+    Candidate,
+    st.integers(1, 90).map(AgentId),
+    st.integers(0, 3),
+    st.just(4),
+    last_given_at=st.none() | st.integers(-9, 0).map(at),
+)
+
+
+class TestThoseWhoAreFree:
+    @given(
+        st.lists(CANDIDATES, min_size=30, max_size=60, unique_by=lambda each: each.agent_id),
+        st.lists(CANDIDATES, max_size=4, unique_by=lambda each: each.agent_id),
+        st.integers(0, 4),
+    )
+    @settings(max_examples=150, deadline=None)
+    def test_are_in_order_after_a_few_changed_as_if_all_were_sorted(
+        self, before: list[Candidate], come: list[Candidate], leaving: int
+    ) -> None:
+        moved = {each.agent_id for each in come}
+        left = {each.agent_id for each in before[:leaving]}
+        gone = [each for each in before if each.agent_id in moved | left]
+        stay = [each for each in before if each not in gone]
+
+        assert Free.of(before).later(gone, come) == Free.of([*stay, *come])
 
 
 class TestManyAgents:
@@ -232,8 +269,8 @@ class TestAPolicyOfSomebodyElse:
     def place(self, policy: Policy) -> tuple[list[tuple[int, int]], list[Exception]]:
         told: list[Exception] = []
         plan = Plan(a_roster(a_presence(ANNE)), policy=policy, on_refused=told.append)
-        placed = plan.look(staffing()).place([a_ready_chat(1), a_ready_chat(2)])
-        return [(each.chat_id, each.agent_id) for each in placed], told
+        choice = plan.look(staffing()).place([a_ready_chat(1), a_ready_chat(2)])
+        return [(each.chat_id, each.agent_id) for each in choice.placements], told
 
     def test_can_choose_otherwise_than_ours(self) -> None:
         placed, told = self.place(Bent([Placement(ChatId(2), ANNE)]))

@@ -45,7 +45,7 @@ RESERVATION = a_reservation()
 
 Word = Callable[[Room], Decided[Fenced]]
 WORDS: dict[str, Word] = {
-    "release": lambda room: release(RESERVATION, "", room, at(3)),
+    "release": lambda room: release(RESERVATION, "", RULES, room, at(3)),
     "release doubtful": lambda room: release_doubtful(RESERVATION, RULES, room, at(3)),
     "pass over": lambda room: pass_over(RESERVATION, [BEN], RULES, room, at(3)),
     "refuse": lambda room: refuse(RESERVATION, "", RULES, room, at(3)),
@@ -142,7 +142,9 @@ class TestA2xxThatOutlivesItsFence:
         other = a_reserved_chat(reservation_id=ReservationId(71), agent_id=BEN)
         doubted = only_change(self.confirm(other))
 
-        released = only_change(release(Reservation.of(doubted), "offline", a_room(doubted), at(31)))
+        released = only_change(
+            release(Reservation.of(doubted), "offline", RULES, a_room(doubted), at(31))
+        )
 
         assert (released.doubt, released.settle_at) == (Doubt.LATE_SUCCESS, at(35))
 
@@ -309,7 +311,10 @@ def test_two_words_about_one_reservation_let_the_first_win() -> None:
     room = a_room(a_reserved_chat())
     heard = []
 
-    for word in (partial(release, RESERVATION, "first"), partial(confirm, RESERVATION, RULES)):
+    for word in (
+        partial(release, RESERVATION, "first", RULES),
+        partial(confirm, RESERVATION, RULES),
+    ):
         decided = word(room, at(3))
         heard.append(decided.answer)
         room = decided.room or room

@@ -18,11 +18,12 @@ async def examine(settings: Settings, *, running: bool = True) -> list[Finding]:
 
     What two areas find in the same words is told once.
     """
-    areas = await asyncio.gather(
+    policy, *areas = await asyncio.gather(
+        asyncio.to_thread(look_at_policy, settings),
         look_at_database(settings, running=running),
         look_at_redis(settings),
         look_at_platform(settings, running=running),
         look_at_webhook(settings),
     )
-    found = [*look_at_secrets(settings), *look_at_policy(settings)]
+    found = [*look_at_secrets(settings), *policy]
     return list(dict.fromkeys([*found, *(finding for area in areas for finding in area)]))

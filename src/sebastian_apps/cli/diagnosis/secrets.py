@@ -52,7 +52,7 @@ def _base_url(settings: Settings) -> Iterator[Finding]:
     if base_url is None:
         text = "webhook.base_url is not set: Sebastian cannot tell Qiscus where it is."
         yield warning("webhook-url-missing", text, "Set it to the public address of the service.")
-    elif _is_local(base_url):
+    elif _is_local(base_url) and not _is_local(settings.qiscus.base_url):
         text = f"webhook.base_url is {base_url}: only this machine can reach that."
         yield warning("webhook-url-local", text, "Set it to the public address of the service.")
 

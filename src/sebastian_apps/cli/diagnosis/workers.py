@@ -189,9 +189,8 @@ def _differences(seen: Seen, settings: Settings) -> Iterator[Finding]:
 
 
 def _policies(seen: Seen, settings: Settings) -> Iterator[Finding]:
-    policies = [words.policy for words in seen.alive if words.policy]
-    suspended = [policy for policy in policies if policy["suspended"]]
-    refused = [policy for policy in policies if policy["refusals"]]
+    suspended = [words.policy for words in seen.alive if words.policy_is_suspended]
+    refused = [words.policy for words in seen.alive if words.policy.get("refusals")]
     if suspended:
         policy = suspended[0]
         text = f"{policy['name']} was put aside: {policy['suspended']}; the shipped one serves."

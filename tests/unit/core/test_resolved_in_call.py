@@ -1,0 +1,226 @@
+"""A resolve that comes while the chat's assign call is under way: the slot stays until it ended.
+
+The call may take effect after the resolve, for the service that the customer has opened meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sebastian_core.domain.arrivals import Admission, Resolving, Service, admit, resolve
+from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
+from sebastian_core.domain.ids import ServiceId
+from sebastian_core.domain.reservation import (
+    Fenced,
+    confirm,
+    doubt_attempt,
+    pass_over,
+    refuse,
+    release,
+    release_doubtful,
+)
+from sebastian_core.domain.room import Decided, Room
+from sebastian_core.domain.settling import RoomState, Settled, adopt, settle
+from tests.unit.core.building import (
+    ANNE,
+    BEN,
+    RULES,
+    a_listed_room,
+    a_reservation,
+    a_reserved_chat,
+    a_resolution,
+    a_room,
+    an_arrival,
+    at,
+    evidence,
+    only_change,
+    resolved,
+    unresolved,
+)
+
+RESERVATION = a_reservation()
+
+Word = Callable[[Room], Decided[Fenced]]
+NOT_APPLIED: dict[str, Word] = {
+    "release": lambda room: release(RESERVATION, "", RULES, room, at(3)),
+    "release doubtful": lambda room: release_doubtful(RESERVATION, RULES, room, at(3)),
+    "pass over": lambda room: pass_over(RESERVATION, [BEN], RULES, room, at(3)),
+    "refuse": lambda room: refuse(RESERVATION, "", RULES, room, at(3)),
+}
+PERHAPS_APPLIED: dict[str, Word] = {
+    "confirm": lambda room: confirm(RESERVATION, RULES, room, at(3)),
+    "doubt": lambda room: doubt_attempt(RESERVATION, Doubt.UNKNOWN_ANSWER, RULES, room, at(3)),
+}
+
+
+def held(service_id: int | None = 5, **changes: object) -> Room:
+    """A room whose chat was reserved at NOW and resolved two seconds later."""
+    chat = a_reserved_chat(**changes)
+    return room_of(resolve(a_resolution(service_id), RULES, a_room(chat), at(2)))
+
+
+def asked_again(room: Room, base: Service | None = None) -> Room:
+    return room_of(admit(an_arrival(base), RULES, room, at(2.5)))
+
+
+def room_of(decided: Decided[Admission] | Decided[Resolving] | Decided[Fenced]) -> Room:
+    assert decided.room is not None
+    return decided.room
+
+
+def chat_of(room: Room) -> Chat:
+    assert room.chat is not None
+    return room.chat
+
+
+def read(
+    room: Room, state: RoomState, began: float, listed: bool | None = None
+) -> Decided[Settled]:
+    chat = chat_of(room)
+    reading = evidence(state, at(began), listed)
+    return settle(chat.id, chat.version, reading, RULES, room, at(began))
+
+
+class TestTheResolve:
+    def test_keeps_the_slot_and_tells_why(self) -> None:
+        decided = resolve(a_resolution(5), RULES, a_room(a_reserved_chat()), at(2))
+
+        chat = only_change(decided)
+        assert decided.answer is Resolving.HELD
+        assert (chat.state, chat.agent_id) == (ChatState.RESERVED, ANNE)
+        assert chat.doubt is Doubt.RESOLVED_IN_CALL
+
+    def test_has_the_room_read_once_a_call_that_may_yet_begin_must_have_shown(self) -> None:
+        assert chat_of(held()).settle_at == at(2 + 4 + 5)
+
+    def test_has_it_read_sooner_where_the_call_has_ended_without_an_answer(self) -> None:
+        chat = chat_of(held(doubt=Doubt.UNKNOWN_ANSWER))
+
+        assert (chat.doubt, chat.settle_at) == (Doubt.RESOLVED_UNSURE, at(2 + 5))
+
+    def test_is_remembered_so_that_its_repeat_changes_nothing(self) -> None:
+        repeat = resolve(a_resolution(5), RULES, held(), at(3))
+
+        assert repeat == Decided(Resolving.REPEATED)
+
+    def test_keeps_the_reservation_alive_for_the_words_about_it(self) -> None:
+        assert chat_of(held()).reservation_id == RESERVATION.id
+
+
+@pytest.mark.parametrize("word", NOT_APPLIED)
+class TestACallThatSurelyWasNotApplied:
+    def test_closes_the_chat_by_the_resolve_that_came(self, word: str) -> None:
+        decided = NOT_APPLIED[word](held(5))
+
+        chat, room = only_change(decided), room_of(decided)
+        assert decided.answer is Fenced.DONE
+        assert (chat.state, chat.close_reason) == (ChatState.CLOSED, CloseReason.RESOLVED)
+        assert (room.chat, room.closed_service_id, room.closed_by_id) == (None, 5, True)
+
+    def test_opens_the_next_chat_where_the_customer_asked_again(self, word: str) -> None:
+        decided = NOT_APPLIED[word](asked_again(held(5)))
+
+        following = chat_of(room_of(decided))
+        assert [change.move for change in decided.changes] == [Move.CLOSE, Move.ADMIT]
+        assert (following.state, following.arrived_at) == (ChatState.WAITING, at(2.5))
+        assert following.doubt is Doubt.NEXT_UNPROVEN
+
+    def test_leaves_the_slot_where_an_earlier_word_left_it_open(self, word: str) -> None:
+        unsure = room_of(PERHAPS_APPLIED["doubt"](held()))
+
+        assert NOT_APPLIED[word](unsure) == Decided(Fenced.DONE)
+
+
+@pytest.mark.parametrize("word", PERHAPS_APPLIED)
+class TestACallThatMayBeApplied:
+    def test_keeps_the_slot_until_a_reading_shows_what_it_gave(self, word: str) -> None:
+        chat = only_change(PERHAPS_APPLIED[word](held()))
+
+        assert (chat.state, chat.agent_id) == (ChatState.RESERVED, ANNE)
+        assert (chat.doubt, chat.settle_at) == (Doubt.RESOLVED_UNSURE, at(3 + 5))
+
+    def test_said_again_changes_nothing(self, word: str) -> None:
+        once = room_of(PERHAPS_APPLIED[word](held()))
+
+        assert PERHAPS_APPLIED[word](once).changes == ()
+
+
+def test_a_confirmation_is_no_assignment_where_the_chat_was_resolved_meanwhile() -> None:
+    assert PERHAPS_APPLIED["confirm"](held()).answer is Fenced.GONE
+
+
+class TestARequestBehindTheResolve:
+    def test_is_remembered_with_its_moment(self) -> None:
+        decided = admit(an_arrival(resolved(5)), RULES, held(5), at(2.5))
+
+        assert decided.answer is Admission.REMEMBERED
+        assert only_change(decided).asked_again_at == at(2.5)
+        assert chat_of(room_of(decided)).doubt is Doubt.RESOLVED_IN_CALL
+
+    def test_counts_from_the_first_message(self) -> None:
+        once = asked_again(held(5))
+
+        assert admit(an_arrival(resolved(5)), RULES, once, at(9)) == Decided(Admission.REPEATED)
+
+    def test_is_a_late_repeat_where_it_came_for_the_resolved_service(self) -> None:
+        late = admit(an_arrival(unresolved(5)), RULES, held(5), at(2.5))
+
+        assert late == Decided(Admission.LATE_REPEAT)
+
+
+class TestTheReading:
+    unsure = room_of(PERHAPS_APPLIED["confirm"](held()))
+    asked = room_of(PERHAPS_APPLIED["confirm"](asked_again(held())))
+
+    def test_proves_nothing_before_the_platform_must_have_caught_up(self) -> None:
+        assert read(self.unsure, RoomState.RESOLVED, began=7.9).answer is Settled.TOO_EARLY
+
+    def test_of_a_resolved_room_closes_the_chat(self) -> None:
+        decided = read(self.unsure, RoomState.RESOLVED, began=8)
+
+        assert only_change(decided).close_reason is CloseReason.RESOLVED
+        assert decided.room is not None
+        assert decided.room.closed_service_id == ServiceId(5)
+
+    def test_of_a_resolved_room_forgets_no_request(self) -> None:
+        decided = read(self.asked, RoomState.RESOLVED, began=8)
+
+        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.changes[-1].chat.doubt is Doubt.NEXT_UNPROVEN
+
+    def test_of_a_room_that_waits_opens_the_next_chat_at_its_own_place(self) -> None:
+        decided = read(self.asked, RoomState.WAITING, began=8)
+
+        following = decided.changes[-1].chat
+        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert (following.arrived_at, following.doubt) == (at(2.5), None)
+
+    def test_of_a_room_that_our_agent_serves_confirms_what_the_call_gave(self) -> None:
+        chat = only_change(read(self.asked, RoomState.SERVED, began=8, listed=True))
+
+        assert (chat.state, chat.agent_id) == (ChatState.ASSIGNED, ANNE)
+        assert (chat.asked_again_at, chat.doubt) == (None, None)
+
+    def test_of_a_room_that_somebody_else_serves_frees_the_slot(self) -> None:
+        chat = only_change(read(self.asked, RoomState.SERVED, began=8, listed=False))
+
+        assert chat.close_reason is CloseReason.SERVED_ELSEWHERE
+
+    def test_of_another_agents_rooms_hands_the_chat_over_once_it_may_count(self) -> None:
+        listing = a_listed_room(agent_id=BEN, began_at=at(8))
+
+        chat = only_change(adopt(listing, RULES, self.asked, at(8)))
+
+        assert (chat.state, chat.agent_id, chat.asked_again_at) == (ChatState.ASSIGNED, BEN, None)
+
+
+def test_a_younger_resolve_is_heard_and_waits_for_its_own_reading() -> None:
+    unsure = room_of(PERHAPS_APPLIED["confirm"](held(5)))
+
+    decided = resolve(a_resolution(6), RULES, unsure, at(4))
+
+    assert decided.answer is Resolving.HELD
+    assert chat_of(room_of(decided)).settle_at == at(4 + 5)
+    assert room_of(decided).closed_service_id == ServiceId(6)
