@@ -20,8 +20,8 @@ check: ## Style, types and architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## The same, then the tests: make test ARGS="-k fifo"
-	$(BIN)/pytest $(ARGS)
+test: check ## The same, then the tests, in two processes: make test ARGS="-k fifo"
+	$(BIN)/pytest -n 2 $(ARGS)
 
 docs: ## Build the documentation into build/docs, without a warning
 	@scripts/docs

@@ -100,6 +100,16 @@ class Search:
         self.hits += other.hits
 
     @property
+    def message(self) -> dict[str, Any]:
+        """The same for another process; see `from_message`."""
+        return {"places": dict(self.places), "hits": self.hits}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Search:
+        """What another process searched and found."""
+        return cls(Counter(message["places"]), message["hits"])
+
+    @property
     def summary(self) -> str:
         """How many places of each kind, and how many hits."""
         kinds = ", ".join(f"{number} × {kind}" for kind, number in sorted(self.places.items()))

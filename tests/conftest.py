@@ -6,11 +6,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.workermanage import WorkerController
 
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
 from tests import servers
-from tests.canaries import SUITE
+from tests.canaries import SUITE, Search
 from tests.servers import PostgresServer, RedisServer, RedisSpace
+from tests.side_by_side import OneDeploymentAtATime, turn
 
 hypothesis.settings.register_profile("laptop", deadline=None)
 hypothesis.settings.register_profile(
@@ -19,8 +22,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneDeploymentAtATime:
+    """Spread the tests over the processes of `-n`."""
+    return OneDeploymentAtATime(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole deployments first, the simulation last."""
+    items.sort(key=turn)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Search what a test printed and logged."""
+    """Search what a test printed and logged, where it ran."""
+    if hasattr(report, "node"):
+        return
     for name, content in report.sections:
         SUITE.look("output of a test", f"{report.nodeid} ({name})", content)
 
@@ -32,15 +48,28 @@ def _canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     SUITE.look_at_logs(tmp_path_factory.getbasetemp())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Take over what a process of `-n` has searched and found."""
+    if found := getattr(node, "workeroutput", {}).get("canaries"):
+        SUITE.add(Search.from_message(found))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A secret that came out fails the run, whichever test it was."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["canaries"] = SUITE.message
     if SUITE.hits and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was searched, and what was found."""
+    """Say what tests have recorded as `told`, how much was searched, and what was found."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "told":
+                terminalreporter.write_line(str(value))
     for line in SUITE.told():
         terminalreporter.write_line(line)
 

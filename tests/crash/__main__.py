@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -64,12 +65,15 @@ def main(
     chosen = _part_of(stories or tuple(all_stories()), part)
     name = "part-{}-of-{}".format(*part) if part else "trials"
     kept = Ledger.of(ledger, name) if ledger else Ledger()
-    ends_at = None if minutes is None else began + minutes * 60
+    ends_at = math.inf if minutes is None else began + minutes * 60
+
+    def is_enough(killed: int) -> bool:
+        return time.monotonic() > ends_at
 
     async def run() -> Found:
         async with campaign(at_once, ledger=kept, watcher=Teller()) as trials:
             return await trials.run(
-                stories=chosen, sample=sample, seed=seed, every=every, ends_at=ends_at
+                stories=chosen, sample=sample, seed=seed, every=every, is_enough=is_enough
             )
 
     if kept.of_other_code:

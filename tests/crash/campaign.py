@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import Protocol
@@ -30,6 +29,14 @@ QUICK = {"fsync": "off", "max_connections": "300"}
 
 PACES = (1.0, 2.0, 4.0, 8.0)
 """A trial is played again, slower, where the machine was too slow for it."""
+
+IsEnough = Callable[[int], bool]
+"""Told how many processes were killed so far."""
+
+
+def never_enough(killed: int) -> bool:
+    """Goes on to the end."""
+    return False
 
 
 class Watcher(Protocol):
@@ -62,6 +69,7 @@ class Campaign:
     is_thorough: bool = True
     """Whether it makes sure which steps there are, and that one that was not reached is none."""
     _again: int = field(default=0, init=False)
+    _killed: int = field(default=0, init=False)
 
     async def run(
         self,
@@ -70,24 +78,23 @@ class Campaign:
         sample: int | None = None,
         seed: int = 1,
         every: bool = False,
-        ends_at: float | None = None,
+        is_enough: IsEnough = never_enough,
     ) -> Found:
         """All first crashes, then one second crash of each kind, or so many as the sample says.
 
-        With `every`, also those second crashes that are of one kind. No crash is begun after
-        `ends_at` (on the monotonic clock): those around a commit or a call to the platform come
-        first.
+        With `every`, also those second crashes that are of one kind. No crash is begun once so many
+        processes killed are enough: those around a commit or a call to the platform come first.
         """
         whole = await self._all("stories", [Crash(story=story) for story in stories])
         steps = {trial.crash.story: trial.steps for trial in whole}
         points = _points(steps)
-        first = await self._all("first crashes", points, ends_at)
+        first = await self._all("first crashes", points, is_enough)
         found = kinds(first)
         one = one_of_each(found, self.ledger.__contains__)
         chosen = [crash for same in found.values() for crash in same] if every else one
         if sample is not None and sample < len(chosen):
             chosen = random.Random(seed).sample(chosen, sample)
-        second = await self._all("second crashes", chosen, ends_at)
+        second = await self._all("second crashes", chosen, is_enough)
         wanted = len(points) + (sum(map(len, found.values())) if every else len(one))
         vanished = await self._vanished([*first, *second])
         return Found(
@@ -107,21 +114,22 @@ class Campaign:
             return await self._reached(place, crash)
 
     async def _all(
-        self, what: str, crashes: Sequence[Crash], ends_at: float | None = None
+        self, what: str, crashes: Sequence[Crash], is_enough: IsEnough = never_enough
     ) -> list[Trial]:
         known = sum(crash in self.ledger for crash in crashes)
         self.watcher.begins(what, len(crashes), known)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(crash, ends_at)) for crash in crashes]
+            tasks = [group.create_task(self._one(crash, is_enough)) for crash in crashes]
         return [trial for task in tasks if (trial := task.result()) is not None]
 
-    async def _one(self, crash: Crash, ends_at: float | None) -> Trial | None:
+    async def _one(self, crash: Crash, is_enough: IsEnough) -> Trial | None:
         if (known := self.ledger.known(crash)) is not None:
             return known
         async with self._place() as place:
-            if ends_at is not None and time.monotonic() > ends_at:
+            if is_enough(self._killed):
                 return None
             trial = await self._reached(place, crash)
+        self._killed += bool(crash.times) and trial.is_reached
         self.ledger.note(trial)
         self.watcher.tried(trial, again=self._again)
         return trial

@@ -13,11 +13,11 @@ from tests.crash.found import Found
 SECONDS = 28.0
 SECOND_CRASHES = 20
 AT_ONCE = 10
-KILLED_AT_LEAST = 5
-"""On a machine that is busy with something else; many more on a quiet one."""
+KILLED_AT_LEAST = 10
+"""However long that takes on a busy machine; a quiet one kills many more."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_process_that_dies_at_any_step_breaks_no_promise() -> None:
     found = asyncio.run(_found())
 
@@ -30,7 +30,11 @@ def test_a_process_that_dies_at_any_step_breaks_no_promise() -> None:
 async def _found() -> Found:
     """A slow machine tries fewer; `python -m tests.crash` tries all."""
     ends_at = time.monotonic() + SECONDS
+
+    def is_enough(killed: int) -> bool:
+        return killed >= KILLED_AT_LEAST and time.monotonic() > ends_at
+
     async with campaign(AT_ONCE, is_thorough=False) as trials:
         return await trials.run(
-            stories=all_stories(), sample=SECOND_CRASHES, seed=1, ends_at=ends_at
+            stories=all_stories(), sample=SECOND_CRASHES, seed=1, is_enough=is_enough
         )

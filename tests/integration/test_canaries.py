@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
@@ -34,6 +35,7 @@ from tests.waiting import until
 from tests.webhook_service import ARRIVAL, RESOLVE
 from tests.worker_process import worker_process
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = (
     ["doctor"],
     ["doctor", "--json"],
@@ -340,6 +342,20 @@ def test_leaks_in_rows_keys_and_log_files_are_found(
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("drop table kept")
     (tmp_path / "worker.log").unlink()
+
+
+def test_a_leak_in_another_process_of_the_run_fails_it_although_every_test_passes(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "test_leaking.py").write_text(f"def test_it(): print({canaries.MESSAGE!r})")
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", f"--rootdir={tmp_path}"]
+    command += ["-p", "tests.conftest", "-n1", str(tmp_path)]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stderr
+    assert "1 passed" in ran.stdout
+    assert "output of a test test_leaking.py::test_it (Captured stdout call)" in ran.stdout
 
 
 def test_what_is_not_planted_is_no_leak() -> None:
