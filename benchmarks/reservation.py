@@ -17,6 +17,7 @@ from benchmarks.report import Figure
 from benchmarks.stage import Stage
 from sebastian_adapters.postgres.pools import worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_apps.garbage import spare_collections
 from sebastian_core.domain.agent import CapacityRules, Presence, Roster, Staffing
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
@@ -50,6 +51,7 @@ class Size:
 
 def measure(stage: Stage, *, rounds: int, large: int = LARGE) -> list[Figure]:
     """The corners and points between, in turns; each length of the line has its own database."""
+    spare_collections()  # as the worker does
     urls = {waiting: _filled(stage, waiting) for waiting in (SMALL, large)}
     sizes = [Size(100, waiting, batch) for waiting in urls for batch in (1, 10)]
     sizes += [Size(agents, waiting, 100) for agents in (10, 100, 1_000, 10_000) for waiting in urls]
@@ -57,9 +59,12 @@ def measure(stage: Stage, *, rounds: int, large: int = LARGE) -> list[Figure]:
 
 
 def _filled(stage: Stage, waiting: int) -> str:
+    """A database in which so many wait; what filling it wrote is on the disk, not still to come."""
     url = stage.new_database()
     for first in range(0, waiting, 100_000):
         fill_line(url, invented_rooms(min(100_000, waiting - first), first))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("checkpoint")
     return url
 
 
