@@ -17,7 +17,15 @@ from attrs import frozen
 from benchmarks.line import invented_rooms
 from benchmarks.measuring import Percentiles, median
 from benchmarks.report import Figure
-from benchmarks.stage import FakePlatform, Stage, fake_platform, free_port, settings, wait_until
+from benchmarks.stage import (
+    FakePlatform,
+    Program,
+    Stage,
+    fake_platform,
+    free_port,
+    settings,
+    wait_until,
+)
 
 WEBHOOK, WORKER = "sebastian_apps.webhook.main", "sebastian_apps.worker.main"
 LATENCY_SECONDS = 0.02
@@ -31,8 +39,41 @@ class Deployment:
 
     stage: Stage
     platform: FakePlatform
+    webhook: Program
+    worker: Program
     webhook_url: str
     database_url: str
+
+    def cpu(self) -> dict[str, float]:
+        """Processor seconds that each part has used so far."""
+        return {
+            "webhook": self.webhook.cpu,
+            "worker": self.worker.cpu,
+            "PostgreSQL": self.stage.postgres_cpu,
+            "Redis": self.stage.valkey_cpu,
+            "platform": self.platform.program.cpu,
+        }
+
+
+@frozen
+class Played:
+    """What happened on the platform, and the processor seconds of each part meanwhile."""
+
+    events: list[dict[str, Any]]
+    cpu_seconds: Mapping[str, float]
+
+    def cpu_milliseconds(self) -> dict[str, float]:
+        """Of each part for each chat with its resolve."""
+        chats = sum(each["kind"] == "assigned" for each in self.events)
+        return {part: used / chats * 1000 for part, used in self.cpu_seconds.items()}
+
+
+@frozen
+class Waits:
+    """How long chats waited, and what each cost."""
+
+    seconds: Percentiles
+    cpu_milliseconds: Mapping[str, float]
 
 
 @frozen(kw_only=True)
@@ -62,7 +103,7 @@ def measure(
     stage: Stage, *, rounds: int, seconds: float, rates: tuple[int, ...] = (50, 200, 400)
 ) -> list[Figure]:
     """Both doorbells, `assign.verify` off and on, in turns."""
-    waits: dict[tuple[int, str, bool], list[Percentiles]] = defaultdict(list)
+    waits: dict[tuple[int, str, bool], list[Waits]] = defaultdict(list)
     slots: dict[tuple[str, bool], list[Percentiles]] = defaultdict(list)
     for _ in range(rounds):
         for doorbell in ("dramatiq", "postgres"):
@@ -92,12 +133,11 @@ def measure_idle_slot(stage: Stage, *, trials: int) -> list[Figure]:
     return figures
 
 
-def wait_times(
-    stage: Stage, doorbell: str, verify: bool, rate: float, seconds: float
-) -> Percentiles:
+def wait_times(stage: Stage, doorbell: str, verify: bool, rate: float, seconds: float) -> Waits:
     """From the firing of the webhook to the moment at which the platform has applied the call."""
     floor = Floor(rate=rate, slots=int(rate * SERVICE_SECONDS * 2.5) // 50 * 50, seconds=seconds)
-    events = _played(stage, doorbell, verify, floor)
+    played = _played(stage, doorbell, verify, floor)
+    events = played.events
     opened = {each["service_id"]: each["at"] for each in events if each["kind"] == "opened"}
     first = _warm_up_ends(events)
     waited = [
@@ -105,7 +145,7 @@ def wait_times(
         for each in events
         if each["kind"] == "assigned" and opened[each["service_id"]] >= first
     ]
-    return Percentiles.of(waited)
+    return Waits(Percentiles.of(waited), played.cpu_milliseconds())
 
 
 def slot_times(stage: Stage, doorbell: str, seconds: float) -> Percentiles:
@@ -114,7 +154,7 @@ def slot_times(stage: Stage, doorbell: str, seconds: float) -> Percentiles:
     A call counts from the moment at which it reaches the platform, which applies it later.
     """
     floor = Floor(rate=230, slots=200, seconds=seconds)
-    events = _played(stage, doorbell, False, floor)
+    events = _played(stage, doorbell, False, floor).events
     first = _warm_up_ends(events) + 2 * SERVICE_SECONDS
     last = max(each["at"] for each in events if each["kind"] == "opened")
     freed: dict[int, list[float]] = defaultdict(list)
@@ -154,7 +194,8 @@ def measure_behind_perfect(stage: Stage, *, rounds: int) -> list[Figure]:
 def behind_perfect(stage: Stage, doorbell: str, verify: bool) -> float:
     """The difference of the mean waits, in seconds; the platform answers without delay."""
     floor = Floor(rate=50, slots=40, seconds=10)
-    events = _played(stage, doorbell, verify, floor, agents=20, latency_seconds=0.0)
+    played = _played(stage, doorbell, verify, floor, agents=20, latency_seconds=0.0)
+    events = played.events
     opened, ended = ({e["service_id"]: e["at"] for e in events if e["kind"] == kind}
                      for kind in ("opened", "resolved"))  # fmt: skip
     given = {e["service_id"]: e["at"] for e in events if e["kind"] == "assigned"}
@@ -207,7 +248,7 @@ def _played(
     *,
     agents: int = 50,
     latency_seconds: float = LATENCY_SECONDS,
-) -> list[dict[str, Any]]:
+) -> Played:
     with _deployed(
         stage,
         doorbell,
@@ -216,13 +257,15 @@ def _played(
         capacity=floor.slots // agents,
         latency_seconds=latency_seconds,
     ) as deployment:
+        before = deployment.cpu()
         deployment.platform.told("floor", floor.script(agents))
         wait_until(
             "the floor is done",
             lambda: deployment.platform.told("floor")["is_done"],
             seconds=floor.seconds * 4 + 60,
         )
-        return deployment.platform.events()
+        used = {part: now - before[part] for part, now in deployment.cpu().items()}
+        return Played(deployment.platform.events(), used)
 
 
 def _warm_up_ends(events: list[dict[str, Any]]) -> float:
@@ -261,7 +304,7 @@ def _deployed(
         worker = stack.enter_context(stage.program("worker", WORKER, "-c", str(config)))
         wait_until("the webhook service is ready", lambda: _is_ready(url), webhook)
         wait_until("the worker has begun", lambda: _has_begun(platform), worker)
-        yield Deployment(stage, platform, url, database_url)
+        yield Deployment(stage, platform, webhook, worker, url, database_url)
 
 
 def _is_ready(url: str) -> bool:
@@ -276,7 +319,7 @@ def _has_begun(platform: FakePlatform) -> bool:
     return bool(answered.get("agents 200") and answered.get("customer_rooms 200"))
 
 
-def _wait_figures(waits: Mapping[tuple[int, str, bool], list[Percentiles]]) -> list[Figure]:
+def _wait_figures(waits: Mapping[tuple[int, str, bool], list[Waits]]) -> list[Figure]:
     wanted = {False: "p50 ≤ 45, p99 ≤ 100 ms", True: "p50 ≤ 70, p99 ≤ 150 ms"}
     figures = []
     for (rate, doorbell, verify), runs in waits.items():
@@ -284,15 +327,27 @@ def _wait_figures(waits: Mapping[tuple[int, str, bool], list[Percentiles]]) -> l
             Figure(
                 subject="webhook → assigned",
                 what=f"{rate}/s, {doorbell}, verify {'on' if verify else 'off'}: p50",
-                value=median([each.p50 for each in runs]) * 1000,
+                value=median([each.seconds.p50 for each in runs]) * 1000,
                 unit="ms",
                 wanted=wanted[verify] if rate == 200 else "",
-                beside=f"p99 {median([each.p99 for each in runs]) * 1000:.0f} ms, "
-                f"of which the platform {LATENCY_SECONDS * (1.5 if verify else 0.5) * 1000:.0f} ms",
-                details={"p50": [each.p50 for each in runs], "p99": [each.p99 for each in runs]},
+                beside=f"p99 {median([each.seconds.p99 for each in runs]) * 1000:.0f} ms, "
+                f"of which the platform {LATENCY_SECONDS * (1.5 if verify else 0.5) * 1000:.0f} "
+                f"ms; processor time for a chat with its resolve: {_told(runs)}",
+                details={
+                    "p50": [each.seconds.p50 for each in runs],
+                    "p99": [each.seconds.p99 for each in runs],
+                    "cpu_milliseconds": [dict(each.cpu_milliseconds) for each in runs],
+                },
             )
         )
     return figures
+
+
+def _told(runs: list[Waits]) -> str:
+    parts = runs[0].cpu_milliseconds
+    used = {part: median([each.cpu_milliseconds[part] for each in runs]) for part in parts}
+    by_part = ", ".join(f"{part} {milliseconds:.2f}" for part, milliseconds in used.items())
+    return f"{sum(used.values()):.1f} ms ({by_part})"
 
 
 def _slot_figures(slots: Mapping[tuple[str, bool], list[Percentiles]]) -> list[Figure]:

@@ -118,8 +118,10 @@ class Transaction:
     def keep_plans(self) -> None:
         """Let the server plan its statements once for any values; only before the first `send`.
 
-        For statements that find a few rows by an index whatever is asked: planning them costs more
-        than carrying them out (measured: a fifth of what a small group costs the server).
+        For statements that find a few rows by an index whatever is asked: planning them takes a
+        fifth of what a small group costs the server. A plan made for a table that was just vacuumed
+        empty may read an index whole; it lives until the server analyses the table, a minute or so
+        after it fills.
         """
         self._plans = _PLANS_KEPT
 
