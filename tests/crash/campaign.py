@@ -16,7 +16,7 @@ from sebastian_adapters.postgres.migrate import migrate
 from tests.crash.found import Found
 from tests.crash.ledger import Ledger
 from tests.crash.remains import Keeper
-from tests.crash.second import kinds, one_of_each
+from tests.crash.second import Kind, kinds, one_of_each
 from tests.crash.stage import PROCESSES
 from tests.crash.steps import Step
 from tests.crash.stories import STORIES
@@ -104,6 +104,7 @@ class Campaign:
             vanished=len(vanished),
             possible=_by_story(crash for same in found.values() for crash in same),
             distinct=_by_story(one),
+            as_expected=_count_as_expected(found, second),
             left=wanted - len(first) - len(second),
             again=self._again,
         )
@@ -237,6 +238,11 @@ def _points(steps: Mapping[str, Sequence[Step]]) -> list[Crash]:
         for step in taken
     ]
     return [crash for _, crash in sorted(found, key=lambda point: point[0])]
+
+
+def _count_as_expected(found: Mapping[Kind, Sequence[Crash]], second: Iterable[Trial]) -> int:
+    left = {crash: kind.left for kind, same in found.items() for crash in same}
+    return sum(left[trial.crash] == trial.remains[0] for trial in second)
 
 
 def _is_outward(step: str) -> bool:

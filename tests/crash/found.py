@@ -26,6 +26,8 @@ class Found:
     """How many second crashes there are: every step of every recovery, by story."""
     distinct: dict[str, int]
     """How many of them differ from each other."""
+    as_expected: int
+    """In how many trials with two crashes the first left the same as when it was the only one."""
     left: int
     """How many trials there was no time for."""
     vanished: int
@@ -58,6 +60,7 @@ class Found:
             f"crash points     {points} ({self.killed} reached and killed)",
             f"recoveries       {possible} steps, {distinct} of them distinct",
             f"second crashes   {len(self.second)} tried ({twice} reached and killed)",
+            f"left the same    {self.as_expected} (after the first crash, as without the second)",
             f"not tried        {self.left} (no time, or not in the sample)",
             f"seen once        {self.vanished} (steps that the machine took when it was too slow)",
             f"played again     {self.again} (slower, as the machine was)",
