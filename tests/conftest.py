@@ -30,7 +30,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneDepl
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole deployments first, the simulation last."""
-    items.sort(key=turn)
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -26,20 +26,25 @@ SIMULATION = "tests/simulation/"
 
 
 class OneDeploymentAtATime(LoadScopeScheduling):  # type: ignore[misc]
-    """Deals out all whole deployments as one piece, the simulation by test, the rest by module."""
+    """Deals out the pieces in the order in which they were collected."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(WHOLE_DEPLOYMENTS):
-            return "whole deployments"
-        return nodeid if nodeid.startswith(SIMULATION) else nodeid.partition("::")[0]
+        return piece(nodeid)
 
 
-def turn(item: pytest.Item) -> int:
-    """When it is its turn: the items are sorted by this."""
-    if item.nodeid.startswith(WHOLE_DEPLOYMENTS):
+def piece(nodeid: str) -> str:
+    """What stays in one process: all whole deployments, one test of the simulation, or a module."""
+    if nodeid.startswith(WHOLE_DEPLOYMENTS):
+        return "whole deployments"
+    return nodeid if nodeid.startswith(SIMULATION) else nodeid.partition("::")[0]
+
+
+def turn(nodeid: str) -> int:
+    """When it is its turn: the tests are sorted by this."""
+    if nodeid.startswith(WHOLE_DEPLOYMENTS):
         return 0
-    return 2 if item.nodeid.startswith(SIMULATION) else 1
+    return 2 if nodeid.startswith(SIMULATION) else 1
