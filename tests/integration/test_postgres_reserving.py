@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -11,12 +12,12 @@ from attrs import define, evolve
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_core.domain.agent import AgentSetting
-from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
-from sebastian_core.domain.reservation import Reservation
+from sebastian_core.domain.reservation import Reservation, confirm
 from tests.builders import ANNE, BEN, CLEO, WHATSAPP, WIDGET, a_plan, an_agent
-from tests.contracts.room_repo import arrive, arrive_all, chat_of, end
+from tests.contracts.room_repo import RULES, arrive, arrive_all, chat_of, end
 from tests.integration.postgres import room_repo, rows
 
 
@@ -78,7 +79,8 @@ class TestTheNextPassKnows:
     async def test_that_a_slot_came_free(self, repo: PostgresRoomRepo) -> None:
         plan = a_plan(an_agent(ANNE), capacity=1)
         await arrive_all(repo, "a", "b")
-        await given(repo, plan)
+        (reservation,) = await repo.reserve(plan, limit=1)
+        await repo.decide(RoomId("a"), partial(confirm, reservation, RULES))
         assert await given(repo, plan) == []
 
         await end(repo, "a")
