@@ -71,17 +71,18 @@ class Campaign:
         seed: int = 1,
         every: bool = False,
         ends_at: float | None = None,
+        at_least: int = 0,
     ) -> Found:
         """All first crashes, then one second crash of each kind, or so many as the sample says.
 
         With `every`, also those second crashes that are of one kind. No crash is begun after
-        `ends_at` (on the monotonic clock): those around a commit or a call to the platform come
-        first.
+        `ends_at` (on the monotonic clock), but for so many first ones: those around a commit or a
+        call to the platform.
         """
         whole = await self._all("stories", [Crash(story=story) for story in stories])
         steps = {trial.crash.story: trial.steps for trial in whole}
         points = _points(steps)
-        first = await self._all("first crashes", points, ends_at)
+        first = await self._all("first crashes", points, ends_at, at_least)
         found = kinds(first)
         one = one_of_each(found, self.ledger.__contains__)
         chosen = [crash for same in found.values() for crash in same] if every else one
@@ -108,12 +109,19 @@ class Campaign:
             return await self._reached(place, crash)
 
     async def _all(
-        self, what: str, crashes: Sequence[Crash], ends_at: float | None = None
+        self,
+        what: str,
+        crashes: Sequence[Crash],
+        ends_at: float | None = None,
+        at_least: int = 0,
     ) -> list[Trial]:
         known = sum(crash in self.ledger for crash in crashes)
         self.watcher.begins(what, len(crashes), known)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(crash, ends_at)) for crash in crashes]
+            tasks = [
+                group.create_task(self._one(crash, None if number < at_least else ends_at))
+                for number, crash in enumerate(crashes)
+            ]
         return [trial for task in tasks if (trial := task.result()) is not None]
 
     async def _one(self, crash: Crash, ends_at: float | None) -> Trial | None:
