@@ -297,7 +297,7 @@ def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Dec
 
 def _repeats_close(service_id: ServiceId | None, room: Room) -> bool:
     if service_id is None:
-        return False
+        return room.chat is not None and room.chat.is_resolved_in_call
     if room.closed_service_id is not None and service_id <= room.closed_service_id:
         return True
     return room.chat is not None and _is_before(service_id, room.chat)
@@ -320,6 +320,8 @@ def _may_mean_chat_before(
     with an id always, for it may be as late as a webhook can be.
     """
     if service_id is not None and chat.base_service_id is not None:
+        return False
+    if chat.is_resolved_in_call:
         return False
     if room.closed_at is None:
         return False

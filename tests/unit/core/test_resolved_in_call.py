@@ -105,6 +105,17 @@ class TestTheResolve:
 
         assert repeat == Decided(Resolving.REPEATED)
 
+    def test_without_an_id_is_taken_for_a_repeat_of_itself(self) -> None:
+        repeat = resolve(a_resolution(None), RULES, held(None), at(3))
+
+        assert repeat == Decided(Resolving.REPEATED)
+
+    def test_with_an_id_behind_one_without_is_heard(self) -> None:
+        decided = resolve(a_resolution(5), RULES, held(None), at(3))
+
+        assert decided.answer is Resolving.HELD
+        assert chat_of(room_of(decided)).doubt is Doubt.RESOLVED_IN_CALL
+
     def test_keeps_the_reservation_alive_for_the_words_about_it(self) -> None:
         assert chat_of(held()).reservation_id == RESERVATION.id
 
