@@ -1,13 +1,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
 
-from sebastian_adapters.postgres.migrate import Migration, check_schema, migrate, migrations
+from sebastian_adapters.postgres.migrate import (
+    Migration,
+    check_schema,
+    check_tables,
+    migrate,
+    migrations,
+)
+from sebastian_adapters.postgres.pools import Pool, worker_pool
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
+from tests.integration.postgres import rows
 
+REPEATABLE_READ = b"""
+do $$ begin
+    execute format(
+        'alter database %I set default_transaction_isolation = ''repeatable read''',
+        current_database()
+    );
+end $$
+"""
+STATES = """
+select state from pg_stat_activity
+where datname = current_database() and application_name = 'sebastian-worker'
+"""
 NAMES = [f"{each.number:04} {each.name}" for each in migrations()]
 
 
@@ -19,6 +41,18 @@ async def check(url: str) -> None:
 async def execute(url: str, statement: bytes) -> None:
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute(statement)
+
+
+@asynccontextmanager
+async def used(url: str) -> AsyncIterator[Pool]:
+    """A pool of one connection, on which a transaction of ours has been."""
+    pool = worker_pool(url, max_size=1)
+    await pool.open()
+    try:
+        await pool.check()
+        yield pool
+    finally:
+        await pool.close()
 
 
 async def test_applies_every_file_in_order_and_then_nothing(postgres_url: str) -> None:
@@ -92,3 +126,24 @@ def test_every_file_has_a_number_of_its_own() -> None:
     numbers = [each.number for each in migrations()]
 
     assert numbers == sorted(set(numbers))
+
+
+async def test_the_check_leaves_no_transaction_open_on_a_connection_that_was_used_before(
+    postgres_url: str,
+) -> None:
+    await migrate(postgres_url)
+    async with used(postgres_url) as pool:
+        await check_tables(pool)
+
+        assert rows(postgres_url, STATES) == [("idle",)]
+
+
+async def test_a_database_with_another_isolation_by_default_serves_behind_the_check(
+    postgres_url: str,
+) -> None:
+    await migrate(postgres_url)
+    await execute(postgres_url, REPEATABLE_READ)
+    async with used(postgres_url) as pool:
+        await check_tables(pool)
+
+        await pool.check()

@@ -86,7 +86,7 @@ async def migrate(conninfo: str, on_begin: Callable[[str], None] = lambda name: 
 async def check_tables(pool: Pool) -> None:
     """Raise SchemaMismatch, or StoreUnavailable, unless the pool's database has our tables."""
     with translated():
-        async with pool.connections.connection() as connection:
+        async with pool.plain_connection() as connection:
             await check_schema(connection)
 
 

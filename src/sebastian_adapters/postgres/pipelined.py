@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection, AsyncPipeline
 
 
@@ -27,10 +26,14 @@ class PipelinedConnection(AsyncConnection[tuple[Any, ...]]):
         return self._entered
 
     async def leave(self) -> None:
-        """Take in whatever is under way; a connection that is lost has nothing."""
+        """Take in whatever is under way; a connection that is lost has nothing.
+
+        What goes wrong here is no news: it is done because something has, or before a check that
+        finds out.
+        """
         mode, self._mode, self._entered = self._mode, None, None
         if mode is not None:
-            with suppress(psycopg.Error):
+            with suppress(Exception):
                 await mode.aclose()
 
     async def close(self) -> None:

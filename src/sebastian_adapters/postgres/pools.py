@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -194,6 +194,13 @@ class Pool:
         wrong = {name: found[name] for name in wanted if found[name] != wanted[name]}
         if wrong:
             raise SchemaMismatch(f"the server does not keep these settings of ours: {wrong}")
+
+    @asynccontextmanager
+    async def plain_connection(self) -> AsyncIterator[Connection]:
+        """A connection that is not in pipeline mode, for statements that are not ours to sync."""
+        async with self.connections.connection() as connection:
+            await connection.leave()
+            yield connection
 
     async def run(self, work: Work[T]) -> T:
         """What the work answers, committed; StoreUnavailable when the time is over.

@@ -239,10 +239,11 @@ def _ask_behind_resolve(
     """Remember the first request behind a resolve whose chat still holds its slot."""
     if _is_of_closed(base, room):
         return Decided(Admission.LATE_REPEAT)
+    learned = _learned(base, chat, room)
     if chat.asked_again_at is not None:
-        return Decided(Admission.REPEATED)
+        return Decided(Admission.REPEATED, learned)
     change = moved(chat, Move.ASK_AGAIN, now, reason=_ASKED_BEHIND, asked_again_at=now)
-    return Decided(Admission.REMEMBERED, with_chat(room, change), (change,))
+    return Decided(Admission.REMEMBERED, with_chat(learned or room, change), (change,))
 
 
 def _learned(base: Service | None, chat: Chat, room: Room) -> Room | None:
@@ -297,7 +298,7 @@ def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Dec
 
 def _repeats_close(service_id: ServiceId | None, room: Room) -> bool:
     if service_id is None:
-        return room.chat is not None and room.chat.is_resolved_in_call
+        return room.chat is not None and room.chat.doubt is Doubt.RESOLVED_IN_CALL
     if room.closed_service_id is not None and service_id <= room.closed_service_id:
         return True
     return room.chat is not None and _is_before(service_id, room.chat)

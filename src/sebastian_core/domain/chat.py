@@ -136,8 +136,9 @@ class Chat:
 
     `changed_at` is the chat's last attempt, admission or change: a reading proves something only
     if it began `qiscus.settle` after it. `settle_at` set means that the chat is doubtful (waiting)
-    or suspect (reserved, assigned) and is to be settled from that moment on; a reservation always
-    carries its deadline there. `version` grows with every change.
+    or suspect (reserved, assigned) and is to be settled from that moment on; a reservation
+    carries its deadline there until a doubt names another moment. `version` grows with every
+    change.
     """
 
     id: ChatId = UNSAVED

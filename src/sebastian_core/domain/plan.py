@@ -270,7 +270,7 @@ class Floor:
         """The policy's placements, checked; the shipped policy's where those cannot be used."""
         policy = self.plan.policy
         if not chats:
-            return Choice((), name_of(policy))
+            return Choice((), "")
         ordered = tuple(sorted(chats, key=lambda chat: (chat.arrived_at, chat.id)))
         try:
             return self._checked(policy, ordered)

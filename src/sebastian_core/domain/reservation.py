@@ -250,7 +250,8 @@ def _not_applied(
     if chat.doubt is Doubt.RESOLVED_UNSURE:
         return Decided(Fenced.DONE)
     if chat.is_resolved_in_call:
-        return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now))
+        service_id = room.closed_service_id if room.closed_by_id else None
+        return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now, service_id))
     change = back_in_line(chat)
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
@@ -304,10 +305,13 @@ def _by(chat: Chat) -> dict[str, Any]:
 def _late_success(
     reservation: Reservation, rules: Rules, room: Room, now: datetime
 ) -> Decided[Fenced]:
-    """A 2xx outlives its fence: settle the chat, and look at the rooms of the agent we named."""
+    """A 2xx outlives its fence: settle the chat, and look at the rooms of the agent we named.
+
+    A chat that was resolved while its next call is under way is settled for that reason already.
+    """
     watch = Watch(agent_id=reservation.agent_id, list_at=now + rules.settle)
     chat = room.chat
-    if chat is None or chat.id != reservation.chat.id:
+    if chat is None or chat.id != reservation.chat.id or chat.is_resolved_in_call:
         return Decided(Fenced.GONE, watches=(watch,))
     change = moved(
         chat,

@@ -126,10 +126,7 @@ def close(
     actor: str = SYSTEM,
     service_id: ServiceId | None = None,
 ) -> tuple[Room, Change]:
-    """Close the room's live chat and remember how it ended.
-
-    One that was resolved while its call was under way ends by that resolve, with its id.
-    """
+    """Close the room's live chat and remember how it ended."""
     chat = room.chat
     if chat is None:
         raise ValueError(f"room {room.room_id} has no live chat to close")
@@ -145,8 +142,6 @@ def close(
         settle_at=None,
         doubt=None,
     )
-    if chat.is_resolved_in_call and room.closed_by_id:
-        service_id = room.closed_service_id
     closed = remember_close(room, now, service_id)
     return evolve(closed, chat=None, last_assigned_at=chat.assigned_at), change
 

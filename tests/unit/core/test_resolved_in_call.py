@@ -11,7 +11,7 @@ import pytest
 
 from sebastian_core.domain.arrivals import Admission, Resolving, Service, admit, resolve
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
-from sebastian_core.domain.ids import ServiceId
+from sebastian_core.domain.ids import ReservationId, ServiceId
 from sebastian_core.domain.reservation import (
     Fenced,
     confirm,
@@ -105,7 +105,7 @@ class TestTheResolve:
 
         assert repeat == Decided(Resolving.REPEATED)
 
-    def test_without_an_id_is_taken_for_a_repeat_of_itself(self) -> None:
+    def test_without_an_id_is_taken_for_a_repeat_while_the_call_is_under_way(self) -> None:
         repeat = resolve(a_resolution(None), RULES, held(None), at(3))
 
         assert repeat == Decided(Resolving.REPEATED)
@@ -180,6 +180,11 @@ class TestARequestBehindTheResolve:
 
         assert late == Decided(Admission.LATE_REPEAT)
 
+    def test_that_shows_a_younger_service_resolved_takes_the_force_from_its_resolve(self) -> None:
+        asked = asked_again(held(4), resolved(5))
+
+        assert resolve(a_resolution(5), RULES, asked, at(3)) == Decided(Resolving.REPEATED)
+
 
 class TestTheReading:
     unsure = room_of(PERHAPS_APPLIED["confirm"](held()))
@@ -193,7 +198,7 @@ class TestTheReading:
 
         assert only_change(decided).close_reason is CloseReason.RESOLVED
         assert decided.room is not None
-        assert decided.room.closed_service_id == ServiceId(5)
+        assert (decided.room.closed_service_id, decided.room.closed_by_id) == (5, False)
 
     def test_of_a_resolved_room_forgets_no_request(self) -> None:
         decided = read(self.asked, RoomState.RESOLVED, began=8)
@@ -235,3 +240,32 @@ def test_a_younger_resolve_is_heard_and_waits_for_its_own_reading() -> None:
     assert decided.answer is Resolving.HELD
     assert chat_of(room_of(decided)).settle_at == at(4 + 5)
     assert room_of(decided).closed_service_id == ServiceId(6)
+
+
+def test_a_second_resolve_without_an_id_after_the_call_waits_for_its_own_reading() -> None:
+    unsure = room_of(PERHAPS_APPLIED["confirm"](held(None)))
+
+    decided = resolve(a_resolution(None), RULES, unsure, at(5))
+
+    assert chat_of(room_of(decided)).settle_at == at(5 + 5)
+
+
+def test_what_the_reading_ended_may_be_a_younger_service_than_the_resolved_one() -> None:
+    unsure = room_of(PERHAPS_APPLIED["confirm"](held(5)))
+    elsewhere = read(unsure, RoomState.SERVED, began=8, listed=False).room
+    assert elsewhere is not None
+    asked = room_of(admit(an_arrival(), RULES, elsewhere, at(9)))
+
+    late = resolve(a_resolution(6), RULES, asked, at(9.5))
+
+    assert late.answer is Resolving.DOUBTED
+
+
+def test_a_2xx_of_an_earlier_reservation_does_not_sweep_the_resolve_away() -> None:
+    chat = a_reserved_chat(reservation_id=ReservationId(71), agent_id=BEN)
+    room = room_of(resolve(a_resolution(5), RULES, a_room(chat), at(2)))
+
+    decided = confirm(RESERVATION, RULES, room, at(3))
+
+    assert (decided.answer, decided.changes) == (Fenced.GONE, ())
+    assert [watch.agent_id for watch in decided.watches] == [ANNE]
