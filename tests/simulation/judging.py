@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -291,7 +291,7 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     resolve then closes it.
     """
     rows = sorted(record.history, key=lambda row: row.at)
-    mistaken = _closed_by_mistake(stores, record)
+    mistaken = _closed_by_mistake(stores, record, states=_WITHOUT_CALL)
     held: dict[str, int | None] = {}
     reserved_at: dict[tuple[str, int | None], float] = {}
     told: list[Event] = []
@@ -312,13 +312,19 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     return told
 
 
-def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
+_WITHOUT_CALL = (ChatState.WAITING, ChatState.ASSIGNED)
+_LIVE = (*_WITHOUT_CALL, ChatState.RESERVED)
+
+
+def _closed_by_mistake(
+    stores: Stores, record: Record, states: Collection[ChatState] = _LIVE
+) -> frozenset[int]:
     """Services that went on when a chat that may have stood for the one before was closed.
 
-    Not one whose call was under way: it keeps its slot until that has ended.
     It may have where it came before this service did, or where nothing proves which service it came
     for: the platform names none, or its webhook was lost and it is the first of its room; or, where
-    the platform does not name the last resolved one, it had only just come.
+    the platform does not name the last resolved one, it had only just come. Who asks for a slot
+    leaves out those that were reserved: they keep it until their call has ended.
     """
     names = stores.platform.switches.latest_service
     first: dict[str, int] = {}
@@ -327,7 +333,7 @@ def _closed_by_mistake(stores: Stores, record: Record) -> frozenset[int]:
     for row in record.history:
         first.setdefault(row.room_id, row.chat_id)
         admission = came.setdefault(row.chat_id, row)
-        if row.after is not ChatState.CLOSED or row.before is ChatState.RESERVED:
+        if row.after is not ChatState.CLOSED or row.before not in states:
             continue
         is_unnamed = names == "always_null" or "webhook was lost" in admission.reason
         is_first = is_unnamed and first[row.room_id] == row.chat_id

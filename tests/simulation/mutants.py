@@ -305,7 +305,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a chat is moved without asking its agent",
-        (_core("domain.settling:_transfer", "if not listed.absent_elsewhere:", "if False:"),),
+        (
+            _core(
+                "domain.settling:adopt",
+                "if chat.holds_slot and not listed.absent_elsewhere:",
+                "if False:",
+            ),
+        ),
     ),
     Mutant(
         "a resolve frees a slot under its call",

@@ -151,6 +151,8 @@ def adopt(listed: Listed, rules: Rules, room: Room, now: datetime) -> Decided[Ad
         return _seen_with_its_agent(chat, listed, rules, room, now)
     if listed.began_at < proven_from(chat, rules):
         return Decided(Adopting.TOO_EARLY)
+    if chat.holds_slot and not listed.absent_elsewhere:
+        return Decided(Adopting.KNOWN)
     if chat.state is ChatState.ASSIGNED:
         return _transfer(chat, listed, room, now)
     return _convert(chat, listed, room, now)
@@ -280,8 +282,6 @@ def _seen_with_its_agent(
 
 
 def _transfer(chat: Chat, listed: Listed, room: Room, now: datetime) -> Decided[Adopting]:
-    if not listed.absent_elsewhere:
-        return Decided(Adopting.KNOWN)
     change = moved(
         chat,
         Move.TRANSFER,

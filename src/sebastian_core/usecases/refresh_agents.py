@@ -213,7 +213,7 @@ class RefreshAgents:
 
     async def _absent_elsewhere(self, agent_id: AgentId, chat: Chat | None) -> bool:
         """Whether the agent for whom we hold the chat lacks it in their own listing."""
-        if chat is None or chat.state is not ChatState.ASSIGNED or chat.agent_id is None:
+        if chat is None or not chat.holds_slot or chat.agent_id is None:
             return False
         if chat.agent_id == agent_id:
             return False

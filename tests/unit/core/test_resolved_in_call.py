@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from attrs import evolve
 
 from sebastian_core.domain.arrivals import Admission, Resolving, Service, admit, resolve
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
@@ -225,7 +226,7 @@ class TestTheReading:
         assert chat.close_reason is CloseReason.SERVED_ELSEWHERE
 
     def test_of_another_agents_rooms_hands_the_chat_over_once_it_may_count(self) -> None:
-        listing = a_listed_room(agent_id=BEN, began_at=at(8))
+        listing = evolve(a_listed_room(BEN, at(8)), absent_elsewhere=True)
 
         chat = only_change(adopt(listing, RULES, self.asked, at(8)))
 

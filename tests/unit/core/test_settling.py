@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from attrs import evolve
 
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
 from sebastian_core.domain.ids import ChatId, ReservationId
@@ -366,7 +367,9 @@ class TestAListedRoomThatWeDoNotHold:
 class TestAListedRoomThatWeHoldForAnother:
     @pytest.mark.parametrize("chat", [a_waiting_chat(refusals=2), a_reserved_chat(agent_id=BEN)])
     def test_is_converted_while_it_waits_or_is_reserved(self, chat: Chat) -> None:
-        decided = adopt(a_listed_room(ANNE, at(9)), RULES, a_room(chat), at(10))
+        listed = evolve(a_listed_room(ANNE, at(9)), absent_elsewhere=chat.holds_slot)
+
+        decided = adopt(listed, RULES, a_room(chat), at(10))
 
         taken = only_change(decided)
         assert decided.answer is Adopting.CONVERTED
@@ -383,8 +386,9 @@ class TestAListedRoomThatWeHoldForAnother:
 
         assert adopt(listed, RULES, a_room(a_chat(state)), at(6)) == Decided(Adopting.TOO_EARLY)
 
-    def test_stays_where_it_is_while_its_own_agent_lists_it_too(self) -> None:
-        decided = adopt(a_listed_room(BEN), RULES, a_room(an_assigned_chat()), at(61))
+    @pytest.mark.parametrize("state", [R, A])
+    def test_stays_where_it_is_unless_its_own_agent_lacks_it(self, state: ChatState) -> None:
+        decided = adopt(a_listed_room(BEN), RULES, a_room(a_chat(state)), at(61))
 
         assert decided == Decided(Adopting.KNOWN)
 
