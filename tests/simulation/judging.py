@@ -287,27 +287,26 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
 
     A process that was stopped between its last look at the clock and the sending sends after its
     reservation's deadline; what it did is found by a listing (DESIGN, section 4a: a 2xx outlives
-    its fence). And a chat may be given for a later service than the one it came for, whose late
-    resolve then closes it.
+    its fence). A reservation makes one assignment, so that a second one is of an older one's call.
+    And a chat may be given for a later service than the one it came for, whose late resolve then
+    closes it.
     """
     rows = sorted(record.history, key=lambda row: row.at)
     mistaken = _closed_by_mistake(stores, record, states=_WITHOUT_CALL)
-    held: dict[str, int | None] = {}
-    reserved_at: dict[tuple[str, int | None], float] = {}
+    reserved_at: dict[tuple[str | None, int | None], float] = {}
     told: list[Event] = []
     position = 0
     for event in record.events:
         while position < len(rows) and rows[position].at <= event.at:
             row = rows[position]
-            held[row.room_id] = row.agent_id if row.holds_slot else None
             if row.move is Move.RESERVE:
                 reserved_at[row.room_id, row.agent_id] = row.at
             position += 1
-        room_id, agent_id = event.room_id or "", event.agent_id
-        is_ours = event.kind == "assigned" and event.by == "api"
-        is_over = event.at - reserved_at.get((room_id, agent_id), 0.0) > RESERVATION_SECONDS
-        is_late = is_ours and is_over and held.get(room_id) != agent_id
-        is_foreign = is_late or (is_ours and event.service_id in mistaken)
+        is_foreign = False
+        if event.kind == "assigned" and event.by == "api":
+            since = reserved_at.pop((event.room_id, event.agent_id), None)
+            is_late = since is None or event.at - since > RESERVATION_SECONDS
+            is_foreign = is_late or event.service_id in mistaken
         told.append(evolve(event, by="person") if is_foreign else event)
     return told
 
