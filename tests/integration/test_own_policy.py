@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -81,6 +82,14 @@ async def found(world: World) -> dict[str, str]:
     return {each["name"]: each["text"] for each in findings}
 
 
+async def found_of(world: World, name: str, seconds: float = 30.0) -> str:
+    """What doctor tells under this name, as soon as it does: a busy worker may be silent."""
+    async with asyncio.timeout(seconds):
+        while (told := (await found(world)).get(name)) is None:
+            await asyncio.sleep(0)
+    return told
+
+
 async def reasons(world: World) -> set[str]:
     """Which policies gave the chats, as the history tells."""
     async with world.worker() as parts:
@@ -145,9 +154,9 @@ async def test_one_that_dawdles_is_put_aside_before_the_floor_stands_still(
     async with worker_process(world.config, environ=theirs):
         await until(lambda: served(world) == 2, seconds=30)
         await until_reported(world, "suspended")
-        told = await found(world)
+        told = await found_of(world, "policy-suspended")
 
-    assert "took longer than 1 s, 2 times in a row" in told["policy-suspended"]
+    assert "took longer than 1 s, 2 times in a row" in told
 
 
 @pytest.mark.parametrize(
@@ -166,7 +175,7 @@ async def test_after_it_has_taken_its_worker_along_twice_the_shipped_policy_serv
     async with worker_process(world.config, "--patience", "1", environ=theirs) as worker:
         await until(lambda: served(world) == 2, seconds=40)
         await until_reported(world, "suspended")
-        told = await found(world)
+        told = await found_of(world, "policy-suspended")
 
     said = worker.said
     assert said.count("worker started") == 3
@@ -174,7 +183,7 @@ async def test_after_it_has_taken_its_worker_along_twice_the_shipped_policy_serv
     assert said.count("a worker ended in the midst of a choice of the policy") == 2
     assert "theirs.py" in said, "the stack names the code"
     assert "the shipped policy serves until the service is started again" in said
-    assert "it hung or crashed its worker, 2 times" in told["policy-suspended"]
+    assert "it hung or crashed its worker, 2 times" in told
     assert await reasons(world) == {"LeastLoaded"}
 
 

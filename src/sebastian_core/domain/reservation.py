@@ -251,7 +251,8 @@ def _not_applied(
         return Decided(Fenced.DONE)
     if chat.is_resolved_in_call:
         service_id = room.closed_service_id if room.closed_by_id else None
-        return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now, service_id))
+        why = Doubt.RESOLVED_IN_CALL
+        return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now, service_id, why))
     change = back_in_line(chat)
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
