@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -17,10 +16,9 @@ from sebastian_core.domain.reservation import (
     pass_over,
     refuse,
     release,
-    release_doubtful,
     reserve,
 )
-from sebastian_core.domain.room import Decided, Room, Watch
+from sebastian_core.domain.room import Decided, Watch
 from sebastian_core.domain.rules import Rules
 from sebastian_core.domain.settling import RoomState, settle
 from tests.unit.core.building import (
@@ -31,7 +29,6 @@ from tests.unit.core.building import (
     RULES,
     WIDGET,
     a_chat,
-    a_reservation,
     a_reserved_chat,
     a_room,
     a_waiting_chat,
@@ -40,18 +37,9 @@ from tests.unit.core.building import (
     evidence,
     only_change,
 )
+from tests.unit.core.words import NOT_APPLIED, RESERVATION, doubt
 
-RESERVATION = a_reservation()
-
-Word = Callable[[Room], Decided[Fenced]]
-WORDS: dict[str, Word] = {
-    "release": lambda room: release(RESERVATION, "", RULES, room, at(3)),
-    "release doubtful": lambda room: release_doubtful(RESERVATION, RULES, room, at(3)),
-    "pass over": lambda room: pass_over(RESERVATION, [BEN], RULES, room, at(3)),
-    "refuse": lambda room: refuse(RESERVATION, "", RULES, room, at(3)),
-    "doubt": lambda room: doubt_attempt(RESERVATION, Doubt.UNKNOWN_ANSWER, RULES, room, at(3)),
-}
-BACK_IN_LINE = [name for name in WORDS if name != "doubt"]
+WORDS = NOT_APPLIED | {"doubt": doubt}
 
 
 class TestReserving:
@@ -170,7 +158,7 @@ class TestEveryOtherWordAboutAReservation:
         assert WORDS[word](a_room(chat)) == Decided(Fenced.GONE)
 
 
-@pytest.mark.parametrize("word", BACK_IN_LINE)
+@pytest.mark.parametrize("word", NOT_APPLIED)
 class TestEveryWayBackIntoTheLine:
     def test_keeps_the_place_and_frees_the_slot(self, word: str) -> None:
         chat = only_change(WORDS[word](a_room(a_reserved_chat(arrived_at=at(-90)))))

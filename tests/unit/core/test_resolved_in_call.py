@@ -5,8 +5,6 @@ The call may take effect after the resolve, for the service that the customer ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from attrs import evolve
 
@@ -16,11 +14,6 @@ from sebastian_core.domain.ids import ReservationId, ServiceId
 from sebastian_core.domain.reservation import (
     Fenced,
     confirm,
-    doubt_attempt,
-    pass_over,
-    refuse,
-    release,
-    release_doubtful,
 )
 from sebastian_core.domain.room import Decided, Room
 from sebastian_core.domain.settling import RoomState, Settled, adopt, settle
@@ -29,7 +22,6 @@ from tests.unit.core.building import (
     BEN,
     RULES,
     a_listed_room,
-    a_reservation,
     a_reserved_chat,
     a_resolution,
     a_room,
@@ -40,19 +32,11 @@ from tests.unit.core.building import (
     resolved,
     unresolved,
 )
+from tests.unit.core.words import NOT_APPLIED, RESERVATION, Word, doubt
 
-RESERVATION = a_reservation()
-
-Word = Callable[[Room], Decided[Fenced]]
-NOT_APPLIED: dict[str, Word] = {
-    "release": lambda room: release(RESERVATION, "", RULES, room, at(3)),
-    "release doubtful": lambda room: release_doubtful(RESERVATION, RULES, room, at(3)),
-    "pass over": lambda room: pass_over(RESERVATION, [BEN], RULES, room, at(3)),
-    "refuse": lambda room: refuse(RESERVATION, "", RULES, room, at(3)),
-}
 PERHAPS_APPLIED: dict[str, Word] = {
     "confirm": lambda room: confirm(RESERVATION, RULES, room, at(3)),
-    "doubt": lambda room: doubt_attempt(RESERVATION, Doubt.UNKNOWN_ANSWER, RULES, room, at(3)),
+    "doubt": doubt,
 }
 
 
