@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from threading import Barrier, BrokenBarrierError
 from typing import cast
 
+from attrs import evolve
+
 from sebastian_adapters.postgres import queries
 from sebastian_core.domain.ids import ChannelId
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
@@ -68,9 +70,10 @@ def _is_before_commit(step: str) -> bool:
 @contextmanager
 def lock_is_tried() -> Iterator[None]:
     """Whoever finds the line locked goes on without the lock."""
-    statements = cast("dict[str, bytes]", queries._queries())
+    statements = cast("dict[str, queries.Query]", queries._queries())
     before = statements["lock_line"]
-    statements["lock_line"] = before.replace(b"pg_advisory", b"pg_try_advisory")
+    tried = before.text.replace(b"pg_advisory", b"pg_try_advisory")
+    statements["lock_line"] = evolve(before, text=tried)
     try:
         yield
     finally:

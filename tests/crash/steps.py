@@ -13,7 +13,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
-from sebastian_adapters.postgres.pools import Statement, Transaction
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import Transaction
 from sebastian_adapters.postgres.queries import query
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
@@ -166,7 +167,7 @@ def _told(statements: Sequence[Statement], *, commit: bool) -> str:
 
 
 def _changes(statement: Statement) -> bool:
-    return statement.name not in _ROUTINE and _WRITES.search(query(statement.name)) is not None
+    return statement.name not in _ROUTINE and _WRITES.search(query(statement.name).text) is not None
 
 
 def _die() -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sebastian_adapters.postgres.pools import WEBHOOK, Pool, Statement, webhook_pool
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import WEBHOOK, Pool, webhook_pool
 from sebastian_adapters.qiscus.http11 import Http11Transport
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.hosts.deployment import POSTGRES_PORT, database_url, postgres_on

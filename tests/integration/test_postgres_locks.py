@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from sebastian_adapters.postgres.pools import WORKER, Pool, Statement, Transaction, worker_pool
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import WORKER, Pool, Transaction, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_core.domain.arrivals import Admission
 from sebastian_core.domain.errors import InvalidInput

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import sebastian_adapters.postgres
@@ -24,12 +25,39 @@ def test_every_statement_has_a_name_of_its_own_and_a_sentence() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_statement_is_used(name: str) -> None:
     assert f'"{name}"' in SOURCES
-    assert query(name)
+    assert query(name).text
 
 
 def test_a_statement_that_is_not_there_is_told() -> None:
     with pytest.raises(KeyError):
         query("nowhere")
+
+
+def test_what_is_asked_is_numbered_in_the_order_in_which_it_is_first_named() -> None:
+    wanted = query("add_chats")
+
+    assert wanted.asks[:2] == ("room_id", "state")
+    assert b"$1::text[]" in wanted.text
+    assert wanted.text.count(b"$21") == 1
+    assert wanted.asks[20] == "now"
+    assert b"%(" not in wanted.text
+
+
+def test_values_are_written_as_postgresql_reads_them() -> None:
+    noon = datetime(2025, 6, 22, 12, tzinfo=UTC)
+
+    assert query("hold_duty").values({"holder": "é", "lease": timedelta(seconds=1.5)}) == [
+        "é".encode(),
+        b"1.5 seconds",
+    ]
+    assert query("staffing").values({"since": noon}) == [b"2025-06-22T12:00:00+00:00"]
+    assert query("staffing").values({"since": None}) == [None]
+    assert query("begin").values(None) == []
+
+
+def test_a_text_that_the_server_would_cut_off_is_refused() -> None:
+    with pytest.raises(psycopg.DataError):
+        query("history").values({"room_id": "a\0b", "limit": 1})
 
 
 def test_arrays_are_written_as_postgresql_reads_them() -> None:

@@ -10,7 +10,8 @@ from threading import Lock
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import STORE
-from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import Pool, Transaction
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.ports.clock import Clock
 

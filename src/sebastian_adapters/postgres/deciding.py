@@ -10,8 +10,9 @@ from attrs import evolve
 from psycopg.errors import SerializationFailure
 
 from sebastian_adapters.postgres.arrays import array
+from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.group_commit import Call
-from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
+from sebastian_adapters.postgres.pools import Pool, Transaction
 from sebastian_adapters.postgres.rows import remembered, rooms_from
 from sebastian_adapters.postgres.staffing import staffing_from, staffing_statement
 from sebastian_adapters.postgres.writing import Writing

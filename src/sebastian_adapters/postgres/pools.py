@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
-from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
-from sebastian_adapters.postgres.pipelined import PipelinedConnection
-from sebastian_adapters.postgres.queries import query
+from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
 from sebastian_adapters.postgres.rows import Row
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
@@ -91,12 +91,7 @@ set tcp_user_timeout = 25000
 """The server's side of it: left alone it keeps the sessions of a vanished host for two hours."""
 
 
-@frozen
-class Statement:
-    """A statement of queries.sql, with what is asked."""
-
-    name: str
-    asked: Mapping[str, Any] | None = None
+_BEGIN, _COMMIT, _ROLLBACK = Statement("begin"), Statement("commit"), Statement("rollback")
 
 
 @define
@@ -104,13 +99,10 @@ class Transaction:
     """One READ COMMITTED transaction on one connection.
 
     Between two calls the server knows it to be idle, so that its limit on that protects the others
-    from a process that was stopped in between. (The pipeline is synced explicitly and never left
-    while a transaction goes on: psycopg 3.3 sends a Flush behind the Sync when it leaves one,
-    and PostgreSQL then takes the connection for busy.)
+    from a process that was stopped in between.
     """
 
-    _connection: PipelinedConnection
-    _pipeline: AsyncPipeline
+    _connection: ExchangingConnection
     _limits: Limits
     _is_open: bool = field(default=False, init=False)
     _plans: Mapping[str, str] = field(default=_PLANS_AS_NEEDED, init=False)
@@ -130,19 +122,15 @@ class Transaction:
 
         With `commit` they are the last ones; should one of them fail, nothing is committed.
         """
-        if not self._is_open:
-            await self._begin()
-        cursors = [await self._execute(each) for each in statements]
-        if commit:
-            await self._execute(Statement("commit"))
-        await self._pipeline.sync()
+        before = [] if self._is_open else self._beginning()
+        after = [_COMMIT] if commit else []
+        rows = await self._connection.exchange([*before, *statements, *after])
         self._is_open = not commit
-        return [await _rows_of(each) for each in cursors]
+        return rows[len(before) : len(before) + len(statements)]
 
     async def rollback(self) -> None:
         """End it, with nothing to make durable."""
-        await self._execute(Statement("rollback"))
-        await self._pipeline.sync()
+        await self._connection.exchange([_ROLLBACK])
         self._is_open = False
 
     async def end(self) -> None:
@@ -150,18 +138,8 @@ class Transaction:
         if self._is_open:
             await self.send(commit=True)
 
-    async def _begin(self) -> None:
-        await self._execute(Statement("begin"))
-        await self._execute(Statement("limits", {**self._limits.settings, **self._plans}))
-
-    async def _execute(self, statement: Statement) -> AsyncCursor[Row]:
-        return await self._connection.execute(query(statement.name), statement.asked, binary=True)
-
-
-async def _rows_of(cursor: AsyncCursor[Row]) -> list[Row]:
-    """What came back; whether anything could is asked of the result, not of a named description."""
-    has_columns = cursor.pgresult is not None and cursor.pgresult.nfields > 0
-    return await cursor.fetchall() if has_columns else []
+    def _beginning(self) -> list[Statement]:
+        return [_BEGIN, Statement("limits", {**self._limits.settings, **self._plans})]
 
 
 @define
@@ -171,7 +149,7 @@ class Pool:
     Work is handed in as a function of a transaction.
     """
 
-    connections: AsyncConnectionPool[PipelinedConnection]
+    connections: AsyncConnectionPool[ExchangingConnection]
     limits: Limits
     _running: set[asyncio.Task[Any]] = field(factory=set, init=False)
 
@@ -186,7 +164,7 @@ class Pool:
     async def check(self) -> None:
         """Raise SchemaMismatch unless the server keeps to what the promises rest on."""
         wanted = self.limits.in_force
-        asked = {"names": ["server_version_num", *wanted]}
+        asked = {"names": array(["server_version_num", *wanted])}
         (rows,) = await self.run(lambda transaction: transaction.send(Statement("settings", asked)))
         found: dict[str, str] = dict(rows)
         if int(found["server_version_num"]) < OLDEST_SERVER:
@@ -199,7 +177,7 @@ class Pool:
     async def plain_connection(self) -> AsyncIterator[Connection]:
         """A connection that is not in pipeline mode, for statements that are not ours to sync."""
         async with self.connections.connection() as connection:
-            await connection.leave()
+            connection.leave()
             yield connection
 
     async def run(self, work: Work[T]) -> T:
@@ -252,22 +230,19 @@ class _Attempt(Generic[T]):
 
     _pool: Pool
     _work: Work[T]
-    _connection: PipelinedConnection | None = field(default=None, init=False)
+    _connection: ExchangingConnection | None = field(default=None, init=False)
 
     async def carry_out(self) -> T:
         async with self._pool.connections.connection() as connection:
             self._connection = connection
             try:
-                return await self._carry_out_on(connection)
+                transaction = Transaction(connection, self._pool.limits)
+                answer = await self._work(transaction)
+                await transaction.end()
             except BaseException:
-                await connection.leave()
+                connection.leave()
                 raise
-
-    async def _carry_out_on(self, connection: PipelinedConnection) -> T:
-        transaction = Transaction(connection, await connection.enter(), self._pool.limits)
-        answer = await self._work(transaction)
-        await transaction.end()
-        return answer
+            return answer
 
     @property
     def lost(self) -> bool:
@@ -286,9 +261,9 @@ def webhook_pool(conninfo: str, *, max_size: int = 4) -> Pool:
 
 
 def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
-    connections: AsyncConnectionPool[PipelinedConnection] = AsyncConnectionPool(
+    connections: AsyncConnectionPool[ExchangingConnection] = AsyncConnectionPool(
         conninfo,
-        connection_class=PipelinedConnection,
+        connection_class=ExchangingConnection,
         kwargs={
             "autocommit": True,
             "connect_timeout": 3,
@@ -309,7 +284,7 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
     return Pool(connections, limits)
 
 
-async def _configure(connection: PipelinedConnection) -> None:
+async def _configure(connection: ExchangingConnection) -> None:
     await connection.execute(_SESSION)
 
 

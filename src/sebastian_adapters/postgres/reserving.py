@@ -14,7 +14,8 @@ from datetime import datetime
 from attrs import define, evolve, field, frozen
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.pools import Statement, Transaction
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import Transaction
 from sebastian_adapters.postgres.rows import Row, as_json, chat_from, reserved_columns
 from sebastian_adapters.postgres.staffing import KnownStaffing, staffing_from, staffing_statement
 from sebastian_core.domain.agent import Staffing

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 
 from sebastian_adapters.postgres import deciding, steering
 from sebastian_adapters.postgres.arrays import array
+from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.group_commit import Call, Lane
-from sebastian_adapters.postgres.pools import Pool, Statement, Transaction
+from sebastian_adapters.postgres.pools import Pool, Transaction
 from sebastian_adapters.postgres.reserving import Reserving, read_staffing
 from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_row_from, rooms_from
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing

@@ -9,7 +9,7 @@ from operator import ne
 
 from attrs import evolve, frozen
 
-from sebastian_adapters.postgres.pools import Statement
+from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.rows import Row
 from sebastian_core.domain.agent import AgentSetting, Staffing
 from sebastian_core.domain.ids import AgentId

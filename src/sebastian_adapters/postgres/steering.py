@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import evolve
 
-from sebastian_adapters.postgres.pools import Statement, Transaction
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import Transaction
 from sebastian_adapters.postgres.rows import as_json
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.ids import AgentId

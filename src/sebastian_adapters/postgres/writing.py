@@ -8,7 +8,8 @@ from datetime import datetime
 from attrs import frozen
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.pools import Statement, Transaction
+from sebastian_adapters.postgres.exchanging import Statement
+from sebastian_adapters.postgres.pools import Transaction
 from sebastian_adapters.postgres.rows import (
     added_columns,
     room_columns,

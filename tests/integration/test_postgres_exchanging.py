@@ -1,0 +1,149 @@
+"""What a connection makes of groups of statements: in one write, whatever becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
+
+from sebastian_adapters.postgres.arrays import array
+from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
+from tests.integration.postgres import rows
+from tests.waiting import until
+
+BEGIN, COMMIT, ROLLBACK = Statement("begin"), Statement("commit"), Statement("rollback")
+NUMBERED = "select count(*) from sebastian.room"
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+async def connection(url: str) -> AsyncIterator[ExchangingConnection]:
+    async with await ExchangingConnection.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def met(*room_ids: str) -> Statement:
+    return Statement("lock_rooms", {"room_ids": array(room_ids)})
+
+
+def rooms(*room_ids: str) -> Statement:
+    return Statement("rooms", {"room_ids": array(room_ids)})
+
+
+def altered(url: str, statement: str) -> None:
+    with psycopg.connect(url) as other:
+        other.execute(statement.encode())
+
+
+async def test_each_statement_sees_what_came_before_it(connection: ExchangingConnection) -> None:
+    begun, added, found, ended = await connection.exchange([BEGIN, met("a"), rooms("a"), COMMIT])
+
+    assert (begun, ended) == ([], [])
+    assert added == found == [("a", None, None, False, None, False)]
+
+
+async def test_one_statement_may_come_twice_in_a_group(connection: ExchangingConnection) -> None:
+    first, second = await connection.exchange([rooms("a"), rooms("a")])
+
+    assert first == second == []
+
+
+async def test_behind_one_that_fails_nothing_is_done(
+    connection: ExchangingConnection, url: str
+) -> None:
+    wrong = Statement("lock_offered_chats", {"ids": "{one}"})
+
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+        await connection.exchange([BEGIN, met("a"), wrong, met("b"), COMMIT])
+
+    assert connection.pgconn.transaction_status == TransactionStatus.INERROR
+    await connection.exchange([ROLLBACK])
+    assert rows(url, NUMBERED) == [(0,)]
+
+
+async def test_what_was_prepared_beside_one_that_failed_is_prepared_once(
+    connection: ExchangingConnection,
+) -> None:
+    wrong = Statement("lock_offered_chats", {"ids": "{one}"})
+
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+            await connection.exchange([rooms("a"), wrong, Statement("clock")])
+    nothing, ((now,),) = await connection.exchange([rooms("a"), Statement("clock")])
+
+    assert nothing == []
+    assert now.tzinfo is not None
+
+
+async def test_a_statement_whose_table_came_later_is_prepared_then(
+    connection: ExchangingConnection, url: str
+) -> None:
+    altered(url, "alter table sebastian.room rename to hidden")
+
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await connection.exchange([rooms("a")])
+    altered(url, "alter table sebastian.hidden rename to room")
+
+    assert await connection.exchange([rooms("a")]) == [[]]
+
+
+async def test_far_more_than_any_buffer_holds_goes_both_ways(
+    connection: ExchangingConnection,
+) -> None:
+    names = [f"{number:064}" for number in range(100_000)]
+
+    _, added, found, _ = await connection.exchange([BEGIN, met(*names), rooms(*names), ROLLBACK])
+
+    assert {name for name, *_ in added} == {name for name, *_ in found} == set(names)
+
+
+async def test_nothing_is_sent_of_a_group_with_a_text_that_cannot_be_stored(
+    connection: ExchangingConnection, url: str
+) -> None:
+    with pytest.raises(psycopg.DataError):
+        await connection.exchange([BEGIN, met("a"), met("b\0"), COMMIT])
+
+    assert connection.pgconn.transaction_status == TransactionStatus.IDLE
+    await connection.exchange([BEGIN, met("c"), COMMIT])
+    assert rows(url, NUMBERED) == [(1,)]
+
+
+async def test_one_whose_caller_goes_costs_the_connection(
+    connection: ExchangingConnection, url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as holder:
+        await holder.execute("insert into sebastian.room (room_id) values ('a')")
+        asking = asyncio.create_task(connection.exchange([BEGIN, met("a"), COMMIT]))
+        await until(lambda: rows(url, WAITING) == [(1,)])
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    assert connection.closed
+    assert not connection.broken
+
+
+async def test_one_whose_server_goes_breaks_the_connection(
+    connection: ExchangingConnection, url: str
+) -> None:
+    await connection.exchange([Statement("clock")])
+    rows(url, f"select pg_terminate_backend({connection.info.backend_pid})")
+
+    with pytest.raises(psycopg.OperationalError):
+        await connection.exchange([Statement("clock")])
+
+    assert connection.broken
+
+
+async def test_the_driver_gets_the_connection_back(connection: ExchangingConnection) -> None:
+    await connection.exchange([Statement("clock")])
+
+    connection.leave()
+    cursor = await connection.execute("select 1")
+    answer = await cursor.fetchall()
+
+    assert answer == [(1,)]
+    assert len(await connection.exchange([Statement("clock")])) == 1
