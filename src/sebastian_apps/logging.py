@@ -24,6 +24,7 @@ import structlog
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from sebastian_apps.gathered_lines import GatheredLines, LineHandler, LineWriter
 from sebastian_apps.settings import Log, Secret, Settings
 
 MASK: Final = "***"
@@ -63,6 +64,7 @@ def configure_logging(
     for loggers that have not been used yet.
     """
     stream = stream or sys.stderr
+    lines = GatheredLines(stream)
     redact = Redactor.for_settings(settings)
     level = logging.getLevelNamesMapping()[settings.log.level.upper()]
     shared = _shared_processors(process)
@@ -70,10 +72,10 @@ def configure_logging(
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=partial(_NamedWriter, stream),
+        logger_factory=partial(LineWriter, lines),
         cache_logger_on_first_use=True,
     )
-    _route_standard_library(level, stream, shared, ending)
+    _route_standard_library(level, lines, shared, ending)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -164,14 +166,6 @@ class Redactor:
         return [self._plain(inner, depth) for inner in value]
 
 
-class _NamedWriter(structlog.WriteLogger):
-    """Writes finished lines to a stream, and knows the name of the logger that it serves."""
-
-    def __init__(self, stream: TextIO, name: str = "sebastian") -> None:
-        super().__init__(stream)
-        self.name = name
-
-
 def _forms(text: str) -> set[str]:
     """The ways in which a text appears in URLs, in JSON and in a repr."""
     escaped = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
@@ -237,9 +231,9 @@ def _renderer(log: Log, stream: TextIO) -> Processor:
 
 
 def _route_standard_library(
-    level: int, stream: TextIO, shared: list[Processor], ending: list[Processor]
+    level: int, lines: GatheredLines, shared: list[Processor], ending: list[Processor]
 ) -> None:
-    handler = logging.StreamHandler(stream)
+    handler = LineHandler(lines)
     handler.setFormatter(_formatter(shared, ending))
     root = logging.getLogger()
     root.handlers[:] = [handler]

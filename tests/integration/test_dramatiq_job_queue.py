@@ -103,6 +103,25 @@ async def test_bells_that_were_heard_leave_nothing_behind(
     await until(lambda: bells_in(redis_url, namespace) == 0)
 
 
+async def test_who_listens_lets_redis_wait_for_the_bell(own_valkey: EmbeddedValkey) -> None:
+    def blocked() -> int:
+        return int(client.info("clients")["blocked_clients"])
+
+    with redis.Redis.from_url(own_valkey.url) as client:
+        async with (
+            DramatiqJobQueue(own_valkey.url) as bell,
+            DramatiqJobQueue(own_valkey.url) as ear,
+        ):
+            await ear.listen()
+            await until(lambda: blocked() == 1)
+
+            bell.ring()
+            assert await ear.wait(SOON_SECONDS)
+
+            await until(lambda: blocked() == 1)
+        await until(lambda: blocked() == 0)
+
+
 async def test_is_heard_again_after_redis_was_killed_and_started_again(
     own_valkey: EmbeddedValkey,
 ) -> None:

@@ -67,6 +67,51 @@ async def test_a_group_has_its_limit() -> None:
     assert groups.seen == [["a", "b"], ["c", "d"], ["e"]]
 
 
+async def test_a_second_group_begins_while_the_first_one_runs_and_no_third_one() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out, groups=2)
+    calls = []
+    for room_ids in (["a"], ["b", "c"], ["d"], ["e"]):
+        calls += call_all(lane, *room_ids)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assert groups.seen == [["a"], ["b", "c"]]
+    groups.gate.set()
+    answers = await asyncio.gather(*calls)
+
+    assert groups.seen == [["a"], ["b", "c"], ["d", "e"]]
+    assert [each.answer for each in answers] == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_room_is_in_one_group_at_a_time() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out, groups=2)
+    first = call_all(lane, "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    later = call_all(lane, "a", "b", "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert groups.seen == [["a"], ["b"]]
+    groups.gate.set()
+    await asyncio.gather(*first, *later)
+
+    assert groups.seen == [["a"], ["b"], ["a"], ["a"]]
+
+
+async def test_a_call_that_comes_when_the_last_group_has_just_ended_is_carried_out() -> None:
+    groups = Groups()
+    groups.gate.set()
+    lane = Lane(groups.carry_out, groups=2)
+
+    for _ in range(20):
+        await asyncio.gather(*call_all(lane, "a", "b"))
+
+    assert len(groups.seen) == 20
+
+
 async def test_a_call_whose_caller_has_gone_is_left_out() -> None:
     groups = Groups()
     lane = Lane(groups.carry_out)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 from attrs import frozen
-from dramatiq import Broker
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq import Broker, Consumer
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.errors import ConnectionClosed
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -21,6 +23,8 @@ NAMESPACE = "sebastian"
 QUEUE = "sebastian-doorbell"
 CONNECT_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 1.5
+LISTEN_SECONDS = 0.25
+"""How long Redis lets a listener wait in one go: as long as that a listener may take to stop."""
 
 
 @frozen
@@ -51,13 +55,22 @@ class _RedisDoorbell(RedisBroker):
     """
 
     def __init__(self, url: str, namespace: str) -> None:
-        client = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            socket_timeout=READ_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        )
-        super().__init__(client=client, namespace=namespace, middleware=[])  # type: ignore[no-untyped-call]
+        self._ear = _client(url, retries=0)
+        super().__init__(client=_client(url, retries=1), namespace=namespace, middleware=[])  # type: ignore[no-untyped-call]
+
+    @property
+    def consumer_class(self) -> type[Consumer]:
+        """Waits for a bell where Dramatiq's own looks for one ever more seldom."""
+        return _AttentiveConsumer
+
+    def wait_for_bell(self) -> None:
+        """Return once a bell hangs there, or after a while; takes none.
+
+        To move the only bell from one end of its list to the other changes nothing, and Redis
+        lets that wait. (BRPOPLPUSH, because BLMOVE came with Redis 6.2 only.)
+        """
+        bells = f"{self.namespace}:{QUEUE}"
+        self._ear.brpoplpush(bells, bells, timeout=LISTEN_SECONDS)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare it without a queue for delayed messages, which would be polled for nothing."""
@@ -73,8 +86,38 @@ class _RedisDoorbell(RedisBroker):
 
     def close(self) -> None:
         """Close all connections; a later use would open them again."""
-        self.client.close()
-        self.client.connection_pool.disconnect()
+        for client in (self.client, self._ear):
+            client.close()
+            client.connection_pool.disconnect()
+
+
+def _client(url: str, *, retries: int) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=READ_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), retries, supported_errors=(redis.ConnectionError,)),
+    )
+
+
+class _AttentiveConsumer(_RedisConsumer):
+    """Hears a bell at once, and asks Redis twice in `LISTEN_SECONDS` while none rings."""
+
+    def __init__(
+        self, broker: _RedisDoorbell, queue_name: str, prefetch: int, timeout: int
+    ) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout=0)  # type: ignore[no-untyped-call]
+        self._pause_seconds = timeout / 1000
+
+    def __next__(self) -> Any:
+        try:
+            if self.outstanding_message_count < self.prefetch:
+                self.broker.wait_for_bell()
+            else:
+                time.sleep(self._pause_seconds)
+        except redis.ConnectionError as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        return super().__next__()  # type: ignore[no-untyped-call]
 
 
 def _rabbitmq_broker(url: str) -> Broker:

@@ -121,6 +121,4 @@ def _identified(decided: Decided[T], ids: Mapping[RoomId, ChatId]) -> Decided[T]
         return decided
     *known, opening = decided.changes
     chat = evolve(opening.chat, id=ids[opening.chat.room_id])
-    room = decided.room and evolve(decided.room, chat=chat)
-    changes = (*known, evolve(opening, chat=chat))
-    return Decided(decided.answer, room, changes, decided.watches)
+    return evolve(decided, changes=(*known, evolve(opening, chat=chat)))

@@ -43,6 +43,9 @@ class ExchangingConnection(AsyncConnection[Row]):
     A statement is prepared under its name when a connection first meets it.
     """
 
+    _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
+    _waiter: asyncio.Future[None] | None = None
+
     @cached_property
     def _known(self) -> set[str]:
         """Which statements the server has prepared for this connection."""
@@ -71,8 +74,14 @@ class ExchangingConnection(AsyncConnection[Row]):
 
     def leave(self) -> None:
         """Let the driver use the connection in its own ways until the next exchange."""
+        self._unwatch()
         if not self.closed and self.pgconn.pipeline_status != PipelineStatus.OFF:
             self.pgconn.exit_pipeline_mode()
+
+    async def close(self) -> None:
+        """Close it at once, whatever is under way."""
+        self._unwatch()
+        await super().close()
 
     def _send(
         self, statements: Sequence[Statement], asked: Sequence[list[bytes | None]]
@@ -114,17 +123,37 @@ class ExchangingConnection(AsyncConnection[Row]):
 
     async def _stirs(self, *, is_unsent: bool) -> None:
         """Wait until the server has sent something, or takes more of what is unsent."""
-        loop, socket = asyncio.get_running_loop(), self.pgconn.socket
-        stirred: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(socket, _wake, stirred)
+        loop, socket = self._watch()
+        self._waiter = loop.create_future()
         if is_unsent:
-            loop.add_writer(socket, _wake, stirred)
+            loop.add_writer(socket, self._wake)
         try:
-            await stirred
+            await self._waiter
         finally:
-            loop.remove_reader(socket)
+            self._waiter = None
             if is_unsent:
                 loop.remove_writer(socket)
+
+    def _watch(self) -> tuple[asyncio.AbstractEventLoop, int]:
+        """Hear when the socket stirs, from now on: to start and stop costs two system calls."""
+        if self._watched is None:
+            self._watched = asyncio.get_running_loop(), self.pgconn.socket
+            loop, socket = self._watched
+            loop.add_reader(socket, self._wake)
+        return self._watched
+
+    def _unwatch(self) -> None:
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            loop, socket = watched
+            loop.remove_reader(socket)
+
+    def _wake(self) -> None:
+        """Let the waiter look; where nobody waits, what stirs is left to the next exchange."""
+        if self._waiter is None:
+            self._unwatch()
+        elif not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _rows(self, messages: Sequence[_Message], results: Sequence[PGresult]) -> list[list[Row]]:
         rows = []
@@ -143,8 +172,3 @@ class ExchangingConnection(AsyncConnection[Row]):
             return []
         self._transformer.set_pgresult(result, format=Format.BINARY)
         return self._transformer.load_rows(0, result.ntuples, tuple)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

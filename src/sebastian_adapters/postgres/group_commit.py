@@ -86,23 +86,28 @@ CarryOut = Callable[[list[Call]], Awaitable[None]]
 
 
 class Lane:
-    """Carries calls out in the order in which they came, one group at a time.
+    """Carries calls out in the order in which they came, in so many groups at a time.
 
-    A room comes once in a group at most; its next call waits for the next group. A call whose
-    caller has gone is left out if its group has not begun, and so is one whose patience is over.
+    A room is in one group at a time, and once; its next call waits until that has ended. A call
+    whose caller has gone is left out if its group has not begun, and so is one whose patience is
+    over.
     """
 
     def __init__(
         self,
         carry_out: CarryOut,
+        *,
+        groups: int = 1,
         limit: int = GROUP_LIMIT,
         patience: timedelta = timedelta(seconds=10),
     ) -> None:
         self._carry_out = carry_out
+        self._groups = groups
         self._limit = limit
         self._deadlines = Deadlines(patience)
         self._queue: deque[Call] = deque()
-        self._runner: asyncio.Task[None] | None = None
+        self._runners: list[asyncio.Task[None]] = []
+        self._rooms: set[RoomId] = set()
 
     async def call(self, room_id: RoomId, decision: Decision[Any]) -> Decided[Any]:
         """What became of the decision; raises what its transaction raised.
@@ -112,12 +117,15 @@ class Lane:
         call = Call(room_id, decision)
         self._queue.append(call)
         self._deadlines.add(call)
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run())
+        self._runners = [each for each in self._runners if not each.done()]
+        if len(self._runners) < self._groups:
+            self._runners.append(asyncio.create_task(self._run()))
         return await call.answer
 
     async def _run(self) -> None:
         while group := self._next_group():
+            rooms = {call.room_id for call in group}
+            self._rooms |= rooms
             try:
                 await self._carry_out(group)
             except Exception as error:  # noqa: BLE001 it is raised where the calls were made
@@ -125,6 +133,8 @@ class Lane:
             except BaseException:
                 _settle_all([*group, *self._queue], StoreUnavailable(STORE, "we are ending"))
                 raise
+            finally:
+                self._rooms -= rooms
 
     def _next_group(self) -> list[Call]:
         group: dict[RoomId, Call] = {}
@@ -133,7 +143,7 @@ class Lane:
             call = self._queue.popleft()
             if call.answer.done():
                 continue
-            if call.room_id in group:
+            if call.room_id in group or call.room_id in self._rooms:
                 later.append(call)
             else:
                 group[call.room_id] = call

@@ -45,7 +45,7 @@ class PostgresRoomRepo(RoomRepo):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         patience = pool.limits.whole
-        self._lane = Lane(self._carry_out, patience=patience)
+        self._lane = Lane(self._carry_out, groups=2, patience=patience)
         self._altering_lane = Lane(self._carry_out_altering, patience=patience)
         self._reserving = Reserving()
 

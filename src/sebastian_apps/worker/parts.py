@@ -33,7 +33,7 @@ class Intervals:
 
     tick: timedelta = timedelta(seconds=2)
     linger: timedelta = timedelta(seconds=1)
-    linger_pause: timedelta = timedelta(milliseconds=10)
+    linger_pause: timedelta = timedelta(milliseconds=4)
     busy_pause: timedelta = timedelta(milliseconds=1)
     settle: timedelta = timedelta(milliseconds=100)
     settle_idle: timedelta = timedelta(milliseconds=500)

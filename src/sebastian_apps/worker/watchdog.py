@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
 import os
 import sys
 import threading
@@ -70,6 +71,7 @@ class Watchdog:
                 self._give_up()
 
     def _give_up(self) -> None:
+        logging.shutdown()
         suspect = self._suspect()
         blamed = f", busy with {suspect}" if suspect else ""
         sys.stderr.write(
