@@ -26,7 +26,10 @@ PERMIT_PAUSE_SECONDS = 0.01
 SETTLE_BUSY_SECONDS = 10.0
 GOODBYE_SECONDS = 0.5
 ROSTER_SECONDS = 0.05
-"""How long a roster will do for looks that no bell asked for: they come by the hundred a second."""
+"""How long a roster will do for looks that follow each other by the hundred a second.
+
+Where a bell rang meanwhile, perhaps for a new roster, they go on until one has surely read that.
+"""
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -150,17 +153,23 @@ class Worker:
         if self._has_duties:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._reconciled.wait(), FIRST_RECONCILE_SECONDS)
-        found_at, empty_looks = float("-inf"), 0
+        quick_until, empty_looks = float("-inf"), 0
         while not self._stopping.is_set():
             self._look.clear()
-            found = await self._dispatch_once(0.0 if self._answer_bell() else ROSTER_SECONDS)
+            began = self.parts.clock.monotonic()
+            has_rung, is_quick = self._answer_bell(), began < quick_until
+            found = await self._dispatch_once(ROSTER_SECONDS if is_quick else 0.0)
+            if found:
+                linger = self.parts.intervals.linger.total_seconds()
+                quick_until = self.parts.clock.monotonic() + linger
+            elif has_rung and is_quick:
+                quick_until = max(quick_until, began + 2 * ROSTER_SECONDS)
             empty_looks = 0 if found else empty_looks + 1
-            found_at = self.parts.clock.monotonic() if found else found_at
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._pause(found_at, empty_looks))
+                await asyncio.wait_for(self._look.wait(), self._pause(quick_until, empty_looks))
 
     def _answer_bell(self) -> bool:
-        """Whether the bell rang since the last look: it may have rung for a new roster."""
+        """Whether the bell rang since the last look."""
         heard_at, self._bell_heard_at = self._bell_heard_at, None
         if heard_at is None:
             return False
@@ -174,12 +183,12 @@ class Worker:
             log.warning("dispatch waits for the database", error=str(error))
             return 0
 
-    def _pause(self, found_at: float, empty_looks: int) -> float:
+    def _pause(self, quick_until: float, empty_looks: int) -> float:
         every = self.parts.intervals
         until_permit = self.parts.dispatch.seconds_until_permit()
         if until_permit is not None:
             return min(max(until_permit, PERMIT_PAUSE_SECONDS), every.tick.total_seconds())
-        if self.parts.clock.monotonic() > found_at + every.linger.total_seconds():
+        if self.parts.clock.monotonic() > quick_until:
             return every.tick.total_seconds()
         return doubled(every.busy_pause, empty_looks, every.linger_pause).total_seconds()
 
