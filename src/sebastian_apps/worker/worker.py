@@ -28,7 +28,7 @@ GOODBYE_SECONDS = 0.5
 ROSTER_SECONDS = 0.05
 """How long a roster will do for looks that follow each other by the hundred a second.
 
-Where a bell rang meanwhile, perhaps for a new roster, they go on until one has surely read that.
+The last one of them reads it anew: a bell may have rung for it meanwhile.
 """
 
 log = structlog.stdlib.get_logger("sebastian.worker")
@@ -156,25 +156,22 @@ class Worker:
         quick_until, empty_looks = float("-inf"), 0
         while not self._stopping.is_set():
             self._look.clear()
-            began = self.parts.clock.monotonic()
-            has_rung, is_quick = self._answer_bell(), began < quick_until
-            found = await self._dispatch_once(ROSTER_SECONDS if is_quick else 0.0)
-            if found:
+            self._answer_bell()
+            is_quick = self.parts.clock.monotonic() < quick_until
+            if await self._dispatch_once(ROSTER_SECONDS if is_quick else 0.0):
                 linger = self.parts.intervals.linger.total_seconds()
-                quick_until = self.parts.clock.monotonic() + linger
-            elif has_rung and is_quick:
-                quick_until = max(quick_until, began + 2 * ROSTER_SECONDS)
-            empty_looks = 0 if found else empty_looks + 1
+                quick_until, empty_looks = self.parts.clock.monotonic() + linger, 0
+                is_quick = True
+            else:
+                empty_looks += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._pause(quick_until, empty_looks))
+                await asyncio.wait_for(self._look.wait(), self._pause(empty_looks, is_quick))
 
-    def _answer_bell(self) -> bool:
-        """Whether the bell rang since the last look."""
+    def _answer_bell(self) -> None:
+        """Tell how long the bell waited for this look, if it rang."""
         heard_at, self._bell_heard_at = self._bell_heard_at, None
-        if heard_at is None:
-            return False
-        self.parts.bell_answered(self.parts.clock.monotonic() - heard_at)
-        return True
+        if heard_at is not None:
+            self.parts.bell_answered(self.parts.clock.monotonic() - heard_at)
 
     async def _dispatch_once(self, roster_within_seconds: float) -> int:
         try:
@@ -183,12 +180,12 @@ class Worker:
             log.warning("dispatch waits for the database", error=str(error))
             return 0
 
-    def _pause(self, quick_until: float, empty_looks: int) -> float:
+    def _pause(self, empty_looks: int, is_quick: bool) -> float:
         every = self.parts.intervals
         until_permit = self.parts.dispatch.seconds_until_permit()
         if until_permit is not None:
             return min(max(until_permit, PERMIT_PAUSE_SECONDS), every.tick.total_seconds())
-        if self.parts.clock.monotonic() > quick_until:
+        if not is_quick:
             return every.tick.total_seconds()
         return doubled(every.busy_pause, empty_looks, every.linger_pause).total_seconds()
 
