@@ -12,6 +12,7 @@ from attrs import frozen
 
 from benchmarks import (
     draining,
+    hand_over,
     naive,
     platform_calls,
     reservation,
@@ -61,6 +62,7 @@ SUBJECTS: dict[str, Subject] = {
     "behind-perfect": lambda stage, effort: steady.measure_behind_perfect(
         stage, rounds=effort.rounds
     ),
+    "hand-over": lambda stage, effort: hand_over.measure(stage, rounds=effort.rounds),
     "scaling": lambda stage, effort: scaling.measure(
         stage, rounds=effort.rounds, seconds=effort.seconds, chats=effort.chats
     ),

@@ -211,7 +211,7 @@ def behind_perfect(stage: Stage, doorbell: str, verify: bool) -> float:
 def idle_slot_times(stage: Stage, doorbell: str, trials: int) -> list[float]:
     """One agent with one slot, one chat served and others waiting; resolve after a quiet time."""
     took = []
-    with _deployed(stage, doorbell, verify=False, agents=1, capacity=1) as deployment:
+    with deployed(stage, doorbell, verify=False, agents=1, capacity=1) as deployment:
         platform = deployment.platform
         platform.told("message", {"count": trials + 1})
         _wait_for_assignments(platform, 1)
@@ -249,7 +249,7 @@ def _played(
     agents: int = 50,
     latency_seconds: float = LATENCY_SECONDS,
 ) -> Played:
-    with _deployed(
+    with deployed(
         stage,
         doorbell,
         verify=verify,
@@ -273,7 +273,7 @@ def _warm_up_ends(events: list[dict[str, Any]]) -> float:
 
 
 @contextmanager
-def _deployed(
+def deployed(
     stage: Stage,
     doorbell: str,
     *,
@@ -377,7 +377,7 @@ def _idle(stage: Stage, seconds: float, waiting: int) -> list[Figure]:
     from benchmarks.line import fill_line
     from benchmarks.measuring import cpu_seconds, resident_mebibytes
 
-    with _deployed(stage, "dramatiq", verify=True, agents=50, capacity=0) as deployment:
+    with deployed(stage, "dramatiq", verify=True, agents=50, capacity=0) as deployment:
         for first in range(0, waiting, 100_000):
             fill_line(deployment.database_url, invented_rooms(min(100_000, waiting), first))
         time.sleep(15 if waiting else 6)

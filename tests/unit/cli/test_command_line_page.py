@@ -14,6 +14,7 @@ NAME = re.compile(r'\b(?:problem|warning)\(\s*f?"([a-z{}-]+)"|^ {8}"([a-z-]+)",$
 INSERTED = {
     "{name}-unreachable": ("redis", "broker"),
     "{name}-evicts": ("redis", "broker"),
+    "{name}-too-old": ("redis", "broker"),
     "{name}-webhook-elsewhere": ("allocation", "resolve"),
     "{name}-webhook-off": ("allocation", "resolve"),
 }

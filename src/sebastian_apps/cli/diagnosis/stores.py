@@ -97,10 +97,14 @@ async def _redis(name: str, key: str, url: str) -> Finding:
         reading = await read_redis(url)
     except SebastianError as error:
         return problem(f"{name}-unreachable", f"{error}", f"Start Redis, or correct {key}.")
-    return _eviction(name, reading)
+    return condition(name, reading)
 
 
-def _eviction(name: str, reading: RedisReading) -> Finding:
+def condition(name: str, reading: RedisReading) -> Finding:
+    """What is wrong with a Redis that answers, if anything is."""
+    if reading.is_too_old:
+        text = f"Redis {reading.version} answers; 6.0 or newer is needed."
+        return problem(f"{name}-too-old", text, "Upgrade Redis.")
     if reading.evicts:
         text = f"Redis throws keys away when it is full ({reading.eviction_policy})."
         remedy = "Set maxmemory-policy to noeviction; Sebastian needs a few megabytes only."
