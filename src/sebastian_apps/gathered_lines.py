@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
 from threading import RLock
 from typing import Any, TextIO
 
 import structlog
+
+WHOLE_BYTES = 4096
+"""What Linux writes into a pipe in one piece (PIPE_BUF), whoever else writes."""
 
 
 class GatheredLines:
@@ -15,12 +19,14 @@ class GatheredLines:
 
     A webhook logs one line, and the system call for it was a third of what the webhook cost; the
     webhooks of one transaction are answered in one turn. Whoever must be read whatever happens next
-    calls `pass_on`: warnings do, and with them goes all that was kept before them.
+    calls `pass_on`: warnings do, and with them goes all that was kept before them. What is written
+    at once is never more than a pipe takes whole: processes may share one.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._kept: list[str] = []
+        self._due_in: asyncio.AbstractEventLoop | None = None
         self._lock = RLock()
 
     def write(self, text: str) -> None:
@@ -35,16 +41,33 @@ class GatheredLines:
         except RuntimeError:
             self.pass_on()
             return
-        if len(self._kept) == 1:
+        if self._due_in is not loop:
+            self._due_in = loop
             loop.call_soon(self.pass_on)
 
     def pass_on(self) -> None:
         """Write what is kept, now; from any thread."""
         with self._lock:
+            self._due_in = None
             kept, self._kept = self._kept, []
-            if kept:
-                self._stream.write("".join(kept))
+            for text in _at_most(WHOLE_BYTES, kept):
+                self._stream.write(text)
                 self._stream.flush()
+
+
+def _at_most(size: int, lines: Iterable[str]) -> Iterator[str]:
+    """Whole lines together, as many as this many bytes hold; a longer line alone."""
+    together: list[str] = []
+    left = size
+    for line in lines:
+        needed = len(line) if line.isascii() else len(line.encode(errors="backslashreplace"))
+        if together and needed > left:
+            yield "".join(together)
+            together, left = [], size
+        together.append(line)
+        left -= needed
+    if together:
+        yield "".join(together)
 
 
 class LineWriter(structlog.WriteLogger):

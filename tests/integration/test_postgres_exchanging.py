@@ -11,7 +11,8 @@ from psycopg.pq import TransactionStatus
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
-from tests.integration.postgres import rows
+from tests.contracts.room_repo import arrive
+from tests.integration.postgres import room_repo, rows
 from tests.waiting import until
 
 BEGIN, COMMIT, ROLLBACK = Statement("begin"), Statement("commit"), Statement("rollback")
@@ -88,6 +89,24 @@ async def test_a_statement_whose_table_came_later_is_prepared_then(
     altered(url, "alter table sebastian.hidden rename to room")
 
     assert await connection.exchange([rooms("a")]) == [[]]
+
+
+async def test_a_row_that_cannot_be_read_does_not_spoil_what_was_prepared_with_it(
+    connection: ExchangingConnection, url: str
+) -> None:
+    altered(url, "insert into sebastian.room (room_id, closed_at) values ('a', 'infinity')")
+
+    with pytest.raises(psycopg.DataError):
+        await connection.exchange([rooms("a"), Statement("clock")])
+
+    assert len(await connection.exchange([rooms("b"), Statement("clock")])) == 2
+
+
+async def test_text_is_the_same_text_whatever_encoding_the_deployment_asks_for(url: str) -> None:
+    async with room_repo(f"{url}{'&' if '?' in url else '?'}client_encoding=LATIN1") as repo:
+        await arrive(repo, "a", source="é")
+
+    assert rows(url, "select source, char_length(source) from sebastian.chat") == [("é", 1)]
 
 
 async def test_far_more_than_any_buffer_holds_goes_both_ways(

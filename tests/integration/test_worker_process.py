@@ -21,8 +21,14 @@ from tests.waiting import until
 from tests.worker_process import worker_process
 
 STUCK = """
-import asyncio, re, time
+import asyncio, logging, time
+from sebastian_apps.logging import configure_logging
+from sebastian_apps.settings import Settings
 from sebastian_apps.worker.watchdog import Watchdog
+
+class Endless:
+    def __str__(self):
+        never_comes_back()
 
 def never_comes_back():
     while True:
@@ -31,8 +37,10 @@ def never_comes_back():
 async def main():
     asyncio.create_task(Watchdog(0.5, lambda: "the accounts").beat())
     await asyncio.sleep(0.1)
-    never_comes_back()
+    logging.info("the last line before it")
+    HANG
 
+configure_logging(Settings())
 asyncio.run(main())
 """
 
@@ -113,11 +121,22 @@ async def test_two_that_hold_the_duties_at_once_do_nothing_twice(world: World) -
     assert (seen[Move.ADMIT], seen[Move.RESERVE], seen[Move.CONFIRM]) == (20, 20, 20)
 
 
-def test_a_process_whose_event_loop_is_stuck_exits_and_names_the_code() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30, check=False
+def ran(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
+
+
+@pytest.mark.parametrize("hang", ["never_comes_back()", "logging.info('%s', Endless())"])
+def test_a_process_whose_event_loop_is_stuck_exits_and_names_the_code(hang: str) -> None:
+    done = ran(STUCK.replace("HANG", hang))
 
     assert done.returncode == 70
     assert "did not answer for 0.5 s, busy with the accounts; what it is doing" in done.stderr
     assert "in never_comes_back" in done.stderr
+
+
+def test_what_was_logged_just_before_it_got_stuck_is_written() -> None:
+    done = ran(STUCK.replace("HANG", "never_comes_back()"))
+
+    assert "the last line before it" in done.stderr

@@ -4,7 +4,7 @@ import asyncio
 import io
 import logging
 
-from sebastian_apps.gathered_lines import GatheredLines, LineHandler, LineWriter
+from sebastian_apps.gathered_lines import WHOLE_BYTES, GatheredLines, LineHandler, LineWriter
 
 
 class Written(io.StringIO):
@@ -43,6 +43,51 @@ async def test_lines_of_one_turn_are_one_write() -> None:
     await asyncio.sleep(0)
 
     assert stream.writes == ["one\ntwo\n", "three\n"]
+
+
+async def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
+    stream = Written()
+    writer = writer_to(stream)
+    lines = [f"{number:03} {'é' * (number % 7 * 300)}" for number in range(60)]
+
+    for line in lines:
+        writer.info(line)
+    await asyncio.sleep(0)
+
+    assert "".join(stream.writes) == "".join(f"{line}\n" for line in lines)
+    assert all(piece.endswith("\n") for piece in stream.writes)
+    assert all(len(piece.encode()) <= WHOLE_BYTES for piece in stream.writes)
+    assert len(stream.writes) < len(lines)
+
+
+async def test_a_line_that_no_pipe_takes_whole_goes_alone() -> None:
+    stream = Written()
+    writer = writer_to(stream)
+
+    for line in ("short", "x" * WHOLE_BYTES, "last"):
+        writer.info(line)
+    await asyncio.sleep(0)
+
+    assert [len(piece) for piece in stream.writes] == [6, WHOLE_BYTES + 1, 5]
+
+
+def test_a_loop_that_ended_before_its_turn_keeps_nothing_from_the_next_one() -> None:
+    stream = Written()
+    writer = writer_to(stream)
+
+    async def log_and_turn(line: str) -> None:
+        writer.info(line)
+        await asyncio.sleep(0)
+
+    ended = asyncio.new_event_loop()
+    ended.call_soon(ended.stop)
+    ended.call_soon(writer.info, "one")
+    ended.run_forever()
+    ended.close()
+    assert stream.writes == []
+    asyncio.run(log_and_turn("two"))
+
+    assert stream.writes == ["one\ntwo\n"]
 
 
 async def test_a_warning_is_written_at_once_with_what_was_kept_before_it() -> None:

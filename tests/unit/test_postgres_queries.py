@@ -48,10 +48,14 @@ def test_values_are_written_as_postgresql_reads_them() -> None:
 
     assert query("hold_duty").values({"holder": "é", "lease": timedelta(seconds=1.5)}) == [
         "é".encode(),
-        b"1.5 seconds",
+        b"1500000 microseconds",
     ]
     assert query("staffing").values({"since": noon}) == [b"2025-06-22T12:00:00+00:00"]
     assert query("staffing").values({"since": None}) == [None]
+    assert query("hold_duty").values({"holder": "a", "lease": timedelta(microseconds=10)}) == [
+        b"a",
+        b"10 microseconds",
+    ]
     assert query("begin").values(None) == []
 
 

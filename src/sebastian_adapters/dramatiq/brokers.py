@@ -111,13 +111,18 @@ class _AttentiveConsumer(_RedisConsumer):
 
     def __next__(self) -> Any:
         try:
-            if self.outstanding_message_count < self.prefetch:
-                self.broker.wait_for_bell()
-            else:
-                time.sleep(self._pause_seconds)
+            if not self.message_cache:
+                self._wait()
         except redis.ConnectionError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         return super().__next__()  # type: ignore[no-untyped-call]
+
+    def _wait(self) -> None:
+        """Wait for a bell, or for those that were taken to be answered."""
+        if self.outstanding_message_count < self.prefetch:
+            self.broker.wait_for_bell()
+        else:
+            time.sleep(self._pause_seconds)
 
 
 def _rabbitmq_broker(url: str) -> Broker:

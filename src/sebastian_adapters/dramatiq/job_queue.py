@@ -16,7 +16,7 @@ from sebastian_core.ports.job_queue import JobQueue
 
 ACTOR = "look_at_the_line"
 IDLE_MILLISECONDS = 100
-"""How often Dramatiq's threads look whether they are to end."""
+"""How often those of Dramatiq's threads look whether they are to end that wait for no broker."""
 
 STOP_SECONDS = 2.0
 WORKER_STOP_SECONDS = 5.0

@@ -156,16 +156,14 @@ class ExchangingConnection(AsyncConnection[Row]):
             self._waiter.set_result(None)
 
     def _rows(self, messages: Sequence[_Message], results: Sequence[PGresult]) -> list[list[Row]]:
-        rows = []
-        for message, result in zip(messages, results, strict=True):
+        answered = list(zip(messages, results, strict=True))
+        for message, result in answered:
             if result.status == ExecStatus.FATAL_ERROR:
                 self.leave()
                 raise error_from_result(result)
             if message.prepares:
                 self._known.add(message.name)
-            else:
-                rows.append(self._values(result))
-        return rows
+        return [self._values(result) for message, result in answered if not message.prepares]
 
     def _values(self, result: PGresult) -> list[Row]:
         if result.status != ExecStatus.TUPLES_OK:

@@ -86,7 +86,7 @@ CarryOut = Callable[[list[Call]], Awaitable[None]]
 
 
 class Lane:
-    """Carries calls out in the order in which they came, in so many groups at a time.
+    """Begins calls in the order in which they came, in so many groups at a time.
 
     A room is in one group at a time, and once; its next call waits until that has ended. A call
     whose caller has gone is left out if its group has not begun, and so is one whose patience is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -151,6 +151,7 @@ class Pool:
 
     connections: AsyncConnectionPool[ExchangingConnection]
     limits: Limits
+    _running: set[asyncio.Task[Any]] = field(factory=set, init=False)
 
     async def open(self) -> None:
         """Begin to connect, without waiting for it: the database may come later."""
@@ -185,12 +186,19 @@ class Pool:
         The work may be called again: after a deadlock, and on a fresh connection when one was lost,
         be it at the commit, so that it must recognise what it has already done.
         """
+        task = asyncio.create_task(self._repeated(work))
+        self._running.add(task)
+        task.add_done_callback(self._forget)
         limit = self.limits.whole.total_seconds()
         try:
-            async with asyncio.timeout(limit):
-                return await self._repeated(work)
-        except TimeoutError as error:
-            raise StoreUnavailable(STORE, f"no answer within {limit:g} s") from error
+            done, _ = await asyncio.wait({task}, timeout=limit)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()
+            raise StoreUnavailable(STORE, f"no answer within {limit:g} s")
+        return task.result()
 
     async def _repeated(self, work: Work[T]) -> T:
         contended = lost = 0
@@ -209,6 +217,11 @@ class Pool:
                     lost += 1
                     if not attempt.lost or lost > self.connections.max_size + 1:
                         raise
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        with suppress(asyncio.CancelledError):
+            task.exception()
 
 
 @define
@@ -253,6 +266,7 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
         connection_class=ExchangingConnection,
         kwargs={
             "autocommit": True,
+            "client_encoding": "utf8",
             "connect_timeout": 3,
             "application_name": f"sebastian-{name}",
             "keepalives_idle": 10,

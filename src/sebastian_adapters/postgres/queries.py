@@ -67,5 +67,5 @@ _TEXT: dict[type, Callable[[Any], str]] = {
     int: str,
     bool: str,
     datetime: datetime.isoformat,
-    timedelta: lambda value: f"{value.total_seconds()} seconds",
+    timedelta: lambda value: f"{value // timedelta(microseconds=1)} microseconds",
 }

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 STUCK_EXIT_CODE = 70
+LAST_LINES_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 """For so long a process may be stuck, unless somebody says otherwise."""
 
@@ -71,7 +72,7 @@ class Watchdog:
                 self._give_up()
 
     def _give_up(self) -> None:
-        logging.shutdown()
+        _pass_on_log_lines()
         suspect = self._suspect()
         blamed = f", busy with {suspect}" if suspect else ""
         sys.stderr.write(
@@ -80,3 +81,10 @@ class Watchdog:
         faulthandler.dump_traceback(all_threads=True)
         sys.stderr.flush()
         os._exit(STUCK_EXIT_CODE)
+
+
+def _pass_on_log_lines() -> None:
+    """Let what was logged be read, unless the thread that hangs does so while it logs."""
+    passing_on = threading.Thread(target=logging.shutdown, name="last-lines", daemon=True)
+    passing_on.start()
+    passing_on.join(LAST_LINES_SECONDS)

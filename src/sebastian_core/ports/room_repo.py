@@ -108,9 +108,9 @@ class RoomRepo(Protocol):
 
         No two decisions about one room interleave. An unknown room is read as an empty one. The
         decision may be called more than once and must be pure; what it raises is raised here and
-        nothing is written. Returns what was decided, new chats with their ids. `alters_line` must
-        be true for what puts a chat back into the line, adds load or changes capacity: it then
-        excludes `reserve`.
+        nothing is written. Returns what was decided; new chats have their ids in its changes.
+        `alters_line` must be true for what puts a chat back into the line, adds load or changes
+        capacity: it then excludes `reserve`.
         """
 
     @abstractmethod
