@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -28,7 +27,7 @@ _MOVES = "select room_id, move, at, agent_id from sebastian.history order by id"
 
 @frozen(kw_only=True)
 class HandOver:
-    """The moments of one slot's way from one chat to the next, on one clock."""
+    """The moments of one slot's way from one chat to the next, in Unix time of one machine."""
 
     fired_at: float
     locked_at: float
@@ -73,9 +72,7 @@ def hand_overs(stage: Stage, doorbell: str) -> list[HandOver]:
         events, deliveries = platform.events(), platform.deliveries()
         with psycopg.connect(deployment.database_url, autocommit=True) as connection:
             rows = connection.execute(_MOVES).fetchall()
-            ((now,),) = connection.execute("select clock_timestamp()").fetchall()
-            offset = now.timestamp() - time.monotonic()
-    moves = [(room, move, at.timestamp() - offset, agent) for room, move, at, agent in rows]
+    moves = [(room, move, at.timestamp(), agent) for room, move, at, agent in rows]
     return list(_matched(moves, events, deliveries))
 
 

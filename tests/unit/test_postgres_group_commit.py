@@ -69,7 +69,7 @@ async def test_a_group_has_its_limit() -> None:
 
 async def test_a_second_group_begins_while_the_first_one_runs_and_no_third_one() -> None:
     groups = Groups()
-    lane = Lane(groups.carry_out, groups=2)
+    lane = Lane(groups.carry_out, groups=2, enough=1)
     calls = []
     for room_ids in (["a"], ["b", "c"], ["d"], ["e"]):
         calls += call_all(lane, *room_ids)
@@ -84,9 +84,25 @@ async def test_a_second_group_begins_while_the_first_one_runs_and_no_third_one()
     assert [each.answer for each in answers] == ["a", "b", "c", "d", "e"]
 
 
+async def test_a_second_group_begins_only_when_enough_calls_wait() -> None:
+    groups = Groups()
+    lane = Lane(groups.carry_out, groups=2, enough=3)
+    calls = []
+    for room_id in ("a", "b", "c", "d", "e"):
+        calls += call_all(lane, room_id)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assert groups.seen == [["a"], ["b", "c", "d"]]
+    groups.gate.set()
+    await asyncio.gather(*calls)
+
+    assert groups.seen == [["a"], ["b", "c", "d"], ["e"]]
+
+
 async def test_a_room_is_in_one_group_at_a_time() -> None:
     groups = Groups()
-    lane = Lane(groups.carry_out, groups=2)
+    lane = Lane(groups.carry_out, groups=2, enough=1)
     first = call_all(lane, "a")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -104,7 +120,7 @@ async def test_a_room_is_in_one_group_at_a_time() -> None:
 async def test_a_call_that_comes_when_the_last_group_has_just_ended_is_carried_out() -> None:
     groups = Groups()
     groups.gate.set()
-    lane = Lane(groups.carry_out, groups=2)
+    lane = Lane(groups.carry_out, groups=2, enough=1)
 
     for _ in range(20):
         await asyncio.gather(*call_all(lane, "a", "b"))

@@ -233,16 +233,18 @@ class _Attempt(Generic[T]):
     _connection: ExchangingConnection | None = field(default=None, init=False)
 
     async def carry_out(self) -> T:
-        async with self._pool.connections.connection() as connection:
-            self._connection = connection
-            try:
-                transaction = Transaction(connection, self._pool.limits)
-                answer = await self._work(transaction)
-                await transaction.end()
-            except BaseException:
-                connection.leave()
-                raise
-            return answer
+        connections = self._pool.connections
+        self._connection = connection = await connections.getconn()
+        try:
+            transaction = Transaction(connection, self._pool.limits)
+            answer = await self._work(transaction)
+            await transaction.end()
+        except BaseException:
+            connection.leave()
+            raise
+        finally:
+            await connections.putconn(connection)
+        return answer
 
     @property
     def lost(self) -> bool:
