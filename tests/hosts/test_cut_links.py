@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import WEBHOOK, Pool, webhook_pool
 from sebastian_adapters.qiscus.http11 import Http11Transport
@@ -115,7 +116,7 @@ async def test_the_database_gives_us_up_after_25_seconds_of_silence(
 async def ask(pool: Pool) -> dict[str, str]:
     """One transaction."""
     (rows,) = await pool.run(
-        lambda each: each.send(Statement("settings", {"names": list(PATIENCE)}))
+        lambda each: each.send(Statement("settings", {"names": array(PATIENCE)}))
     )
     return dict(rows)
 
