@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
@@ -26,16 +27,23 @@ T = TypeVar("T")
 Outcome: TypeAlias = Decided[Any] | Exception
 
 
-async def carry_out(pool: Pool, calls: Sequence[Call], *, alters_line: bool) -> None:
-    """Decide for all calls in one transaction and answer them; singly where one spoils it."""
+async def carry_out(
+    pool: Pool, calls: Sequence[Call], turn: asyncio.Lock, *, alters_line: bool
+) -> None:
+    """Decide for all calls in one transaction and answer them; singly where one spoils it.
+
+    Groups that are under way at once lock their rooms and read the clock one after the other, each
+    when it has the turn: so whoever came first stands first. (One that gave way to somebody else,
+    or lost its connection, takes its turn anew.)
+    """
 
     async def work(transaction: Transaction) -> list[Outcome]:
-        return await _decide(transaction, calls, alters_line=alters_line)
+        return await _decide(transaction, calls, turn, alters_line=alters_line)
 
     try:
         outcomes = await pool.run(work)
     except InvalidInput as error:
-        await _carry_out_singly(pool, calls, error, alters_line=alters_line)
+        await _carry_out_singly(pool, calls, error, turn, alters_line=alters_line)
     else:
         for call, outcome in zip(calls, outcomes, strict=True):
             call.settle(outcome)
@@ -60,20 +68,26 @@ async def decide_on_floor(
 
 
 async def _carry_out_singly(
-    pool: Pool, calls: Sequence[Call], error: InvalidInput, *, alters_line: bool
+    pool: Pool,
+    calls: Sequence[Call],
+    error: InvalidInput,
+    turn: asyncio.Lock,
+    *,
+    alters_line: bool,
 ) -> None:
     if len(calls) == 1:
         calls[0].settle(error)
         return
     for call in calls:
-        await carry_out(pool, [call], alters_line=alters_line)
+        await carry_out(pool, [call], turn, alters_line=alters_line)
 
 
 async def _decide(
-    transaction: Transaction, calls: Sequence[Call], *, alters_line: bool
+    transaction: Transaction, calls: Sequence[Call], turn: asyncio.Lock, *, alters_line: bool
 ) -> list[Outcome]:
     room_ids = [call.room_id for call in calls]
-    rooms, now = await _lock_rooms(transaction, room_ids, alters_line=alters_line)
+    async with turn:
+        rooms, now = await _lock_rooms(transaction, room_ids, alters_line=alters_line)
     outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
     writing = _writing(rooms, outcomes)
     if not writing:

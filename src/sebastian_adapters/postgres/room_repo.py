@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -47,6 +48,7 @@ class PostgresRoomRepo(RoomRepo):
         patience = pool.limits.whole
         self._lane = Lane(self._carry_out, groups=2, patience=patience)
         self._altering_lane = Lane(self._carry_out_altering, patience=patience)
+        self._turn, self._altering_turn = asyncio.Lock(), asyncio.Lock()
         self._reserving = Reserving()
 
     async def decide(
@@ -210,10 +212,10 @@ class PostgresRoomRepo(RoomRepo):
         return [Report(name=name, at=at, state=json.loads(state)) for name, at, state in rows]
 
     async def _carry_out(self, calls: list[Call]) -> None:
-        await deciding.carry_out(self._pool, calls, alters_line=False)
+        await deciding.carry_out(self._pool, calls, self._turn, alters_line=False)
 
     async def _carry_out_altering(self, calls: list[Call]) -> None:
-        await deciding.carry_out(self._pool, calls, alters_line=True)
+        await deciding.carry_out(self._pool, calls, self._altering_turn, alters_line=True)
 
     async def _chats(self, name: str, **asked: Any) -> list[Chat]:
         return [chat_from(row) for row in await self._rows(name, **asked)]
