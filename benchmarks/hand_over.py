@@ -12,8 +12,8 @@ from attrs import astuple, frozen
 
 from benchmarks.measuring import Percentiles, median
 from benchmarks.report import Figure
-from benchmarks.stage import Stage, wait_until
-from benchmarks.steady import Floor, deployed
+from benchmarks.stage import Stage
+from benchmarks.steady import Floor, deployed, play
 
 STAGES = (
     "the resolve is fired → its room is locked",
@@ -67,8 +67,7 @@ def hand_overs(stage: Stage, doorbell: str) -> list[HandOver]:
         stage, doorbell, verify=False, agents=20, capacity=2, latency_seconds=0.0
     ) as deployment:
         platform = deployment.platform
-        platform.told("floor", floor.script(20))
-        wait_until("the floor is done", lambda: platform.told("floor")["is_done"], seconds=100)
+        play(platform, floor, agents=20)
         events, deliveries = platform.events(), platform.deliveries()
         with psycopg.connect(deployment.database_url, autocommit=True) as connection:
             rows = connection.execute(_MOVES).fetchall()

@@ -258,14 +258,19 @@ def _played(
         latency_seconds=latency_seconds,
     ) as deployment:
         before = deployment.cpu()
-        deployment.platform.told("floor", floor.script(agents))
-        wait_until(
-            "the floor is done",
-            lambda: deployment.platform.told("floor")["is_done"],
-            seconds=floor.seconds * 4 + 60,
-        )
+        play(deployment.platform, floor, agents)
         used = {part: now - before[part] for part, now in deployment.cpu().items()}
         return Played(deployment.platform.events(), used)
+
+
+def play(platform: FakePlatform, floor: Floor, agents: int) -> None:
+    """Let the platform play the floor to its end."""
+    platform.told("floor", floor.script(agents))
+    wait_until(
+        "the floor is done",
+        lambda: platform.told("floor")["is_done"],
+        seconds=floor.seconds * 4 + 60,
+    )
 
 
 def _warm_up_ends(events: list[dict[str, Any]]) -> float:

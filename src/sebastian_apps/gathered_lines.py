@@ -17,7 +17,7 @@ WHOLE_BYTES = 4096
 class GatheredLines:
     """Passes lines on when the event loop has turned, and at once where none runs.
 
-    A webhook logs one line, and the system call for it was a third of what the webhook cost; the
+    A webhook logs one line, and writing it by itself was a fifth of what the webhook cost; the
     webhooks of one transaction are answered in one turn. Whoever must be read whatever happens next
     calls `pass_on`: warnings do, and with them goes all that was kept before them. What is written
     at once is never more than a pipe takes whole: processes may share one.

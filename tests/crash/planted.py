@@ -31,7 +31,7 @@ ACKNOWLEDGED_TOO_EARLY = Mutant(
     "acknowledged before the commit",
     (
         Edit(
-            "sebastian_adapters.postgres.deciding:_decide",
+            "sebastian_adapters.postgres.deciding:Groups._decide",
             "ids = await writing.write(transaction, now)",
             "import asyncio\n"
             "for call, outcome in zip(calls, outcomes, strict=True):\n"

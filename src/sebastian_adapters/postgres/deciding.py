@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import evolve
+from attrs import define, evolve, field
 from psycopg.errors import SerializationFailure
 
 from sebastian_adapters.postgres.arrays import array
@@ -27,26 +27,54 @@ T = TypeVar("T")
 Outcome: TypeAlias = Decided[Any] | Exception
 
 
-async def carry_out(
-    pool: Pool, calls: Sequence[Call], turn: asyncio.Lock, *, alters_line: bool
-) -> None:
-    """Decide for all calls in one transaction and answer them; singly where one spoils it.
+@define
+class Groups:
+    """Decides for groups of calls, each in a transaction of its own.
 
     Groups that are under way at once lock their rooms and read the clock one after the other, each
     when it has the turn: so whoever came first stands first. (One that gave way to somebody else,
     or lost its connection, takes its turn anew.)
     """
 
-    async def work(transaction: Transaction) -> list[Outcome]:
-        return await _decide(transaction, calls, turn, alters_line=alters_line)
+    _pool: Pool
+    _alters_line: bool = False
+    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
-    try:
-        outcomes = await pool.run(work)
-    except InvalidInput as error:
-        await _carry_out_singly(pool, calls, error, turn, alters_line=alters_line)
-    else:
-        for call, outcome in zip(calls, outcomes, strict=True):
-            call.settle(outcome)
+    async def carry_out(self, calls: Sequence[Call]) -> None:
+        """Decide for all calls in one transaction and answer them; singly where one spoils it."""
+
+        async def work(transaction: Transaction) -> list[Outcome]:
+            return await self._decide(transaction, calls)
+
+        try:
+            outcomes = await self._pool.run(work)
+        except InvalidInput as error:
+            await self._carry_out_singly(calls, error)
+        else:
+            for call, outcome in zip(calls, outcomes, strict=True):
+                call.settle(outcome)
+
+    async def _carry_out_singly(self, calls: Sequence[Call], error: InvalidInput) -> None:
+        if len(calls) == 1:
+            calls[0].settle(error)
+            return
+        for call in calls:
+            await self.carry_out([call])
+
+    async def _decide(self, transaction: Transaction, calls: Sequence[Call]) -> list[Outcome]:
+        room_ids = [call.room_id for call in calls]
+        async with self._turn:
+            rooms, now = await _lock_rooms(transaction, room_ids, alters_line=self._alters_line)
+        outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
+        writing = _writing(rooms, outcomes)
+        if not writing:
+            await transaction.rollback()
+            return outcomes
+        ids = await writing.write(transaction, now)
+        return [
+            outcome if isinstance(outcome, Exception) else _identified(outcome, ids)
+            for outcome in outcomes
+        ]
 
 
 async def decide_on_floor(
@@ -65,39 +93,6 @@ async def decide_on_floor(
         return decided
     ids = await writing.write(transaction, staffing.now)
     return _identified(decided, ids)
-
-
-async def _carry_out_singly(
-    pool: Pool,
-    calls: Sequence[Call],
-    error: InvalidInput,
-    turn: asyncio.Lock,
-    *,
-    alters_line: bool,
-) -> None:
-    if len(calls) == 1:
-        calls[0].settle(error)
-        return
-    for call in calls:
-        await carry_out(pool, [call], turn, alters_line=alters_line)
-
-
-async def _decide(
-    transaction: Transaction, calls: Sequence[Call], turn: asyncio.Lock, *, alters_line: bool
-) -> list[Outcome]:
-    room_ids = [call.room_id for call in calls]
-    async with turn:
-        rooms, now = await _lock_rooms(transaction, room_ids, alters_line=alters_line)
-    outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
-    writing = _writing(rooms, outcomes)
-    if not writing:
-        await transaction.rollback()
-        return outcomes
-    ids = await writing.write(transaction, now)
-    return [
-        outcome if isinstance(outcome, Exception) else _identified(outcome, ids)
-        for outcome in outcomes
-    ]
 
 
 async def _lock_rooms(

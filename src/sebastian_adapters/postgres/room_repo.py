@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sebastian_adapters.postgres import deciding, steering
+from sebastian_adapters.postgres import steering
 from sebastian_adapters.postgres.arrays import array
+from sebastian_adapters.postgres.deciding import Groups, decide_on_floor
 from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.group_commit import Call, Lane
+from sebastian_adapters.postgres.group_commit import Lane
 from sebastian_adapters.postgres.pools import Pool, Transaction
 from sebastian_adapters.postgres.reserving import Reserving, read_staffing
 from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_row_from, rooms_from
@@ -46,9 +46,8 @@ class PostgresRoomRepo(RoomRepo):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         patience = pool.limits.whole
-        self._lane = Lane(self._carry_out, groups=2, patience=patience)
-        self._altering_lane = Lane(self._carry_out_altering, patience=patience)
-        self._turn, self._altering_turn = asyncio.Lock(), asyncio.Lock()
+        self._lane = Lane(Groups(pool).carry_out, groups=2, patience=patience)
+        self._altering_lane = Lane(Groups(pool, alters_line=True).carry_out, patience=patience)
         self._reserving = Reserving()
 
     async def decide(
@@ -105,7 +104,7 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.decide_on_floor."""
 
         async def work(transaction: Transaction) -> Decided[T]:
-            return await deciding.decide_on_floor(transaction, room_id, decision)
+            return await decide_on_floor(transaction, room_id, decision)
 
         return await self._pool.run(work)
 
@@ -210,12 +209,6 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.reports."""
         rows = await self._rows("reports", keep=REPORTS_KEPT)
         return [Report(name=name, at=at, state=json.loads(state)) for name, at, state in rows]
-
-    async def _carry_out(self, calls: list[Call]) -> None:
-        await deciding.carry_out(self._pool, calls, self._turn, alters_line=False)
-
-    async def _carry_out_altering(self, calls: list[Call]) -> None:
-        await deciding.carry_out(self._pool, calls, self._altering_turn, alters_line=True)
 
     async def _chats(self, name: str, **asked: Any) -> list[Chat]:
         return [chat_from(row) for row in await self._rows(name, **asked)]
