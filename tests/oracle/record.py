@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sebastian_adapters.memory.platform import Event
 from sebastian_core.domain.chat import ChatState, Move
@@ -77,6 +77,14 @@ class Snapshot:
         return cls(
             int(xmin), int(xmax), frozenset(int(each) for each in running.split(",") if each)
         )
+
+    def of(self, xid: int) -> Self:
+        """As the transaction `xid` itself took it, before it wrote anything.
+
+        PostgreSQL leaves it out of the running ones, though it has a number as soon as it drew one
+        that a sequence had to log.
+        """
+        return evolve(self, running=self.running | {xid})
 
     def sees(self, xid: int) -> bool:
         """Whether what that transaction wrote was visible: pg_visible_in_snapshot."""

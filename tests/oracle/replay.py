@@ -159,7 +159,7 @@ def _pass(rows: Sequence[Row], known: dict[int, PassRow]) -> Pass:
     told = known.get(rows[0].xid) if rows[0].xid is not None else None
     if told is None:
         return Pass(rows[0].at, rows, None)
-    return Pass(told.at, rows, told.snapshot)
+    return Pass(told.at, rows, told.snapshot.of(told.xid))
 
 
 def seen_by_passes(record: Record, rules: Rules) -> Iterator[tuple[Pass, Line]]:

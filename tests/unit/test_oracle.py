@@ -261,6 +261,20 @@ def test_a_pass_can_not_see_what_its_snapshot_did_not_show() -> None:
         assert broken(story) == seen
 
 
+def test_a_pass_does_not_see_what_it_gives_itself() -> None:
+    story = Story()
+    story.online(ANNA)
+    story.arrives(1, 20.0)
+    story.row(1, Move.RESERVE, 20.1, agent_id=ANNA, xid=30)
+    story.passed(30, 20.1, "30:32:")  # 31 had ended; 30 is never among its own running ones
+    story.happens("assigned", 20.2, 1, ANNA, by="api")
+    story.happens("resolved", 21.0, 1, by="agent")
+    story.row(1, Move.CONFIRM, 20.2, agent_id=ANNA, xid=40)
+    story.row(1, Move.CLOSE, 21.0, reason="resolved", xid=50)
+
+    assert broken(story, Judging(capacities=Capacities(default=1))) == set()
+
+
 def test_chats_of_two_channels_stand_in_two_lines() -> None:
     story = Story()
     story.online(ANNA, BEN)
