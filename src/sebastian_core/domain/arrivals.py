@@ -347,10 +347,11 @@ def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decid
 def _hold_resolved(
     chat: Chat, room: Room, rules: Rules, now: datetime, service_id: ServiceId | None
 ) -> Decided[Resolving]:
-    doubt = Doubt.RESOLVED_IN_CALL if call_may_begin(chat) else Doubt.RESOLVED_UNSURE
-    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt)
-    held = evolve(change.chat, settle_at=proven_from(change.chat, rules))
-    change = evolve(change, chat=held)
+    doubt, settle_at = Doubt.RESOLVED_UNSURE, now + rules.settle
+    if call_may_begin(chat):
+        doubt = Doubt.RESOLVED_IN_CALL
+        settle_at = max(settle_at, proven_from(chat, rules), chat.settle_at or now)
+    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=settle_at)
     remembered = remember_close(room, now, service_id)
     return Decided(Resolving.HELD, with_chat(remembered, change), (change,))
 

@@ -25,11 +25,19 @@ def call_may_begin(chat: Chat) -> bool:
 
 
 def proven_from(chat: Chat, rules: Rules) -> datetime:
-    """From when on the beginning of a reading proves anything about the chat.
+    """From when on the beginning of a reading proves anything about the chat."""
+    return max(chat.changed_at + rules.settle, call_shown_from(chat, rules))
+
+
+def call_shown_from(chat: Chat, rules: Rules) -> datetime:
+    """From when on a reading shows whatever the chat's last assign call did.
 
     While a reservation is under way its call may still begin, but not later than
-    `reservation - call` after it was made.
+    `reservation - call` after it was made. A resolve that came meanwhile leaves that moment with
+    the chat, as the one from which it is settled: what its customer asks later does not move it.
     """
+    if chat.is_resolved_in_call and chat.settle_at is not None:
+        return chat.settle_at
     last_attempt = chat.changed_at
     if call_may_begin(chat):
         last_attempt += rules.reservation - rules.call

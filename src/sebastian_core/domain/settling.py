@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from sebastian_core.domain.arrivals import close_resolved, next_chat
 from sebastian_core.domain.chat import UNSAVED, Chat, ChatState, CloseReason, Doubt, Move, Needs
-from sebastian_core.domain.evidence import proven_from
+from sebastian_core.domain.evidence import call_shown_from, proven_from
 from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, RoomId
 from sebastian_core.domain.reservation import confirmed, refused, released
 from sebastian_core.domain.room import Change, Decided, Room, admitted, close, moved, with_chat
@@ -31,6 +31,10 @@ class RoomState(StrEnum):
 
 _WAITING_PROVES_NEW = (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN, Doubt.ASKED_AGAIN)
 """Doubts about a request that nothing has been attempted for since the assignment before."""
+
+
+_NOBODY_SERVES = (RoomState.WAITING, RoomState.RESOLVED)
+"""Neither takes anything from a customer who asks behind a resolve: their next chat opens."""
 
 
 @frozen(kw_only=True)
@@ -84,6 +88,8 @@ def counts(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> bool:
     """Whether the reading is young enough to prove something about the chat."""
     if evidence.began_at >= proven_from(chat, rules):
         return True
+    if chat.is_resolved_in_call and evidence.state in _NOBODY_SERVES:
+        return evidence.began_at >= call_shown_from(chat, rules)
     if evidence.state is not RoomState.WAITING:
         return False
     before = chat.assigned_at if chat.state is ChatState.ASSIGNED else room.last_assigned_at

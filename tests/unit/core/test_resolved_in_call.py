@@ -50,7 +50,9 @@ def asked_again(room: Room, base: Service | None = None) -> Room:
     return room_of(admit(an_arrival(base), RULES, room, at(2.5)))
 
 
-def room_of(decided: Decided[Admission] | Decided[Resolving] | Decided[Fenced]) -> Room:
+def room_of(
+    decided: Decided[Admission] | Decided[Resolving] | Decided[Fenced] | Decided[Settled],
+) -> Room:
     assert decided.room is not None
     return decided.room
 
@@ -77,8 +79,24 @@ class TestTheResolve:
         assert (chat.state, chat.agent_id) == (ChatState.RESERVED, ANNE)
         assert chat.doubt is Doubt.RESOLVED_IN_CALL
 
-    def test_has_the_room_read_once_a_call_that_may_yet_begin_must_have_shown(self) -> None:
-        assert chat_of(held()).settle_at == at(2 + 4 + 5)
+    def test_has_the_room_read_when_the_reservation_ends_that_knows_no_more_calls(self) -> None:
+        assert chat_of(held()).settle_at == at(10)
+
+    def test_that_comes_late_has_it_read_once_the_platform_must_have_caught_up(self) -> None:
+        late = resolve(a_resolution(5), RULES, a_room(a_reserved_chat()), at(9))
+
+        assert chat_of(room_of(late)).settle_at == at(9 + 5)
+
+    def test_behind_another_doubt_has_it_read_once_a_call_that_may_yet_begin_must_have_shown(
+        self,
+    ) -> None:
+        doubted = a_reserved_chat(
+            doubt=Doubt.UNNAMED_RESOLVE, changed_at=at(1.5), settle_at=at(1.5 + 5)
+        )
+
+        decided = resolve(a_resolution(5), RULES, a_room(doubted), at(2))
+
+        assert chat_of(room_of(decided)).settle_at == at(1.5 + 4 + 5)
 
     def test_has_it_read_sooner_where_the_call_has_ended_without_an_answer(self) -> None:
         chat = chat_of(held(doubt=Doubt.UNKNOWN_ANSWER))
@@ -169,6 +187,38 @@ class TestARequestBehindTheResolve:
         asked = asked_again(held(4), resolved(5))
 
         assert resolve(a_resolution(5), RULES, asked, at(3)) == Decided(Resolving.REPEATED)
+
+
+class TestTheReadingOfAChatWhoseWorkerDied:
+    """Its customer asks again just before it is read."""
+
+    asked = room_of(admit(an_arrival(resolved(5)), RULES, held(), at(9.5)))
+
+    def test_is_not_put_off_by_the_request(self) -> None:
+        assert chat_of(self.asked).settle_at == at(10)
+
+    def test_of_a_room_that_waits_opens_the_next_chat(self) -> None:
+        decided = read(self.asked, RoomState.WAITING, began=10)
+
+        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.changes[-1].chat.arrived_at == at(9.5)
+
+    def test_of_a_resolved_room_opens_the_next_chat_in_doubt(self) -> None:
+        decided = read(self.asked, RoomState.RESOLVED, began=10)
+
+        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.changes[-1].chat.doubt is Doubt.NEXT_UNPROVEN
+
+    def test_of_a_served_room_may_be_older_than_the_request_and_is_made_again(self) -> None:
+        decided = read(self.asked, RoomState.SERVED, began=10, listed=True)
+
+        assert decided.answer is Settled.TOO_EARLY
+        assert chat_of(room_of(decided)).settle_at == at(9.5 + 5)
+
+    def test_proves_nothing_while_a_call_may_still_show(self) -> None:
+        early = read(self.asked, RoomState.WAITING, began=9.9)
+
+        assert early.answer is Settled.TOO_EARLY
 
 
 class TestTheReading:
