@@ -105,12 +105,15 @@ def admit_found(
     """Admit a room that a complete listing shows as waiting, unless we know better or just closed.
 
     `began_at` is when the listing began: a room closed less than `settle` before it may still be
-    shown for that reason alone. One that a person took out of the line stays out.
+    shown for that reason alone. One that a person took out of the line stays out. Where a webhook
+    was lost, others of services that we never heard of may be on their way: the chat before counts
+    as one that closed without a name just now.
     """
     if room.chat is not None or room.closed_since(began_at - rules.settle) or room.dropped:
         return Decided(Admission.REPEATED)
     change = admitted(_new_chat(arrival, now), reason="found waiting; its webhook was lost")
-    return Decided(Admission.ADMITTED, with_chat(room, change), (change,))
+    unnamed = remember_close(room, change.chat.arrived_at, None)
+    return Decided(Admission.ADMITTED, with_chat(unnamed, change), (change,))
 
 
 def resolve(resolution: Resolution, rules: Rules, room: Room, now: datetime) -> Decided[Resolving]:
@@ -332,14 +335,13 @@ def _may_mean_chat_before(
 
 
 def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decided[Resolving]:
-    settle_at = now + rules.settle
     change = moved(
         chat,
         Move.DOUBT,
         now,
         reason=Doubt.UNNAMED_RESOLVE,
         doubt=Doubt.UNNAMED_RESOLVE,
-        settle_at=settle_at,
+        settle_at=first_look_at(now, chat.assigned_at, rules),
     )
     return Decided(Resolving.DOUBTED, with_chat(room, change), (change,))
 

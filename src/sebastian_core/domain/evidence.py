@@ -47,9 +47,9 @@ def call_shown_from(chat: Chat, rules: Rules) -> datetime:
 def first_look_at(now: datetime, last_assigned_at: datetime | None, rules: Rules) -> datetime:
     """When a doubtful room may first be read.
 
-    *Waiting* counts as soon as the reading begins `settle` after the previous assignment: whatever
-    the platform then shows is younger than that assignment. Without one, nothing counts before
-    `settle` from now.
+    *Waiting*, and *resolved* of a resolve that may mean the chat before, count as soon as the
+    reading begins `settle` after the last assignment: whatever the platform then shows is younger
+    than that. Without one, nothing counts before `settle` from now.
     """
     if last_assigned_at is None:
         return now + rules.settle

@@ -34,7 +34,8 @@ _WAITING_PROVES_NEW = (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN, Doubt.ASKED_AGAIN
 
 
 _NOBODY_SERVES = (RoomState.WAITING, RoomState.RESOLVED)
-"""Neither takes anything from a customer who asks behind a resolve: their next chat opens."""
+"""Such a reading may be older than what was heard last: it shows that the service before is over,
+and takes nothing from a customer who asks behind it."""
 
 
 @frozen(kw_only=True)
@@ -88,16 +89,22 @@ def counts(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> bool:
     """Whether the reading is young enough to prove something about the chat."""
     if evidence.began_at >= proven_from(chat, rules):
         return True
-    if chat.is_resolved_in_call and evidence.state in _NOBODY_SERVES:
-        return evidence.began_at >= call_shown_from(chat, rules)
-    if evidence.state is not RoomState.WAITING:
+    if evidence.state not in _NOBODY_SERVES:
         return False
-    before = chat.assigned_at if chat.state is ChatState.ASSIGNED else room.last_assigned_at
-    return (
-        before is not None
-        and chat.doubt in _WAITING_PROVES_NEW
-        and evidence.began_at >= before + rules.settle
-    )
+    if chat.is_resolved_in_call:
+        return evidence.began_at >= call_shown_from(chat, rules)
+    before = _assignment_before(evidence, chat, room)
+    return before is not None and evidence.began_at >= before + rules.settle
+
+
+def _assignment_before(evidence: Evidence, chat: Chat, room: Room) -> datetime | None:
+    """The assignment that lies before a room that nobody serves; None if that does not follow."""
+    is_assigned = chat.state is ChatState.ASSIGNED
+    if is_assigned and chat.doubt is Doubt.UNNAMED_RESOLVE:
+        return chat.assigned_at
+    if evidence.state is RoomState.WAITING and chat.doubt in _WAITING_PROVES_NEW:
+        return chat.assigned_at if is_assigned else room.last_assigned_at
+    return None
 
 
 def suspect(

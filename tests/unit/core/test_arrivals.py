@@ -311,6 +311,14 @@ class TestARoomFoundWaiting:
         assert decided.answer is Admission.ADMITTED
         assert (chat.arrived_at, chat.is_ready(at(1))) == (at(-90), True)
 
+    @pytest.mark.parametrize("before", [a_room(), a_closed_room(at(-60), 5)])
+    def test_has_a_chat_before_it_of_which_we_may_know_nothing(self, before: Room) -> None:
+        found = self.find(before, at(-10)).room
+
+        assert found is not None
+        assert (found.closed_at, found.closed_by_id) == (at(-10), False)
+        assert found.closed_service_id == before.closed_service_id
+
     def test_is_admitted_with_ours_where_the_platform_tells_none(self) -> None:
         assert only_change(self.find(a_room())).arrived_at == at(1)
 
@@ -415,7 +423,12 @@ class TestAResolveThatMayBelongToTheChatBefore:
         chat = only_change(decided)
         assert decided.answer is Resolving.DOUBTED
         assert chat.state is ChatState.ASSIGNED
-        assert (chat.doubt, chat.settle_at) == (Doubt.UNNAMED_RESOLVE, at(7))
+        assert (chat.doubt, chat.settle_at) == (Doubt.UNNAMED_RESOLVE, at(5))
+
+    def test_has_the_room_read_at_once_where_its_chat_was_given_long_ago(self) -> None:
+        decided = close(self.room(None), None, at(60))
+
+        assert only_change(decided).settle_at == at(60)
 
     def test_keeps_the_slot_of_a_reserved_chat_that_it_makes_suspect(self) -> None:
         decided = close(self.room(None, a_reserved_chat()), None, at(2))

@@ -41,6 +41,28 @@ class TestAResolveAsLateAsAWebhookCanBe:
         assert decided.answer is Resolving.DOUBTED
         assert only_change(decided).doubt is Doubt.UNNAMED_RESOLVE
 
+    async def test_does_not_end_a_chat_that_was_found_because_its_webhook_was_lost(self) -> None:
+        """Nor the services before it, of which no webhook came either."""
+        stage = Stage()
+        stage.agent(ANNE)
+        worker = stage.worker()
+        await worker.refresh_agents()
+        stage.message(ROOM)
+        stage.platform.assign_by_hand(ROOM, BEN)
+        unheard = stage.end(ROOM)
+        stage.message(ROOM)
+        await worker.reconcile()
+        await stage.dispatch(worker)
+        stage.clock.advance(60)
+
+        await stage.resolve_chat(unheard)
+        await worker.settle_chat.due()
+        stage.clock.advance(5)
+        await worker.settle_chat.due()
+
+        chat = await stage.chat(ROOM)
+        assert (chat.agent_id, chat.doubt) == (ANNE, None)
+
 
 class TestARefusalAfterALateSuccess:
     def test_proves_nothing_and_keeps_the_slot(self) -> None:

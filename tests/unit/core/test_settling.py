@@ -223,6 +223,38 @@ class TestAReadingThatIsTooYoung:
         assert decided.answer is Settled.TOO_EARLY
 
 
+class TestAYoungReadingBehindAResolveThatMayMeanTheChatBefore:
+    """It counts where it is surely younger than the chat's own assignment."""
+
+    def chat(self, state: ChatState) -> Chat:
+        given_at = at(-60) if state is A else None
+        return a_chat(
+            state, doubt=Doubt.UNNAMED_RESOLVE, assigned_at=given_at, changed_at=NOW, settle_at=NOW
+        )
+
+    @pytest.mark.parametrize(
+        ("shown", "answer"),
+        [(RoomState.RESOLVED, Settled.CLOSED), (RoomState.WAITING, Settled.CLOSED_AND_NEXT)],
+    )
+    def test_frees_the_slot_where_nobody_serves(self, shown: RoomState, answer: Settled) -> None:
+        assert read(self.chat(A), shown, NOW).answer is answer
+
+    def test_proves_nothing_where_somebody_serves(self) -> None:
+        served = read(self.chat(A), RoomState.SERVED, NOW, listed=True)
+
+        assert served.answer is Settled.TOO_EARLY
+
+    @pytest.mark.parametrize("state", [W, R])
+    @pytest.mark.parametrize("shown", [RoomState.RESOLVED, RoomState.WAITING])
+    def test_proves_nothing_about_a_chat_that_is_not_given(
+        self, state: ChatState, shown: RoomState
+    ) -> None:
+        chat = self.chat(state)
+        room = a_room(chat, last_assigned_at=at(-60))
+
+        assert read(chat, shown, NOW, room=room).answer is Settled.TOO_EARLY
+
+
 class TestAYoungReadingOfARoomThatWaits:
     """The one exception: it counts where the assignment before must have shown long ago."""
 
