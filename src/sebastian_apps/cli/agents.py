@@ -118,7 +118,9 @@ def capacity(
 
 
 @agents.command("log")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+)
 @json_option
 @config_option
 def changes(limit: int, as_json: bool, config: Path | None) -> None:

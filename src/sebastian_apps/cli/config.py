@@ -38,7 +38,8 @@ def config(config: Path | None) -> None:
 def check(offline: bool, config: Path | None) -> None:
     """Tell everything that is wrong with the configuration, and what to be warned of.
 
-    Exit status: 0 it can be used (there may be warnings), 2 it cannot.
+    Exit status: 0 the file is valid, even where something that it names does not answer (told as a
+    problem); 2 it cannot be used.
 
     Example: sebastian config check -c config.yml
     """

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @click.group(cls=HintingGroup, invoke_without_command=True)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many chats."
+)
 @json_option
 @config_option
 @click.pass_context

@@ -47,12 +47,15 @@ def read_settings(config: Path | None, needs: Collection[str] = ()) -> Settings:
         return load(config, needs)
 
 
-def starting(config: Path | None, needs: Collection[str] = ()) -> Settings:
-    """Read the settings and set up logging by them, for a process that is about to run."""
+def starting(config: Path | None, needs: Collection[str] = (), *, process: str = "") -> Settings:
+    """Read the settings and set up logging by them, for a process that is about to run.
+
+    `process` ("webhook", "worker") is the name that stands in its log lines.
+    """
     from sebastian_apps.logging import configure_logging
 
     settings = read_settings(config, needs)
-    configure_logging(settings)
+    configure_logging(settings, process=process)
     return settings
 
 

@@ -167,8 +167,8 @@ def _of_stores(look: Look) -> Iterator[Banner]:
             name="redis",
             level=Level.WARNING,
             title="Redis does not answer",
-            text="Nothing is lost: workers look at the line every two seconds, and read the "
-            "agents themselves.",
+            text="Nothing is lost: workers look at the line every two seconds. Who comes online "
+            "meanwhile gets chats from the worker with the duties only.",
         )
 
 

@@ -164,15 +164,17 @@ class Qiscus:
     )
     burst: int = option(
         Whole(1, 10_000),
-        "Calls that may start at once after a quiet time, per process.",
+        "Calls that may start at once after a quiet time, per process; 1 counts as 2.",
         default=20,
     )
     in_flight: int = option(
-        Whole(1, 1_000), "Calls that may be under way at once, per process.", default=64
+        Whole(1, 1_000),
+        "Assignments that may be under way at once, per process; the duties have 16 calls more.",
+        default=64,
     )
     timeout: timedelta = option(
         _duration("100ms", "2m"),
-        "How long one request may take; an assign call as a whole is bound by `assign.timeout`.",
+        "How long one request may take.",
         default=timedelta(seconds=5),
     )
 
@@ -186,7 +188,7 @@ class Presence:
     )
     max_age: timedelta = option(
         _duration("100ms", "24h"),
-        "How old a reading may be for an agent to count as online.",
+        "With `assign.verify: false`, how old a reading may be for an agent to count as online.",
         default=timedelta(seconds=30),
     )
 
@@ -208,12 +210,12 @@ class Assign:
     )
     timeout: timedelta = option(
         _duration("100ms", "2m"),
-        "How long the whole assign call may take.",
+        "How much time an assign call must have left to begin; no request takes longer.",
         default=timedelta(seconds=6),
     )
     reservation: timedelta = option(
         _duration("200ms", "10m"),
-        "How long a slot is held for an assign call; more than `assign.timeout`.",
+        "How long a slot is held for an assign call; more than 1.5 times `assign.timeout`.",
         default=timedelta(seconds=10),
     )
     policy: str | None = option(

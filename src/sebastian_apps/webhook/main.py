@@ -38,7 +38,7 @@ def main(config: Path | None, host: str | None, port: int | None, processes: int
     from sebastian_apps.container import build_webhook
     from sebastian_apps.webhook.serving import CannotListen, run
 
-    settings = _listening_on(host, starting(config, needs={"db", "redis"}))
+    settings = _listening_on(host, starting(config, needs={"db", "redis"}, process="webhook"))
     listen_port = settings.listen.port if port is None else port
     try:
         status = run(

@@ -85,7 +85,13 @@ def needs_parent(settings: Settings, processes: int) -> bool:
 
 @click.command(name="sebastian-worker")
 @config_option
-@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many processes; each keeps to qiscus.rate_limit by itself.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1, 16),
@@ -107,7 +113,7 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
     """
     from sebastian_apps.cli.starting import starting, telling_misconfiguration
 
-    settings = starting(config, needs={"db", "redis", "qiscus"})
+    settings = starting(config, needs={"db", "redis", "qiscus"}, process="worker")
     if needs_parent(settings, processes):
         raise SystemExit(supervise(config, processes, threads, patience))
     import uvloop

@@ -15,8 +15,8 @@ class Limits:
     """How much one process may ask of the platform.
 
     `rate` is calls per second with bursts of `burst` (the contract knows no public limit: these are
-    ours), `in_flight` how many assignments may be under way at once. While chats are ready the
-    duties keep to `duty_share` of the rate.
+    ours), `in_flight` how many assignments may be under way at once. While chats are
+    being given, or wait for permits, the duties keep to `duty_share` of the rate.
     """
 
     rate: float = 20.0
