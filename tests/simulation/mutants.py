@@ -257,28 +257,28 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "settled with stale evidence",
-        (_core("domain.settling:counts", "evidence.began_at >= proven_from(chat, rules)", "True"),),
+        (_core("domain.settling:settle", "evidence.began_at < counts_at", "False"),),
     ),
     Mutant(
         "settled while the call may begin",
         (
             _core(
-                "domain.evidence:proven_from",
-                "last_attempt += rules.reservation - rules.call",
-                "pass",
+                "domain.evidence:last_attempt_at",
+                "chat.changed_at + (rules.reservation - rules.call)",
+                "chat.changed_at",
             ),
-            _core("domain.evidence:proven_from", "last_attempt + rules.settle", "last_attempt"),
+            _core("domain.evidence:call_shown_from", " + rules.settle", ""),
         ),
     ),
     Mutant(
         "a waiting reading is believed too early",
         (
             _core(
-                "domain.settling:counts",
-                "if evidence.state is not RoomState.WAITING:",
+                "domain.settling:counts_from",
+                "if evidence.state not in _NOBODY_SERVES:",
                 "if evidence.state is RoomState.WAITING:\n"
-                "    return True\n"
-                "if evidence.state is not RoomState.WAITING:",
+                "    return evidence.began_at\n"
+                "if evidence.state not in _NOBODY_SERVES:",
             ),
             _core(
                 "domain.reservation:doubt_attempt", "settle_at=now + rules.settle", "settle_at=now"

@@ -13,7 +13,7 @@ from enum import StrEnum
 from attrs import evolve, field, frozen
 
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
-from sebastian_core.domain.evidence import call_may_begin, first_look_at, proven_from
+from sebastian_core.domain.evidence import call_may_begin, first_look_at, last_attempt_at
 from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
 from sebastian_core.domain.room import (
     Change,
@@ -239,13 +239,17 @@ def _repeat(base: Service | None, chat: Chat, room: Room, now: datetime) -> Deci
 def _ask_behind_resolve(
     base: Service | None, chat: Chat, room: Room, now: datetime
 ) -> Decided[Admission]:
-    """Remember the first request behind a resolve whose chat still holds its slot."""
+    """Remember the first request behind a resolve whose chat still holds its slot.
+
+    The chat's own moment of change stays: what its call did shows as soon as before.
+    """
     if _is_of_closed(base, room):
         return Decided(Admission.LATE_REPEAT)
     learned = _learned(base, chat, room)
     if chat.asked_again_at is not None:
         return Decided(Admission.REPEATED, learned)
     change = moved(chat, Move.ASK_AGAIN, now, reason=_ASKED_BEHIND, asked_again_at=now)
+    change = evolve(change, chat=evolve(change.chat, changed_at=chat.changed_at))
     return Decided(Admission.REMEMBERED, with_chat(learned or room, change), (change,))
 
 
@@ -349,11 +353,12 @@ def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decid
 def _hold_resolved(
     chat: Chat, room: Room, rules: Rules, now: datetime, service_id: ServiceId | None
 ) -> Decided[Resolving]:
-    doubt, settle_at = Doubt.RESOLVED_UNSURE, now + rules.settle
+    doubt, last_attempt = Doubt.RESOLVED_UNSURE, now
     if call_may_begin(chat):
-        doubt = Doubt.RESOLVED_IN_CALL
-        settle_at = max(settle_at, proven_from(chat, rules), chat.settle_at or now)
-    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=settle_at)
+        doubt, last_attempt = Doubt.RESOLVED_IN_CALL, max(now, last_attempt_at(chat, rules))
+    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt)
+    settle_at = last_attempt + rules.settle
+    change = evolve(change, chat=evolve(change.chat, changed_at=last_attempt, settle_at=settle_at))
     remembered = remember_close(room, now, service_id)
     return Decided(Resolving.HELD, with_chat(remembered, change), (change,))
 

@@ -134,8 +134,9 @@ class Needs:
 class Chat:
     """One request for service in a room, as our record holds it.
 
-    `changed_at` is the chat's last attempt, admission or change: a reading proves something only
-    if it began `qiscus.settle` after it. `settle_at` set means that the chat is doubtful (waiting)
+    `changed_at` is the chat's last attempt, admission or change (where it was resolved while its
+    call may still begin, the last moment at which that may): a reading proves something only if it
+    began `qiscus.settle` after it. `settle_at` set means that the chat is doubtful (waiting)
     or suspect (reserved, assigned) and is to be settled from that moment on; a reservation
     carries its deadline there until a doubt names another moment. `version` grows with every
     change.

@@ -10,38 +10,39 @@ from datetime import datetime
 from sebastian_core.domain.chat import Chat, ChatState, Doubt
 from sebastian_core.domain.rules import Rules
 
-_CALL_UNDER_WAY = (
-    None,
-    Doubt.UNNAMED_RESOLVE,
-    Doubt.LATE_SUCCESS,
-    Doubt.RESOLVED_IN_CALL,
-)
+_CALL_UNDER_WAY = (None, Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS)
 """Doubts of a reserved chat that say nothing of its own call, which may be about to begin."""
 
 
 def call_may_begin(chat: Chat) -> bool:
     """Whether an assign call for the chat may be under way, or about to begin."""
-    return chat.state is ChatState.RESERVED and chat.doubt in _CALL_UNDER_WAY
+    return chat.state is ChatState.RESERVED and (
+        chat.doubt in _CALL_UNDER_WAY or chat.doubt is Doubt.RESOLVED_IN_CALL
+    )
 
 
-def proven_from(chat: Chat, rules: Rules) -> datetime:
-    """From when on the beginning of a reading proves anything about the chat."""
-    return max(chat.changed_at + rules.settle, call_shown_from(chat, rules))
+def last_attempt_at(chat: Chat, rules: Rules) -> datetime:
+    """The chat's last attempt or change; while its call may begin, the last moment at which it may.
+
+    That is `reservation - call` after the reservation was made. A chat that is resolved meanwhile
+    carries that moment on.
+    """
+    if chat.state is ChatState.RESERVED and chat.doubt in _CALL_UNDER_WAY:
+        return chat.changed_at + (rules.reservation - rules.call)
+    return chat.changed_at
 
 
 def call_shown_from(chat: Chat, rules: Rules) -> datetime:
-    """From when on a reading shows whatever the chat's last assign call did.
+    """From when on a reading shows whatever the chat's last attempt did."""
+    return last_attempt_at(chat, rules) + rules.settle
 
-    While a reservation is under way its call may still begin, but not later than
-    `reservation - call` after it was made. A resolve that came meanwhile leaves that moment with
-    the chat, as the one from which it is settled: what its customer asks later does not move it.
-    """
-    if chat.is_resolved_in_call and chat.settle_at is not None:
-        return chat.settle_at
-    last_attempt = chat.changed_at
-    if call_may_begin(chat):
-        last_attempt += rules.reservation - rules.call
-    return last_attempt + rules.settle
+
+def proven_from(chat: Chat, rules: Rules) -> datetime:
+    """From when on the beginning of a reading proves anything about the chat, whatever it shows."""
+    shown_from = call_shown_from(chat, rules)
+    if chat.is_resolved_in_call and chat.asked_again_at is not None:
+        return max(shown_from, chat.asked_again_at + rules.settle)
+    return shown_from
 
 
 def first_look_at(now: datetime, last_assigned_at: datetime | None, rules: Rules) -> datetime:

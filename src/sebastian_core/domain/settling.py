@@ -1,7 +1,9 @@
 """What readings of the platform prove about one chat, and what follows.
 
 A reading counts only if its request began `settle` after the chat's last attempt, admission or
-change. One exception: *waiting* counts where the room's assignment before lies `settle` back.
+change. Two exceptions, where nobody serves the room: *waiting* (and *resolved*, of a resolve that
+may mean the chat before) counts where the assignment before lies `settle` back; and what a customer
+asks behind a resolve does not put off the reading that shows what the chat's call did.
 """
 
 from __future__ import annotations
@@ -72,8 +74,9 @@ def settle(
     chat = room.chat
     if chat is None or chat.id != chat_id or chat.version != version:
         return Decided(Settled.STALE)
-    if not counts(evidence, chat, room, rules):
-        return _look_again(chat, room, rules)
+    counts_at = counts_from(evidence, chat, room, rules)
+    if evidence.began_at < counts_at:
+        return _look_at(chat, room, counts_at)
     match evidence.state:
         case RoomState.WAITING:
             return _found_waiting(chat, rules, room, now)
@@ -85,16 +88,16 @@ def settle(
             return _closed(room, now, CloseReason.GONE)
 
 
-def counts(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> bool:
-    """Whether the reading is young enough to prove something about the chat."""
-    if evidence.began_at >= proven_from(chat, rules):
-        return True
+def counts_from(evidence: Evidence, chat: Chat, room: Room, rules: Rules) -> datetime:
+    """From when on a reading that shows this proves something about the chat."""
     if evidence.state not in _NOBODY_SERVES:
-        return False
+        return proven_from(chat, rules)
     if chat.is_resolved_in_call:
-        return evidence.began_at >= call_shown_from(chat, rules)
+        return call_shown_from(chat, rules)
     before = _assignment_before(evidence, chat, room)
-    return before is not None and evidence.began_at >= before + rules.settle
+    if before is None:
+        return proven_from(chat, rules)
+    return min(proven_from(chat, rules), before + rules.settle)
 
 
 def _assignment_before(evidence: Evidence, chat: Chat, room: Room) -> datetime | None:
@@ -247,10 +250,6 @@ def postpone(
     pause = (now - chat.changed_at) / 2
     pause = min(max(pause, rules.settle_retry), rules.settle_retry_limit)
     return _look_at(chat, room, now + pause)
-
-
-def _look_again(chat: Chat, room: Room, rules: Rules) -> Decided[Settled]:
-    return _look_at(chat, room, proven_from(chat, rules))
 
 
 def _look_at(chat: Chat, room: Room, at: datetime) -> Decided[Settled]:

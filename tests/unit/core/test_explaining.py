@@ -391,7 +391,7 @@ async def test_a_chat_that_was_resolved_while_it_was_being_given() -> None:
 
     assert await floor.why() == reads(
         """
-        Room 68303333 keeps a slot of Anne (7) until it is read at 09:00:11: resolved while its assign call was under way.
+        Room 68303333 keeps a slot of Anne (7) until it is read at 09:00:10: resolved while its assign call was under way.
 
         Why Anne (7): of those who were free nobody held less (0 of 1).
           nearest at that moment: Anne (7) 0 of 1

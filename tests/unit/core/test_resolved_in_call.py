@@ -16,7 +16,7 @@ from sebastian_core.domain.reservation import (
     confirm,
 )
 from sebastian_core.domain.room import Decided, Room
-from sebastian_core.domain.settling import RoomState, Settled, adopt, settle
+from sebastian_core.domain.settling import RoomState, Settled, adopt, postpone, settle
 from tests.unit.core.building import (
     ANNE,
     BEN,
@@ -79,17 +79,15 @@ class TestTheResolve:
         assert (chat.state, chat.agent_id) == (ChatState.RESERVED, ANNE)
         assert chat.doubt is Doubt.RESOLVED_IN_CALL
 
-    def test_has_the_room_read_when_the_reservation_ends_that_knows_no_more_calls(self) -> None:
-        assert chat_of(held()).settle_at == at(10)
+    def test_has_the_room_read_once_a_call_that_may_yet_begin_must_have_shown(self) -> None:
+        assert chat_of(held()).settle_at == at(4 + 5)
 
     def test_that_comes_late_has_it_read_once_the_platform_must_have_caught_up(self) -> None:
         late = resolve(a_resolution(5), RULES, a_room(a_reserved_chat()), at(9))
 
         assert chat_of(room_of(late)).settle_at == at(9 + 5)
 
-    def test_behind_another_doubt_has_it_read_once_a_call_that_may_yet_begin_must_have_shown(
-        self,
-    ) -> None:
+    def test_behind_another_doubt_knows_only_when_that_came(self) -> None:
         doubted = a_reserved_chat(
             doubt=Doubt.UNNAMED_RESOLVE, changed_at=at(1.5), settle_at=at(1.5 + 5)
         )
@@ -192,33 +190,42 @@ class TestARequestBehindTheResolve:
 class TestTheReadingOfAChatWhoseWorkerDied:
     """Its customer asks again just before it is read."""
 
-    asked = room_of(admit(an_arrival(resolved(5)), RULES, held(), at(9.5)))
+    asked = room_of(admit(an_arrival(resolved(5)), RULES, held(), at(8.5)))
 
     def test_is_not_put_off_by_the_request(self) -> None:
-        assert chat_of(self.asked).settle_at == at(10)
+        assert chat_of(self.asked).settle_at == at(9)
 
     def test_of_a_room_that_waits_opens_the_next_chat(self) -> None:
-        decided = read(self.asked, RoomState.WAITING, began=10)
+        decided = read(self.asked, RoomState.WAITING, began=9)
 
         assert decided.answer is Settled.CLOSED_AND_NEXT
-        assert decided.changes[-1].chat.arrived_at == at(9.5)
+        assert decided.changes[-1].chat.arrived_at == at(8.5)
 
     def test_of_a_resolved_room_opens_the_next_chat_in_doubt(self) -> None:
-        decided = read(self.asked, RoomState.RESOLVED, began=10)
+        decided = read(self.asked, RoomState.RESOLVED, began=9)
 
         assert decided.answer is Settled.CLOSED_AND_NEXT
         assert decided.changes[-1].chat.doubt is Doubt.NEXT_UNPROVEN
 
     def test_of_a_served_room_may_be_older_than_the_request_and_is_made_again(self) -> None:
-        decided = read(self.asked, RoomState.SERVED, began=10, listed=True)
+        decided = read(self.asked, RoomState.SERVED, began=9, listed=True)
 
         assert decided.answer is Settled.TOO_EARLY
-        assert chat_of(room_of(decided)).settle_at == at(9.5 + 5)
+        assert chat_of(room_of(decided)).settle_at == at(8.5 + 5)
 
-    def test_proves_nothing_while_a_call_may_still_show(self) -> None:
-        early = read(self.asked, RoomState.WAITING, began=9.9)
+    @pytest.mark.parametrize("state", [RoomState.WAITING, RoomState.RESOLVED])
+    def test_that_comes_a_moment_early_is_made_again_a_moment_later(self, state: RoomState) -> None:
+        early = read(self.asked, state, began=8.99)
 
         assert early.answer is Settled.TOO_EARLY
+        assert chat_of(room_of(early)).settle_at == at(9)
+
+    def test_of_another_agents_rooms_counts_although_the_room_itself_can_not_be_read(self) -> None:
+        chat = chat_of(held())
+        unread = room_of(postpone(chat.id, chat.version, RULES, held(), at(20)))
+        listing = evolve(a_listed_room(BEN, at(9)), absent_elsewhere=True)
+
+        assert only_change(adopt(listing, RULES, unread, at(20))).agent_id == BEN
 
 
 class TestTheReading:
