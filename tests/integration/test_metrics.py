@@ -178,13 +178,16 @@ async def test_two_workers_of_one_machine_take_two_ports() -> None:
     async with deployment() as floor:
         settings = settings_for(floor.fake, floor.metrics_port)
         second = build_worker(settings, stores=floor.stores)
-        await second.open()
+        with capture_logs() as logged:
+            await second.open()
+        (port,) = (each["port"] for each in logged if each["event"] == "metrics are served")
         try:
             async with httpx.AsyncClient() as http:
-                answer = await http.get(f"http://127.0.0.1:{floor.metrics_port + 1}/metrics")
+                answer = await http.get(f"http://127.0.0.1:{port}/metrics")
         finally:
             await second.close()
 
+    assert port > floor.metrics_port
     assert "sebastian_assignments_total" in answer.text
 
 

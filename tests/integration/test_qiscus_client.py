@@ -544,7 +544,7 @@ class TestConnections:
             await release.wait()
             writer.write(answer(ASSIGNED))
 
-        async with asking(hold, clock, in_flight=1, connect_timeout=0.05) as (client, server):
+        async with asking(hold, clock, in_flight=1, connect_timeout=0.5) as (client, server):
             first = asyncio.create_task(client.assign(ROOM, AGENT))
             await until(lambda: server.requests)
             error = await unavailable(client.assign(ROOM, AGENT))

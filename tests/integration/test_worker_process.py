@@ -35,7 +35,7 @@ def never_comes_back():
         time.sleep(0.01)
 
 async def main():
-    asyncio.create_task(Watchdog(0.5, lambda: "the accounts").beat())
+    asyncio.create_task(Watchdog(2.0, lambda: "the accounts").beat())
     await asyncio.sleep(0.1)
     logging.info("the last line before it")
     HANG
@@ -92,6 +92,7 @@ async def test_dispatch_goes_on_while_redis_is_flushed_silent_and_gone(
 
 
 async def test_sigterm_in_the_middle_of_a_batch_finishes_what_is_under_way(world: World) -> None:
+    world.configure("qiscus", timeout="10s")
     world.fake.add_fault(Fault(kind="latency", operation="assign_agent", seconds=1.5))
     async with worker_process(world.config) as worker:
         arrive(world, 10)

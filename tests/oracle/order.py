@@ -59,10 +59,15 @@ def _last_given(each: Pass, chats: Mapping[int, ChatNow]) -> dict[int | None, Ch
 def _changed_meanwhile(
     standing: Standing, each: Pass, later: Mapping[tuple[int, int], Row], judging: Judging
 ) -> bool:
-    """Whether somebody else changed the chat while the pass was under way."""
+    """Whether somebody else changed the chat while the pass was under way.
+
+    Both lock the chat: a change that the pass met was written before what the pass wrote.
+    """
     following = later.get((standing.row.chat_id, standing.row.version + 1))
     if following is None or following.move is Move.RESERVE:
         return False
+    if following.seq < each.rows[-1].seq:
+        return True
     return following.at <= each.at + judging.changed_meanwhile_seconds
 
 

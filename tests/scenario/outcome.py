@@ -35,6 +35,8 @@ class Outcome:
     elapsed_seconds: float
     metrics: Sequence[Compared] = ()
     """What the processes told Prometheus, beside what it was."""
+    stalls: Sequence[tuple[float, float]] = ()
+    """When the machine stood still: no chat is expected to be given then."""
     kept: Path | None = None
     """Where logs, databases and the verdict stay."""
 
@@ -78,11 +80,15 @@ class Outcome:
             ("given to somebody offline", self._offline()),
             ("metrics agree", self._metrics()),
             ("CPU seconds", self._cpu()),
-            ("took", f"{self.elapsed_seconds:.1f} s"),
+            ("took", f"{self.elapsed_seconds:.1f} s{self._stood_still()}"),
             *([("kept in", str(self.kept))] if self.kept else []),
         ]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+    def _stood_still(self) -> str:
+        still = sum(until - since for since, until in self.stalls)
+        return f", the machine stood still for {still:.1f} s of them" if still else ""
 
     def _perfect(self) -> str:
         blind = f"{_ms(mean(self.perfect_blind))} where chats given by hand fill no slots"
@@ -110,14 +116,15 @@ class Outcome:
         return ", ".join(told)
 
 
-def judging_of(scenario: Scenario) -> Judging:
-    """The rules that a scenario is judged by."""
+def judging_of(scenario: Scenario, stalls: Sequence[tuple[float, float]] = ()) -> Judging:
+    """The rules that a scenario is judged by; `stalls` are when the machine stood still."""
     return Judging(
         capacities=Capacities(default=scenario.floor.capacity),
         rules=Rules(settle=timedelta(seconds=scenario.settle_seconds)),
         presence_interval_seconds=scenario.presence_interval_seconds,
         verify=scenario.verify,
         call_seconds=scenario.call_seconds,
+        outages=stalls,
     )
 
 
@@ -127,9 +134,10 @@ def outcome_of(
     cpu_seconds: Mapping[str, float],
     elapsed_seconds: float,
     metrics: Sequence[Compared] = (),
+    stalls: Sequence[tuple[float, float]] = (),
 ) -> Outcome:
     """Judge and measure one run."""
-    judging = judging_of(scenario)
+    judging = judging_of(scenario, stalls)
     customers = customers_of(record, Truth.of(record.events))
     presence = presence_of(record)
     by_hand = sum(customer.by_hand_at is not None for customer in customers)
@@ -149,6 +157,7 @@ def outcome_of(
         cpu_seconds=cpu_seconds,
         elapsed_seconds=elapsed_seconds,
         metrics=metrics,
+        stalls=stalls,
     )
 
 

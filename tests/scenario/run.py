@@ -16,6 +16,7 @@ from sebastian_apps.fake_qiscus.faults import Fault
 from tests.canaries import SUITE
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
+from tests.scenario.heartbeat import Heartbeat
 from tests.scenario.metrics import compared
 from tests.scenario.outcome import Outcome, outcome_of
 from tests.scenario.processes import Deployment, NotReady, deployed, wait_until
@@ -42,15 +43,16 @@ def run(scenario: Scenario, *, keep: bool = False) -> Outcome:
 def _play(scenario: Scenario, deployment: Deployment) -> Outcome:
     _misbehave(scenario, deployment)
     cpu_before, began = deployment.cpu_seconds(), time.monotonic()
-    deployment.told("floor", asdict(scenario.floor))
-    _wait_until_quiet(scenario, deployment)
+    with Heartbeat(deployment.database_url) as heartbeat:
+        deployment.told("floor", asdict(scenario.floor))
+        _wait_until_quiet(scenario, deployment)
     elapsed = time.monotonic() - began
     cpu = {name: used - cpu_before[name] for name, used in deployment.cpu_seconds().items()}
     scraped = deployment.scraped()
     record = _record(deployment)
     (deployment.directory / "record.pickle").write_bytes(pickle.dumps(record))
     metrics = compared(scraped, record, capacity=scenario.floor.capacity)
-    outcome = outcome_of(scenario, record, cpu, elapsed, metrics)
+    outcome = outcome_of(scenario, record, cpu, elapsed, metrics, heartbeat.stalls)
     (deployment.directory / "verdict.txt").write_text(
         "\n".join([outcome.table(), "", outcome.verdict.told(1000), "", *map(str, metrics)])
     )
