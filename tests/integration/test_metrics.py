@@ -6,9 +6,10 @@ import asyncio
 import re
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from sebastian_core.domain.chat import Move
 from sebastian_core.domain.policy import LeastLoaded
 from tests.browser.stages import busy
 from tests.scraping import Scrape
+from tests.waiting import until
 from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -175,20 +177,26 @@ async def test_one_trace_id_runs_from_the_webhook_to_the_assign_call() -> None:
 
 
 async def test_two_workers_of_one_machine_take_two_ports() -> None:
-    async with deployment() as floor:
-        settings = settings_for(floor.fake, floor.metrics_port)
-        second = build_worker(settings, stores=floor.stores)
-        with capture_logs() as logged:
+    with capture_logs() as logged:
+        async with deployment() as floor, httpx.AsyncClient() as http:
+            settings = settings_for(floor.fake, floor.metrics_port)
+            second = build_worker(settings, stores=floor.stores)
             await second.open()
-        (port,) = (each["port"] for each in logged if each["event"] == "metrics are served")
-        try:
-            async with httpx.AsyncClient() as http:
-                answer = await http.get(f"http://127.0.0.1:{port}/metrics")
-        finally:
-            await second.close()
+            try:
+                await until(lambda: len(served_at(logged)) == 2)
+                answers = [
+                    await http.get(f"http://127.0.0.1:{port}/metrics") for port in served_at(logged)
+                ]
+            finally:
+                await second.close()
 
-    assert port > floor.metrics_port
-    assert "sebastian_assignments_total" in answer.text
+    assert len(set(served_at(logged))) == 2
+    assert all("sebastian_assignments_total" in answer.text for answer in answers)
+
+
+def served_at(logged: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The ports at which workers say that they serve their metrics."""
+    return [each["port"] for each in logged if each["event"] == "metrics are served"]
 
 
 async def test_the_busy_floor_in_numbers() -> None:
