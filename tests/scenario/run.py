@@ -16,7 +16,7 @@ from sebastian_apps.fake_qiscus.faults import Fault
 from tests.canaries import SUITE
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
-from tests.scenario.heartbeat import Heartbeat
+from tests.scenario.heartbeat import heartbeat, stalls_between
 from tests.scenario.metrics import compared
 from tests.scenario.outcome import Outcome, outcome_of
 from tests.scenario.processes import Deployment, NotReady, deployed, wait_until
@@ -43,7 +43,7 @@ def run(scenario: Scenario, *, keep: bool = False) -> Outcome:
 def _play(scenario: Scenario, deployment: Deployment) -> Outcome:
     _misbehave(scenario, deployment)
     cpu_before, began = deployment.cpu_seconds(), time.monotonic()
-    with Heartbeat(deployment.database_url) as heartbeat:
+    with heartbeat(deployment.database_url) as beats:
         deployment.told("floor", asdict(scenario.floor))
         _wait_until_quiet(scenario, deployment)
     elapsed = time.monotonic() - began
@@ -52,7 +52,7 @@ def _play(scenario: Scenario, deployment: Deployment) -> Outcome:
     record = _record(deployment)
     (deployment.directory / "record.pickle").write_bytes(pickle.dumps(record))
     metrics = compared(scraped, record, capacity=scenario.floor.capacity)
-    outcome = outcome_of(scenario, record, cpu, elapsed, metrics, heartbeat.stalls)
+    outcome = outcome_of(scenario, record, cpu, elapsed, metrics, stalls_between(beats))
     (deployment.directory / "verdict.txt").write_text(
         "\n".join([outcome.table(), "", outcome.verdict.told(1000), "", *map(str, metrics)])
     )

@@ -248,8 +248,14 @@ def _ask_behind_resolve(
     learned = _learned(base, chat, room)
     if chat.asked_again_at is not None:
         return Decided(Admission.REPEATED, learned)
-    change = moved(chat, Move.ASK_AGAIN, now, reason=_ASKED_BEHIND, asked_again_at=now)
-    change = evolve(change, chat=evolve(change.chat, changed_at=chat.changed_at))
+    change = moved(
+        chat,
+        Move.ASK_AGAIN,
+        now,
+        reason=_ASKED_BEHIND,
+        changed_at=chat.changed_at,
+        asked_again_at=now,
+    )
     return Decided(Admission.REMEMBERED, with_chat(learned or room, change), (change,))
 
 
@@ -356,9 +362,15 @@ def _hold_resolved(
     doubt, last_attempt = Doubt.RESOLVED_UNSURE, now
     if call_may_begin(chat):
         doubt, last_attempt = Doubt.RESOLVED_IN_CALL, max(now, last_attempt_at(chat, rules))
-    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt)
-    settle_at = last_attempt + rules.settle
-    change = evolve(change, chat=evolve(change.chat, changed_at=last_attempt, settle_at=settle_at))
+    change = moved(
+        chat,
+        Move.DOUBT,
+        now,
+        reason=doubt,
+        changed_at=last_attempt,
+        doubt=doubt,
+        settle_at=last_attempt + rules.settle,
+    )
     remembered = remember_close(room, now, service_id)
     return Decided(Resolving.HELD, with_chat(remembered, change), (change,))
 

@@ -193,8 +193,12 @@ class Chat:
         return self.state is ChatState.WAITING and self.settle_at is None and self.ready_at <= now
 
     def after(self, move: Move, now: datetime, **changes: Any) -> Chat:
-        """The chat after a legal move; raises ValueError for one that is not legal."""
-        moved = evolve(self, version=self.version + 1, changed_at=now, **changes)
+        """The chat after a legal move; raises ValueError for one that is not legal.
+
+        It changes now, unless `changes` date that otherwise.
+        """
+        changes.setdefault("changed_at", now)
+        moved = evolve(self, version=self.version + 1, **changes)
         if (self.state, moved.state) not in LEGAL_MOVES[move]:
             raise ValueError(f"{move} does not lead from {self.state} to {moved.state}")
         return moved

@@ -120,14 +120,14 @@ def suspect(
     chat = room.chat
     if chat is None or chat.id != chat_id or chat.version != version or chat.doubt is not None:
         return Decided(False)
-    marked = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now)
-    change = evolve(
-        marked,
-        chat=evolve(
-            marked.chat,
-            changed_at=chat.changed_at,
-            settle_at=max(now, proven_from(chat, rules)),
-        ),
+    change = moved(
+        chat,
+        Move.DOUBT,
+        now,
+        reason=doubt,
+        changed_at=chat.changed_at,
+        doubt=doubt,
+        settle_at=max(now, proven_from(chat, rules)),
     )
     return Decided(True, with_chat(room, change), (change,))
 

@@ -256,7 +256,7 @@ class TestAYoungReadingBehindAResolveThatMayMeanTheChatBefore:
 
 
 class TestAYoungReadingOfARoomThatWaits:
-    """The one exception: it counts where the assignment before must have shown long ago."""
+    """It counts where the assignment before must have shown long ago."""
 
     @pytest.mark.parametrize("doubt", [Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN])
     def test_counts_at_once_for_a_returning_customer(self, doubt: Doubt) -> None:
