@@ -10,7 +10,12 @@ import click
 
 from tests import servers
 from tests.hostile.fuzzing import Findings, fuzz
+from tests.hostile.heads import Cost, costs, heads
 from tests.hostile.stage import a_stage
+
+HEAD_SIZES = (15_000, 16 * 1024, 32 * 1024)
+HEAD_SECONDS = 0.003
+"""What the dearest head may cost, as a median."""
 
 
 @click.command()
@@ -23,21 +28,26 @@ def main(examples: int, seed: int) -> None:
         servers.embedded_valkey() as valkey,
         servers.temporary_directory() as folder,
     ):
-        found = asyncio.run(run(folder, postgres.url, valkey.url, examples, seed))
+        found, found_heads = asyncio.run(run(folder, postgres.url, valkey.url, examples, seed))
     click.echo(found.said)
     click.echo(f"requests: {len(found.cases)}; by phase {found.by_phase}")
     click.echo(f"answers by status: {found.statuses}")
     click.echo(f"rows of rejected requests: {len(found.strange_rooms)} {found.strange_rooms[:5]}")
     click.echo(f"5xx: {len(found.server_errors)}; seed {seed}")
-    sys.exit(1 if found.failed or found.strange_rooms or found.server_errors else 0)
+    click.echo(f"heads: {len(found_heads)}; the dearest, in milliseconds of processor time:")
+    for cost in sorted(found_heads, key=lambda each: -each.seconds)[:5]:
+        click.echo(f"  {cost.seconds * 1000:.2f} {cost.head}")
+    is_dear = any(cost.seconds > HEAD_SECONDS for cost in found_heads)
+    sys.exit(1 if found.failed or found.strange_rooms or found.server_errors or is_dear else 0)
 
 
 async def run(
     folder: Path, postgres_url: str, redis_url: str, examples: int, seed: int
-) -> Findings:
+) -> tuple[Findings, list[Cost]]:
     """One run on a stage of its own."""
     async with a_stage(folder, postgres_url, redis_url) as stage:
-        return await fuzz(stage, folder, examples=examples, seed=seed)
+        found = await fuzz(stage, folder, examples=examples, seed=seed)
+        return found, [cost async for cost in costs(stage, heads(HEAD_SIZES), times=20)]
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class Stage:
     log: Path
     database_url: str
     fake: FakeQiscus
+    pid: int
 
 
 @asynccontextmanager
@@ -44,7 +45,7 @@ async def a_stage(folder: Path, postgres_url: str, redis_url: str) -> AsyncItera
         process = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM, options={"env": env})
         try:
             await until(lambda: "listening" in log.read_text(), STARTUP_SECONDS)
-            yield Stage(_address(log), log, postgres_url, fake)
+            yield Stage(_address(log), log, postgres_url, fake, process.pid)
         finally:
             await asyncio.to_thread(process.stop)
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.hostile.fuzzing import PHASES, Case, fuzz, strange_rooms
+from tests.hostile.heads import costs, heads
 from tests.hostile.stage import ADMIN_TOKEN, HOOK_TOKEN, Stage, a_stage
 from tests.webhook_service import ARRIVAL, RESOLVE, raw_post
 
@@ -34,6 +35,15 @@ async def test_no_request_that_can_be_derived_from_our_own_description_breaks_it
     assert not found.strange_rooms
     assert all(found.by_phase[phase] for phase in PHASES)
     assert {200, 400, 401} <= found.statuses.keys()
+
+
+async def test_no_head_of_a_stranger_holds_the_service(stage: Stage) -> None:
+    sent = heads([15_000, 32_000], ["/floor", "/floor/login", f"{ARRIVAL}/{HOOK_TOKEN}"])
+
+    async with asyncio.timeout(120):
+        dear = [cost async for cost in costs(stage, sent) if cost.seconds > 1]
+
+    assert not dear, "; ".join(f"{cost.head}: {cost.seconds:.2f} s" for cost in dear)
 
 
 async def test_a_row_that_no_accepted_request_explains_is_found(stage: Stage) -> None:

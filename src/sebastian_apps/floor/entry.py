@@ -7,10 +7,10 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
 from attrs import field, frozen
 
+from sebastian_apps.floor.cookies import cookie_named
 from sebastian_apps.settings import Secret
 
 COOKIE = "sebastian_floor"
@@ -104,11 +104,7 @@ def _set_cookie(value: str, seconds: int, *, is_https: bool) -> str:
 
 
 def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    return cookie_named(COOKIE, headers.get("cookie", ""))
 
 
 def _names_this_machine(host: str) -> bool:
