@@ -63,11 +63,12 @@ def test_a_floor_comes_up_serves_customers_by_a_policy_of_ones_own_and_can_be_as
             told = log.read_text()
             agents, doctor = asked(config, "agents"), asked(config, "doctor")
             why = asked(config, "why", first_room(told), "--json")
+            answer = answered(told, b"GET /floor HTTP/1.1\r\nx: " + b"x" * 40_000)
         finally:
             process.stop()
 
         assert f"sebastian queue -c {config}" in told
-        assert "/floor\n" in told
+        assert answer.startswith(b"HTTP/1.1 431 ")
         assert "Anisa" in agents
         assert "ok      workers: 1 worker at work" in doctor
         assert set(re.findall("^(?:warning|problem) (.*?):", doctor, re.MULTILINE)) == {
@@ -84,6 +85,15 @@ def gives(process: OwnedProcess, log: Path) -> bool:
     """Whether somebody was given to an agent; fails at once where the floor has ended."""
     assert process.running, log.read_text()
     return " → " in log.read_text()
+
+
+def answered(told: str, half_a_request: bytes) -> bytes:
+    """What the page's service answers to this, without waiting for the rest."""
+    match = re.search(r"http://127.0.0.1:(\d+)/floor\n", told)
+    assert match is not None
+    with socket.create_connection(("127.0.0.1", int(match[1])), timeout=5) as connection:
+        connection.sendall(half_a_request)
+        return connection.recv(100)
 
 
 def first_room(told: str) -> str:

@@ -655,6 +655,27 @@ class TestTheControlApi:
 
         assert Control(fake).answer(request).status == 404
 
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Host": "rebound.example"},
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ],
+    )
+    async def test_is_not_there_for_another_site_in_the_browser_of_this_machine(
+        self, fake: FakeQiscus, client: httpx.AsyncClient, headers: dict[str, str]
+    ) -> None:
+        content = b'{"base_url": "http://127.0.0.1:9/internal"}'
+        plain = {"Content-Type": "text/plain", **headers}
+
+        sent = await client.post("/_fake/webhooks", content=content, headers=plain)
+        read = await client.get("/_fake/truth", headers=headers)
+
+        assert (sent.status_code, read.status_code) == (404, 404)
+
     async def test_says_that_the_fake_is_ready_without_a_credential(self, fake: FakeQiscus) -> None:
         async with httpx.AsyncClient(base_url=fake.url) as stranger:
             answer = await stranger.get("/_fake/ready")

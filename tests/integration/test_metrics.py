@@ -235,6 +235,16 @@ async def test_the_webhooks_are_timed_and_counted_by_outcome() -> None:
     [
         ({}, {}, 200),
         ({"QT_ADMIN_TOKEN": TOKEN}, {}, 200),
+        ({}, {"host": "localhost:3000"}, 200),
+        ({}, {"host": "rebound.example"}, 404),
+        ({}, {"origin": "https://evil.example"}, 404),
+        ({}, {"sec-fetch-site": "cross-site"}, 404),
+        ({"QT_ADMIN_TOKEN": TOKEN}, {"host": "rebound.example"}, 401),
+        (
+            {"QT_ADMIN_TOKEN": TOKEN},
+            {"host": "proxy.example", "authorization": f"Bearer {TOKEN}"},
+            200,
+        ),
         ({"QT_LISTEN_HOST": "0.0.0.0", "QT_WEBHOOK_INSECURE": "true"}, {}, 404),
         ({"QT_LISTEN_HOST": "0.0.0.0", "QT_ADMIN_TOKEN": TOKEN}, {}, 401),
         (
@@ -244,7 +254,7 @@ async def test_the_webhooks_are_timed_and_counted_by_outcome() -> None:
         ),
     ],
 )
-async def test_metrics_are_open_on_loopback_and_else_under_the_admin_token(
+async def test_metrics_are_open_to_this_machine_and_else_under_the_admin_token(
     environ: dict[str, str], headers: dict[str, str], status: int
 ) -> None:
     async with webhook_service(parts_in_memory(environ)) as service:

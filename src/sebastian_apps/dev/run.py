@@ -28,6 +28,7 @@ from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.app import create_app
+from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.serving import bind
 from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.parts import WorkerParts
@@ -149,6 +150,8 @@ async def _webhook(
     app = create_app(parts)
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
+        ws="none",
         log_level="error",
         access_log=False,
         timeout_graceful_shutdown=2,

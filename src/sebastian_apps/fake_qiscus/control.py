@@ -1,7 +1,7 @@
 """The control API under `/_fake/`: make things happen, make them go wrong, read the truth.
 
-Loopback only, JSON in and out. What happens here is what people, customers and chance do; nothing
-that is under test may call it.
+Loopback only, JSON in and out, and not for pages that a browser shows here. What happens here is
+what people, customers and chance do; nothing that is under test may call it.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from sebastian_adapters.memory.platform import AgentView, Channel, Refusal, Swit
 from sebastian_apps.fake_qiscus.config import FloorConfig
 from sebastian_apps.fake_qiscus.faults import Fault
 from sebastian_apps.fake_qiscus.http_server import Request, Response
+from sebastian_apps.request_headers import is_sent_by_another_site, names_this_machine
 
 if TYPE_CHECKING:
     from sebastian_apps.fake_qiscus.server import FakeQiscus
@@ -68,12 +69,18 @@ class Control:
     def answer(self, request: Request) -> Response:
         """200 with what was asked; 400 with what was wrong; 404 for strangers."""
         action = self._actions.get((request.method, request.path.removeprefix(PREFIX)))
-        if action is None or not request.is_local:
+        if action is None or not self._is_trusted(request):
             return _json(404, {"error": "no such control"})
         try:
             return _json(200, action(request))
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             return _json(400, {"error": str(error)})
+
+    def _is_trusted(self, request: Request) -> bool:
+        """Whether it comes from this machine, and not from a page of somebody else in a browser."""
+        host = request.headers.get("host", "")
+        is_meant = names_this_machine(host) or host.rpartition(":")[0] == self._fake.config.host
+        return request.is_local and is_meant and not is_sent_by_another_site(request.headers)
 
     def _ready(self, _: Request) -> object:
         return {"is_ready": True, "url": self._fake.url}

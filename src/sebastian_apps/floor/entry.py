@@ -6,18 +6,15 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Mapping
 
 from attrs import field, frozen
 
 from sebastian_apps.floor.cookies import cookie_named
+from sebastian_apps.request_headers import Headers, is_same_origin, names_this_machine
 from sebastian_apps.settings import Secret
 
 COOKIE = "sebastian_floor"
 LASTS_SECONDS = 7 * 24 * 3600
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
-Headers = Mapping[str, str]
 
 
 @frozen
@@ -39,7 +36,7 @@ class Entry:
     def admits(self, headers: Headers) -> bool:
         """Whether a request with these headers (names in lower case) may see the floor."""
         if self.token is None:
-            return _names_this_machine(headers.get("host", ""))
+            return names_this_machine(headers.get("host", ""))
         return self._bearer_is_right(headers) or self._cookie_is_good(headers)
 
     def trusts_action(self, headers: Headers) -> bool:
@@ -52,7 +49,7 @@ class Entry:
         if self.token is not None and self._bearer_is_right(headers):
             return True
         sent = headers.get("x-floor-proof", "").encode()
-        return hmac.compare_digest(sent, self.proof(headers).encode()) and _same_origin(headers)
+        return hmac.compare_digest(sent, self.proof(headers).encode()) and is_same_origin(headers)
 
     def proof(self, headers: Headers) -> str:
         """What our page must send along with an action; bound to the login."""
@@ -105,14 +102,3 @@ def _set_cookie(value: str, seconds: int, *, is_https: bool) -> str:
 
 def _cookie(headers: Headers) -> str:
     return cookie_named(COOKIE, headers.get("cookie", ""))
-
-
-def _names_this_machine(host: str) -> bool:
-    """Whether the address that the browser was given is this machine's own: no rebound name."""
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    return name.strip("[]").lower() in LOOPBACK_NAMES
-
-
-def _same_origin(headers: Headers) -> bool:
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2] == headers.get("host", "")

@@ -18,12 +18,13 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from sebastian_apps.floor.actions import FloorActions, FloorUseCases, told
-from sebastian_apps.floor.entry import Entry, Headers, is_https, no_cookie
+from sebastian_apps.floor.entry import Entry, is_https, no_cookie
 from sebastian_apps.floor.feed import Feed, View
 from sebastian_apps.floor.look import FloorReader, FloorRules
 from sebastian_apps.floor.sse import stream
 from sebastian_apps.floor.view import FloorView
 from sebastian_apps.floor.viewing import view_of
+from sebastian_apps.request_headers import headers_of
 from sebastian_apps.webhook.parts import WebhookParts, parts_of
 from sebastian_apps.webhook.problems import (
     NOT_FOUND,
@@ -106,7 +107,7 @@ def _page(entry: Entry) -> list[Route]:
 
     @get(PAGE_PATH)
     async def floor(request: Request[Any, Any, Any]) -> ASGIResponse:
-        headers = _headers(request.scope)
+        headers = headers_of(request.scope["headers"])
         if entry.admits(headers):
             proof = entry.proof(headers)
             logout = "" if entry.needs_login else "hidden"
@@ -121,12 +122,12 @@ def _page(entry: Entry) -> list[Route]:
         sent = parse_qs(body.decode("utf-8", "replace")).get("token", [""])
         if not entry.recognises(sent[0]):
             return _html(login_page.replace("{{refused}}", ""), status=401)
-        secure = is_https(request.scope["scheme"], _headers(request.scope))
+        secure = is_https(request.scope["scheme"], headers_of(request.scope["headers"]))
         return _go_to_page(entry.new_cookie(is_https=secure))
 
     @post(f"{PAGE_PATH}/logout", status_code=303)
     async def logout(request: Request[Any, Any, Any]) -> ASGIResponse:
-        secure = is_https(request.scope["scheme"], _headers(request.scope))
+        secure = is_https(request.scope["scheme"], headers_of(request.scope["headers"]))
         return _go_to_page(no_cookie(is_https=secure))
 
     return [floor, login, logout] if entry.needs_login else [floor]
@@ -135,7 +136,7 @@ def _page(entry: Entry) -> list[Route]:
 def _events(entry: Entry, feed: Feed, parts: WebhookParts) -> ASGIRouteHandler:
     @asgi(f"{PAGE_PATH}/events", copy_scope=False)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        if not entry.admits(_headers(scope)):
+        if not entry.admits(headers_of(scope["headers"])):
             refusal = problem_response(_login_first()).to_asgi_response(None, Request(scope))
             await refusal(scope, receive, send)
             return
@@ -166,7 +167,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
 
     @get(f"{PAGE_PATH}/why/{{room:str}}")
     async def why(request: Request[Any, Any, Any]) -> ASGIResponse:
-        if not entry.admits(_headers(request.scope)):
+        if not entry.admits(headers_of(request.scope["headers"])):
             raise _login_first()
         try:
             room_id = parse_room_id(request.path_params["room"])
@@ -177,7 +178,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
 
     @post(f"{PAGE_PATH}/actions/{{name:str}}", status_code=200)
     async def act(request: Request[Any, Any, Any]) -> ASGIResponse:
-        if not entry.trusts_action(_headers(request.scope)):
+        if not entry.trusts_action(headers_of(request.scope["headers"])):
             raise _login_first()
         wanted = _object(await _body(request))
         try:
@@ -210,13 +211,6 @@ def _object(body: bytes) -> Mapping[str, Any]:
 def _login_first() -> Problem:
     detail = "Log in at /floor, or send the admin token: Authorization: Bearer <admin.token>."
     return Problem(UNAUTHORIZED, detail, headers={"www-authenticate": "Bearer"})
-
-
-def _headers(scope: Scope) -> Headers:
-    """Header fields by lower-case name; of a repeated one the last."""
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
 
 
 def _html(text: str, *, status: int = 200) -> ASGIResponse:
