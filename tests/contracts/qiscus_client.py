@@ -382,12 +382,15 @@ class QiscusClientContract:
 
         assert room_ids(reading.seen) == {room_id}
 
-    async def test_the_account_tells_its_app_code(
-        self, client: QiscusClient, platform: Platform
+    @pytest.mark.parametrize("shows_app", [True, False])
+    async def test_the_account_tells_its_app_code_where_its_profile_shows_the_app(
+        self, client: QiscusClient, platform: Platform, shows_app: bool
     ) -> None:
+        platform.switches = Switches(profile_shows_app=shows_app)
+
         account = await client.account()
 
-        assert account.app_code == platform.account.app_code
+        assert account.app_code == (platform.account.app_code if shows_app else None)
 
     async def test_registered_webhooks_are_in_force_and_confirmed(
         self, client: QiscusClient, platform: Platform

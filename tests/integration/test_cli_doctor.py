@@ -38,6 +38,8 @@ async def world(
 ) -> AsyncIterator[World]:
     """A deployment where all is fine: a worker has the duties, and somebody is online."""
     async with a_world(tmp_path, postgres_url, redis_url, serves=True) as world:
+        account = world.fake.config.account
+        world.configure("qiscus", email=account.admin_email, password=account.admin_password)
         world.fake.platform.add_agent("Anne", agent_id=7)
         async with world.worker() as parts:
             await parts.room_repo.hold_duty(WORKER, timedelta(minutes=10))
@@ -264,6 +266,53 @@ async def test_a_webhook_that_is_switched_off(world: World, flags: Flags) -> Non
     flags["is_allocate_agent_webhook_enabled"] = False
 
     assert (await found(world))["allocation-webhook-off"] == "problem"
+
+
+def unseen(told: dict[str, Any]) -> dict[str, str]:
+    """The one finding about webhooks that nobody can see."""
+    (finding,) = (each for each in told["findings"] if each["name"] == "webhooks-unseen")
+    return dict(finding)
+
+
+async def test_an_account_that_does_not_show_where_its_webhooks_go(world: World) -> None:
+    world.configure("qiscus", email=None, password=None)
+    for kind in ("allocation", "resolved"):
+        world.fake.platform.app.set_webhook(kind, "https://gone.example.com", is_enabled=False)
+
+    result = await world.run("doctor")
+
+    assert result.exit_code == 1
+    assert await found(world) == {"webhooks-unseen": "warning"}
+    assert "nor whether it hands rooms out itself" in result.output
+    assert "Set qiscus.email and qiscus.password" in result.output
+
+
+async def test_a_profile_that_shows_the_app_needs_no_login(world: World) -> None:
+    world.configure("qiscus", email=None, password=None)
+    switches = world.fake.platform.switches
+    world.fake.platform.switches = evolve(switches, profile_shows_app=True)
+
+    assert await found(world) == {}
+
+
+async def test_a_login_that_is_refused_is_told_without_its_password(world: World) -> None:
+    world.configure("qiscus", password="not-the-right-one")
+
+    finding = unseen(await world.json("doctor"))
+
+    assert "Qiscus refused with 401" in finding["text"]
+    assert finding["remedy"].startswith("Correct qiscus.email and qiscus.password")
+    assert "not-the-right-one" not in str(finding)
+
+
+async def test_a_login_that_does_not_show_the_webhooks_either(world: World, flags: Flags) -> None:
+    for kind in ("allocate_agent", "mark_as_resolved"):
+        flags[f"{kind}_webhook_url"] = flags[f"is_{kind}_webhook_enabled"] = None
+
+    finding = unseen(await world.json("doctor"))
+
+    assert "Set qiscus.email" not in finding["remedy"]
+    assert "hands rooms out" not in finding["text"]
 
 
 async def test_a_platform_that_does_not_answer(world: World) -> None:

@@ -148,6 +148,30 @@ class TestCredentials:
         assert differences(login.json(), a_payload("auth-01")) == []
         assert answer.status_code == 200
 
+    async def test_can_be_a_token_alone_but_not_with_another_app_id(
+        self, fake: FakeQiscus, client: httpx.AsyncClient
+    ) -> None:
+        login = await client.post("/api/v1/auth", data=ADMIN)
+        token = {"Authorization": login.json()["data"]["long_lived_token"]}
+
+        async with httpx.AsyncClient(base_url=fake.url, headers=token) as admin:
+            alone = await admin.get(PROFILE)
+            elsewhere = await admin.get(PROFILE, headers={"Qiscus-App-Id": "somebody-else"})
+
+        assert (alone.status_code, elsewhere.status_code) == (200, 401)
+
+    @pytest.mark.parametrize("shows_app", [False, True])
+    async def test_belong_to_a_profile_that_names_the_app_where_it_is_so_switched(
+        self, fake: FakeQiscus, client: httpx.AsyncClient, shows_app: bool
+    ) -> None:
+        switch(fake, profile_shows_app=shows_app)
+
+        profile = (await client.get(PROFILE)).json()["data"]
+
+        assert ("app" in profile) is shows_app
+        assert ("email_address" in profile) is not shows_app
+        assert (profile["id"], profile["type"]) == (11111, 1)
+
     async def test_are_not_given_for_a_wrong_password(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/api/v1/auth", data={**ADMIN, "password": "wrong"})
 
@@ -248,12 +272,22 @@ class TestReading:
             ("GET", f"{AVAILABLE}?room_id=1&cursor_after=banana", 400),
         ],
     )
-    async def test_refuses_what_is_not_there(
+    async def test_refuses_what_is_not_there_in_words_that_are_marked(
         self, fake: FakeQiscus, client: httpx.AsyncClient, method: str, path: str, status: int
     ) -> None:
         fake.customer_message("1")
 
-        assert (await client.request(method, path)).status_code == status
+        answer = await client.request(method, path)
+
+        assert answer.status_code == status
+        assert answer.json()["errors"].startswith("FAKE: ")
+
+    async def test_answers_at_a_base_url_that_ends_in_a_slash(
+        self, fake: FakeQiscus, client: httpx.AsyncClient
+    ) -> None:
+        answer = await client.get(f"{fake.url}/{PROFILE}")
+
+        assert answer.status_code == 200
 
 
 class TestAssigning:
@@ -263,6 +297,9 @@ class TestAssigning:
             {"data": {"room_id": "1", "agent_id": "160001", "max_agent": "1"}},
             {"json": {"room_id": "1", "agent_id": 160001, "max_agent": None}},
             {"json": {"room_id": 1, "agent_id": "160001", "replace_latest_agent": False}},
+            {"json": {"room_id": 1, "agent_id": 160001.0}},
+            {"data": {"room_id": "1", "agent_id": "160001", "max_agent": "null"}},
+            {"data": {"room_id": "1", "agent_id": "160001", "max_agent": ""}},
         ],
     )
     async def test_takes_a_form_or_json(

@@ -270,6 +270,7 @@ class TestCredentials:
     async def test_a_token_that_ran_out_is_renewed(
         self, fake: FakeQiscus, clock: InMemoryClock
     ) -> None:
+        fake.platform.switches = Switches(profile_shows_app=True)
         async with a_client(fake.url, clock=clock, secret_key="WRONG", **LOGIN) as client:
             await client.account()
             fake.platform.app.log_out_everybody()

@@ -122,8 +122,13 @@ class InMemoryQiscusClient(QiscusClient):
         return Reading(reading.began_at, unresolved)
 
     async def account(self) -> Account:
-        """The platform's account."""
-        return await self._call("account", lambda: Account(app_code=self.platform.account.app_code))
+        """The platform's account, named only where its profile shows the app."""
+
+        def read() -> Account:
+            shows_app = self.platform.switches.profile_shows_app
+            return Account(app_code=self.platform.account.app_code if shows_app else None)
+
+        return await self._call("account", read)
 
     async def register_webhooks(self, allocation_url: str, resolve_url: str) -> list[Registration]:
         """Register both; this platform confirms them always."""

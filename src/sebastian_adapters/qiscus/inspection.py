@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 import httpx
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sebastian_adapters.qiscus.answers import Answer, Answered, check_status, parse_object
 from sebastian_adapters.qiscus.exchange import exchanged, multipart
@@ -40,6 +40,11 @@ class Hook:
     url: str | None = field(default=None, repr=False)
     is_enabled: bool | None = None
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the platform tells anything of it."""
+        return self.url is not None or self.is_enabled is not None
+
 
 @frozen(kw_only=True)
 class AppReading:
@@ -49,6 +54,13 @@ class AppReading:
     flags: Mapping[str, bool] = field(factory=dict)
     allocation: Hook = Hook()
     resolve: Hook = Hook()
+    login_error: PlatformRefused | PlatformUnavailable | None = None
+    """Why a login could not tell more, where one was tried in vain."""
+
+    @property
+    def shows_app(self) -> bool:
+        """Whether it tells who hands rooms out and where both webhooks go."""
+        return bool(self.flags) and self.allocation.is_shown and self.resolve.is_shown
 
 
 async def read_app(
@@ -61,12 +73,12 @@ async def read_app(
     async with httpx.AsyncHTTPTransport() as transport:
         session = _Session(transport, base_url.rstrip("/"), credentials, clock, timeout)
         profile = await session.profile()
-        if profile.flags or not (credentials.email and credentials.password):
+        if profile.shows_app or not (credentials.email and credentials.password):
             return profile
         try:
             return await session.login()
-        except (PlatformRefused, PlatformUnavailable):
-            return profile
+        except (PlatformRefused, PlatformUnavailable) as error:
+            return evolve(profile, login_error=error)
 
 
 @frozen

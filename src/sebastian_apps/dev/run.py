@@ -124,6 +124,8 @@ def _environ(options: DevOptions, fake: FakeQiscus) -> dict[str, str]:
         "QT_QISCUS_BASE_URL": fake.url,
         "QT_QISCUS_APP_ID": account.app_code,
         "QT_QISCUS_SECRET_KEY": account.secret_key,
+        "QT_QISCUS_EMAIL": account.admin_email,
+        "QT_QISCUS_PASSWORD": account.admin_password,
         "QT_QISCUS_RATE_LIMIT": "500",
         "QT_QISCUS_BURST": "500",
         "QT_WEBHOOK_TOKEN": secrets.token_urlsafe(24),

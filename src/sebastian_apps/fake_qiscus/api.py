@@ -41,6 +41,8 @@ OPERATIONS = {
     ("GET", "/api/v2/admin/webhook_config"): "webhook_config",
 }
 """What a fault rule calls each call. A path that ends in a slash takes an id behind it."""
+_NOTHING = (None, "", "null")
+"""What clients send in a form for an argument that they leave out."""
 _JSON = msgspec.json.Encoder()
 
 
@@ -77,7 +79,7 @@ class PlatformApi:
             "register_allocation": self._register,
             "register_resolved": self._register,
             "auth": self._auth,
-            "profile": lambda _: _ok(self._platform.app.profile()),
+            "profile": self._profile,
             "webhook_config": lambda _: _ok(self._platform.app.webhook_configs()),
         }
 
@@ -89,32 +91,37 @@ class PlatformApi:
         try:
             return self._answers[call.operation](call)
         except ValueError as error:
-            return self.refuse(Refusal(400, f"FAKE: {error}"))
+            return self.refuse(Refusal(400, f"{error}"))
 
     def refuse(self, refusal: Refusal) -> Response:
-        """A refusal in the shape that the account's errors have."""
-        errors: object = refusal.message
+        """A refusal in the shape that the account's errors have, marked as words of our own."""
+        errors: object = f"FAKE: {refusal.message}"
         if self._platform.switches.errors_shape == "object":
-            errors = {"message": refusal.message}
+            errors = {"message": errors}
         elif self._platform.switches.errors_shape == "list":
-            errors = [refusal.message]
+            errors = [errors]
         return Response(refusal.status, _JSON.encode({"errors": errors}))
 
     def _check_credential(self, call: Call) -> Refusal | None:
         if call.operation == "auth":
             return None
         headers, account = call.request.headers, self._platform.account
-        if headers.get("qiscus-app-id") != account.app_code:
-            return Refusal(401, "FAKE: unknown app id")
-        has_secret = headers.get("qiscus-secret-key") == account.secret_key
         has_token = self._platform.app.knows_token(headers.get("authorization", ""))
+        app_id = headers.get("qiscus-app-id", account.app_code if has_token else None)
+        if app_id != account.app_code:
+            return Refusal(401, "unknown app id")
+        has_secret = headers.get("qiscus-secret-key") == account.secret_key
         if not (has_secret or has_token):
-            return Refusal(401, "FAKE: unauthorized")
+            return Refusal(401, "unauthorized")
         wanted = self._platform.switches.webhook_registration
         if call.operation not in _REGISTRATIONS or wanted == "both":
             return None
         is_wanted = has_secret if wanted == "secret" else has_token
-        return None if is_wanted else Refusal(403, "FAKE: forbidden")
+        return None if is_wanted else Refusal(403, "forbidden")
+
+    def _profile(self, _: Call) -> Response:
+        shows_app = self._platform.switches.profile_shows_app
+        return _ok(self._platform.app.profile(shows_app=shows_app))
 
     def _agents(self, call: Call) -> Response:
         request = call.request
@@ -135,7 +142,7 @@ class PlatformApi:
     def _agent(self, call: Call) -> Response:
         agent = self._platform.agent(int(call.subject))
         if agent is None:
-            return self.refuse(Refusal(404, "FAKE: no such agent"))
+            return self.refuse(Refusal(404, "no such agent"))
         return _ok(self._platform.bodies.agent_detail(agent))
 
     def _available_agents(self, call: Call) -> Response:
@@ -197,7 +204,7 @@ class PlatformApi:
     def _customer_room(self, call: Call) -> Response:
         room: RoomView | None = self._platform.room(call.subject)
         if room is None:
-            return self.refuse(Refusal(404, "FAKE: no such room"))
+            return self.refuse(Refusal(404, "no such room"))
         return _ok(self._platform.bodies.room_detail(room))
 
     def _register(self, call: Call) -> Response:
@@ -233,10 +240,11 @@ class PlatformApi:
 
 def find_call(request: Request) -> Call | None:
     """The operation that the request means; None for a path or method that is none."""
-    operation = OPERATIONS.get((request.method, request.path))
+    path = "/" + request.path.lstrip("/")  # a base URL that ends in a slash gives //api/...
+    operation = OPERATIONS.get((request.method, path))
     if operation:
         return Call(operation, request)
-    folder, _, subject = request.path.rpartition("/")
+    folder, _, subject = path.rpartition("/")
     operation = OPERATIONS.get((request.method, f"{folder}/"))
     return Call(operation, request, unquote(subject)) if operation and subject else None
 
@@ -281,11 +289,22 @@ def _text(fields: Fields, name: str) -> str:
 
 
 def _whole(fields: Fields, name: str) -> int:
-    return int(_text(fields, name))
+    number = _number(fields.get(name))
+    if number is None:
+        raise NotUnderstoodError(f"{name} is required")
+    return number
 
 
 def _number(value: object) -> int | None:
-    return None if value is None else int(str(value))
+    """A whole number, also as 3.0 or as text; nothing for the ways to send nothing."""
+    if value in _NOTHING:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    text = str(value).removesuffix(".0")
+    if not text.lstrip("-").isdecimal():
+        raise NotUnderstoodError(f"{value!r} is not a whole number")
+    return int(text)
 
 
 def _flag(value: object) -> bool:

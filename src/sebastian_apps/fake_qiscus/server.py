@@ -151,7 +151,7 @@ class FakeQiscus:
         call = find_call(request)
         if call is None:
             self.calls["unknown 404"] += 1
-            exchange.send(self._api.refuse(Refusal(404, "FAKE: no such path")))
+            exchange.send(self._api.refuse(Refusal(404, "no such path")))
             return
         fate = self.faults.fate(call.operation, self.platform.clock())
         one_way = fate.latency_seconds / 2

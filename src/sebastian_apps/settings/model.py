@@ -138,7 +138,7 @@ class Qiscus:
     )
     email: str | None = option(
         Text("an e-mail address", r"[^\s@]+@[^\s@]+"),
-        "An administrator's address: only where Qiscus wants a login to register the webhooks.",
+        "An administrator's address: only where Qiscus wants a login to set or show the webhooks.",
         example="admin@example.com",
     )
     password: Secret | None = option(

@@ -2,8 +2,8 @@
 
 import random
 
-from sebastian_adapters.memory.platform.bodies import Stamps
-from sebastian_adapters.memory.platform.values import Account, Body, Refusal
+from sebastian_adapters.memory.platform.bodies import AVATAR_URL, Stamps
+from sebastian_adapters.memory.platform.values import ADMIN, Account, Body, Refusal
 
 ALLOCATION, RESOLVED = "allocation", "resolved"
 
@@ -22,7 +22,7 @@ class App:
     def login(self, email: str, password: str) -> Body | Refusal:
         """`auth`: a new admin token, or 401."""
         if (email, password) != (self._account.admin_email, self._account.admin_password):
-            return Refusal(401, "FAKE: wrong e-mail or password")
+            return Refusal(401, "wrong e-mail or password")
         token = f"{self._rng.getrandbits(128):032x}"
         self._tokens.add(token)
         user = {**self.admin(), "authentication_token": token}
@@ -36,9 +36,27 @@ class App:
         """Every admin token is void from now on."""
         self._tokens.clear()
 
-    def profile(self) -> Body:
-        """Who the credential belongs to: cheap, and about no chat."""
-        return {"data": self.admin()}
+    def profile(self, *, shows_app: bool) -> Body:
+        """Who the credential belongs to: cheap, and about no chat.
+
+        The gem qismo and the agents' app read the short body, which names no app; with
+        `shows_app` it is the user of a login.
+        """
+        if shows_app:
+            return {"data": self.admin()}
+        return {
+            "data": {
+                "id": self._account.admin_id,
+                "name": self._account.name,
+                "avatar_url": AVATAR_URL,
+                "company_name": self._account.name,
+                "address": None,
+                "phone_number": None,
+                "industry": None,
+                "email_address": self._account.admin_email,
+                "type": ADMIN,
+            }
+        }
 
     def set_webhook(self, kind: str, url: str, *, is_enabled: bool) -> Body:
         """Register the URL for `allocation` or `resolved`; answers the whole app."""

@@ -425,7 +425,7 @@ class Platform:
 
     def _refuse(self, room_id: str, agent_id: int | None, by: Actor, message: str) -> Refusal:
         self._tell("refused", room_id, agent_id, self.open_service_id(room_id), by=by)
-        return Refusal(400, f"FAKE: {message}")
+        return Refusal(400, f"{message}")
 
     def _tell(
         self,

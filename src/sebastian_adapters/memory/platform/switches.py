@@ -61,6 +61,8 @@ class Switches:
         default="both", validator=in_(("secret", "token", "both"))
     )
     """Which credential may register webhooks [23]."""
+    profile_shows_app: bool = False
+    """Whether `get_profile` names the app, its flags and its webhooks [7]."""
     errors_shape: Literal["text", "object", "list"] = field(
         default="text", validator=in_(("text", "object", "list"))
     )

@@ -18,6 +18,7 @@ from sebastian_core.domain.readings import Presences
 from sebastian_core.usecases.refresh_agents import NOBODY
 
 DASHBOARD = "In the dashboard of Qiscus: Settings > Custom Agent Allocation."
+BY_HAND = "sebastian set-webhook tells what Qiscus confirms; the dashboard shows the rest."
 
 
 async def look_at_platform(settings: Settings, *, running: bool) -> list[Finding]:
@@ -86,6 +87,8 @@ _HAND_OUT = {
 
 
 def _hooks(app: AppReading, settings: Settings) -> Iterator[Finding]:
+    if not (app.allocation.is_shown and app.resolve.is_shown):
+        yield _unseen(app, settings)
     if settings.webhook.base_url is None:
         return
     allocation, resolve = webhook_urls(settings)
@@ -93,8 +96,22 @@ def _hooks(app: AppReading, settings: Settings) -> Iterator[Finding]:
     yield from _hook("resolve", app.resolve, resolve, "Run: sebastian set-webhook")
 
 
+def _unseen(app: AppReading, settings: Settings) -> Finding:
+    text = "Qiscus does not show where the webhooks go"
+    if not app.flags:
+        text += ", nor whether it hands rooms out itself"
+    if app.login_error is not None:
+        text += f"; the login of qiscus.email failed: {app.login_error}"
+        way = "Correct qiscus.email and qiscus.password, so that doctor may look. "
+    elif settings.qiscus.email and settings.qiscus.password:
+        way = ""
+    else:
+        way = "Set qiscus.email and qiscus.password, so that doctor may look. "
+    return warning("webhooks-unseen", f"{text}.", way + BY_HAND)
+
+
 def _hook(name: str, hook: Hook, ours: str, remedy: str) -> Iterator[Finding]:
-    if hook.url is None and hook.is_enabled is None:
+    if not hook.is_shown:
         return
     if hook.url != ours:
         text = f"Qiscus sends the {name} webhook elsewhere, or nowhere."
