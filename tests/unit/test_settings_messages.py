@@ -12,6 +12,17 @@ from sebastian_apps.settings import Place, Problem, Role, SettingsError, load_se
 
 TOKEN = "expected a token of letters, digits, '-', '_', '.' and '~', or a list of them"
 HIDDEN = "found something else (not shown: it is a secret)"
+UNSHOWN = "(not shown: it may hold a secret)"
+ENCODE = (
+    "; in a user or a password write %25 for %, %40 for @, %3A for :, %2F for /, %3F for ?, "
+    "%23 for #, %5B for [, %5D for ] and %20 for a space"
+)
+QUOTE = r"put a value with spaces in single quotes, and \ before each ' and \ in a value"
+DATABASE = (
+    "config.yml:2:22 db.connection_string: expected a postgresql:// URL or libpq's key=value "
+    "words, found"
+)
+REDIS = "config.yml:2:8 redis.url: expected a redis:// URL or host:port, found"
 SECTIONS = (
     "listen, db, redis, webhook, admin, qiscus, presence, assign, reconcile, agents, queue, "
     "history, log, metrics"
@@ -148,7 +159,84 @@ BROKEN = [
         "a port that is none",
         "redis:\n  url: redis://localhost:hunter2\n",
         "config.yml:2:8 redis.url: expected a redis:// URL or host:port, found a redis:// URL that "
-        "cannot be read",
+        f"cannot be read {UNSHOWN}",
+    ),
+    Broken(
+        "a password for the database with a % in it",
+        "db:\n  connection_string: postgresql://me:hunter%RET@db/x\n",
+        f"{DATABASE} a postgresql:// URL in which a % begins no percent-encoding {UNSHOWN}{ENCODE}",
+    ),
+    Broken(
+        "a password for the database with an @ in it",
+        "db:\n  connection_string: postgresql://me:pw@hunter@db/x\n",
+        f"{DATABASE} a postgresql:// URL with an @ where none belongs {UNSHOWN}{ENCODE}",
+    ),
+    Broken(
+        "a password for the database that begins with digits and has a / in it",
+        "db:\n  connection_string: postgresql://me:99/hunter@db/x\n",
+        f"{DATABASE} a postgresql:// URL with an @ where none belongs {UNSHOWN}{ENCODE}",
+    ),
+    Broken(
+        "a parameter of another library",
+        "db:\n  connection_string: postgresql://me@db/x?schema=hunter\n",
+        f"{DATABASE} a postgresql:// URL with a parameter that libpq does not know: schema "
+        f"{UNSHOWN}{ENCODE}",
+    ),
+    Broken(
+        "a value that libpq does not take",
+        "db:\n  connection_string: postgresql://db/x?sslmode=hunter\n",
+        f"{DATABASE} a postgresql:// URL whose sslmode libpq does not take {UNSHOWN}",
+    ),
+    Broken(
+        "a port of the database that is none",
+        "db:\n  connection_string: postgresql://db:hunter/x\n",
+        f"{DATABASE} a postgresql:// URL whose port libpq does not take {UNSHOWN}",
+    ),
+    Broken(
+        "more hosts than ports",
+        "db:\n  connection_string: host=a,b,c port=1,2\n",
+        f"{DATABASE} key=value words whose hosts and ports differ in number {UNSHOWN}; {QUOTE}",
+    ),
+    Broken(
+        "a password in words without quotes",
+        "db:\n  connection_string: host=db password=pw hunter\n",
+        f"{DATABASE} key=value words in which a word has no = {UNSHOWN}; {QUOTE}",
+    ),
+    Broken(
+        "a bracket that is not closed",
+        "db:\n  connection_string: postgresql://me:hunter@[::1/x\n",
+        f"{DATABASE} a postgresql:// URL in which [ or ] is no part of an IPv6 address "
+        f"{UNSHOWN}{ENCODE}",
+    ),
+    Broken(
+        "a password for Redis that begins with digits and has a # in it",
+        "redis:\n  url: redis://:57#hunter@cache:6379/0\n",
+        f"{REDIS} a redis:// URL with an @ where none belongs {UNSHOWN}{ENCODE}",
+    ),
+    Broken(
+        "a port of Redis without a host",
+        "redis:\n  url: redis://:57\n",
+        f"{REDIS} a redis:// URL with a port or a password and no host {UNSHOWN}",
+    ),
+    Broken(
+        "a parameter that redis-py does not take",
+        "redis:\n  url: redis://cache?hunter=2\n",
+        f"{REDIS} a redis:// URL with a parameter that redis-py does not take {UNSHOWN}",
+    ),
+    Broken(
+        "a database of Redis that is no number",
+        "redis:\n  url: redis://cache/hunter\n",
+        f"{REDIS} a redis:// URL whose path is not the number of a database {UNSHOWN}",
+    ),
+    Broken(
+        "several hosts for Redis",
+        "redis:\n  url: redis://a,b:6379\n",
+        f"{REDIS} a redis:// URL with several hosts, of which Redis takes one {UNSHOWN}",
+    ),
+    Broken(
+        "a socket of Redis with a host",
+        "redis:\n  url: unix://hunter/redis.sock\n",
+        f"{REDIS} a unix:// URL without a path like unix:///run/redis.sock {UNSHOWN}",
     ),
     Broken(
         "a public URL with a password",

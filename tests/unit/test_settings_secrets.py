@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import pq
 
 from sebastian_apps.settings import (
     ConnectionUrl,
@@ -40,22 +42,90 @@ def test_secrets_with_the_same_text_are_equal_and_an_empty_one_is_false() -> Non
 @pytest.mark.parametrize(
     ("url", "shown", "hidden"),
     [
-        ("postgres://user:pw%21@db:5432/x?a=1", "postgres://***@db:5432/x", ["pw%21", "pw!"]),
+        ("postgres://user:pw%21@db:5432/x?a=1", "***", ["pw%21"]),
+        ("postgres://user:pw%21@db:5432/x", "postgres://***@db:5432/x", ["pw%21", "pw!"]),
+        ("postgres://me@db/x?sslpassword=pw", "postgres://***@db/x", ["pw"]),
+        ("postgres://u:pw@a:1,b:2/x", "postgres://***@a:1,b:2/x", ["pw"]),
+        ("postgres://u:12]34#5@[::1]/x", "postgres://***@[::1]/x", ["12]34#5", "34#5@"]),
         ("redis://:pw@cache/0", "redis://***@cache/0", ["pw"]),
+        ("redis://:p@w@cache/0", "redis://***@cache/0", ["p@w"]),
         ("redis://localhost:6379", "redis://localhost:6379", []),
         ("redis://[::1]:6379/0", "redis://[::1]:6379/0", []),
-        ("postgres://db/x?password=pw", "postgres://db/x", ["pw"]),
-        ("host=db password=pw user=x", "***", ["pw"]),
-        ("host=db password='p w\\'s'", "***", ["p w's"]),
+        ("redis://cache?password=p%40w", "redis://cache", ["p%40w", "p@w"]),
+        ("unix://:pw@/run/redis.sock", "unix://***@/run/redis.sock", ["pw"]),
+        ("amqp://u:pw@rabbit:1", "amqp://***@rabbit:1", ["pw"]),
+        ("postgres://db/x?password=pw", "postgres://***@db/x", ["pw"]),
+        ("host=db password=pw user=x", "postgresql://***@db", ["pw"]),
+        ("host=db password='p w\\'s'", "postgresql://***@db", ["p w's"]),
+        ("host=a,b port=1 dbname='x://y'", "postgresql://a:1,b:1/***", []),
         ("redis://host:nan", "***", []),
         ("redis://[broken", "***", []),
+        ("postgres://u:hunter@SEKRET@db/x", "***", ["hunter", "SEKRET", "SEKRET@"]),
+        ("host=db pasword=hunter2 x", "***", ["hunter2"]),
     ],
 )
 def test_a_connection_shows_where_but_not_how(url: str, shown: str, hidden: list[str]) -> None:
     connection = ConnectionUrl(url)
 
     assert str(connection) == shown
-    assert connection.hidden_parts() == (url, *hidden)
+    assert connection.hidden_parts()[0] == url
+    assert set(hidden) <= set(connection.hidden_parts())
+
+
+def test_every_option_that_libpq_calls_a_password_is_hidden() -> None:
+    passwords = [each.keyword for each in pq.Conninfo.get_defaults() if each.dispchar == b"*"]
+
+    shown = [
+        name for name in passwords if "SEKRET" in str(ConnectionUrl(f"{name.decode()}=SEKRET"))
+    ]
+    hidden = [
+        name
+        for name in passwords
+        if "SEKRET" in ConnectionUrl(f"{name.decode()}=SEKRET").hidden_parts()
+    ]
+
+    assert not shown
+    assert hidden == passwords
+
+
+@given(password=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
+def test_any_password_that_is_percent_encoded_is_read_as_it_is_and_hidden(password: str) -> None:
+    written = quote(password, safe="")
+    environ = {
+        "QT_DB_CONNECTION_STRING": f"postgresql://u:{written}@a:1,[::1]:2/x",
+        "QT_REDIS_URL": f"rediss://u:{written}@h:1/2",
+        "QT_QUEUE_BROKER_URL": f"unix://:{written}@/run/redis.sock",
+    }
+
+    settings = load_settings(None, environ)
+
+    assert str(settings.db.connection_string) == "postgresql://***@a:1,[::1]:2/x"
+    assert str(settings.redis.url) == "rediss://***@h:1/2"
+    assert str(settings.queue.broker_url) == "unix://***@/run/redis.sock"
+    assert {password, written} <= set(settings.db.connection_string.hidden_parts())  # type: ignore[union-attr]
+    assert {password, written} <= set(settings.redis.url.hidden_parts())  # type: ignore[union-attr]
+
+
+@given(
+    password=st.text("aZ059@#/?:%[] ", min_size=1).map(lambda text: f"{text}SEKRET{text}"),
+    url=st.sampled_from(["postgresql://u:{}@h:5/x", "redis://:{}@h:5/0", "amqp://u:{}@h"]),
+)
+def test_a_password_that_is_not_encoded_is_hidden_or_refused_and_never_shown(
+    password: str, url: str
+) -> None:
+    written = url.format(password)
+    variable = {"p": "QT_DB_CONNECTION_STRING", "r": "QT_REDIS_URL", "a": "QT_QUEUE_BROKER_URL"}
+    try:
+        settings = load_settings(None, {variable[url[0]]: written})
+    except SettingsError as error:
+        told = f"{error}"
+    else:
+        (secret,) = settings.secrets()
+        told = str(secret)
+        assert any("SEKRET" in part for part in secret.hidden_parts()[1:])
+
+    assert "SEKRET" not in told
+    assert "SEKRET" not in str(ConnectionUrl(written))
 
 
 def test_the_settings_show_no_secret() -> None:

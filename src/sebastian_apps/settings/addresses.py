@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from sebastian_apps.settings.connections import read_address, scheme_of
 from sebastian_apps.settings.kinds import ScalarKind, Schema
 from sebastian_apps.settings.secret import ConnectionUrl
 
@@ -15,7 +16,7 @@ _KNOWN_SCHEMES = frozenset(
     {"amqp", "amqps", "file", "http", "https", "mysql", "postgres", "postgresql", "redis", "rediss"}
 )
 _BARE_REDIS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z][\w.-]*|\d+(?:\.\d+){3})?(?::\d+)?")
-_CONNINFO = re.compile(r"\w+\s*=\s*\S.*", re.DOTALL)
+_CONNINFO = re.compile(r"\w+\s*=")
 
 
 class PublicUrl(ScalarKind[str]):
@@ -49,7 +50,7 @@ class PublicUrl(ScalarKind[str]):
 
 @frozen(eq=False, repr=False)
 class ServerUrl(ScalarKind[ConnectionUrl]):
-    """A URL of one of a few schemes, perhaps with a password, and so never repeated."""
+    """What names a server, perhaps with a password, and so never repeated; its driver reads it."""
 
     secret: ClassVar[bool] = True
 
@@ -57,17 +58,15 @@ class ServerUrl(ScalarKind[ConnectionUrl]):
     expected: str = field(kw_only=True)
 
     def parse(self, text: str) -> ConnectionUrl:
-        """The URL; raises ValueError."""
-        parts = urlsplit(text)
-        if parts.scheme not in self.schemes or "://" not in text or parts.port == 0:
+        """The URL; raises Unfit, or ValueError for one of another scheme."""
+        if scheme_of(text) not in self.schemes:
             raise ValueError("another scheme")
+        read_address(text)
         return ConnectionUrl(text)
 
     def found(self, text: str) -> str:
         """The scheme, if it is a usual one, and nothing else."""
-        scheme = text.strip().partition("://")[0].lower()
-        if scheme in self.schemes:
-            return f"a {scheme}:// URL that cannot be read"
+        scheme = scheme_of(text)
         if scheme in _KNOWN_SCHEMES:
             return f"a {scheme}:// URL"
         return "something else (not shown: it may hold a password)"
@@ -81,8 +80,9 @@ class DatabaseUrl(ServerUrl):
     """A PostgreSQL URL, or the `key=value` words that libpq takes as well."""
 
     def parse(self, text: str) -> ConnectionUrl:
-        """The URL or the words; raises ValueError."""
-        if "://" not in text and _CONNINFO.fullmatch(text):
+        """The URL or the words; raises Unfit, or ValueError for one of another scheme."""
+        if _CONNINFO.match(text):
+            read_address(text)
             return ConnectionUrl(text)
         return ServerUrl.parse(self, text)
 
@@ -91,7 +91,7 @@ class RedisUrl(ServerUrl):
     """A Redis URL, or `host:port` alone as the original took it."""
 
     def parse(self, text: str) -> ConnectionUrl:
-        """The URL, completed where only host and port were given; raises ValueError."""
+        """The URL, completed where only host and port were given; raises Unfit or ValueError."""
         bare = _BARE_REDIS.fullmatch(text)
         if not bare or not text:
             return ServerUrl.parse(self, text)

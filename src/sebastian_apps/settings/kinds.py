@@ -37,6 +37,10 @@ class Mismatch(Exception):
         self.flaws = flaws
 
 
+class Unfit(ValueError):
+    """A text that does not fit. What was found is told in these words, which show nothing of it."""
+
+
 class Kind(ABC, Generic[T]):
     """What a key takes.
 
@@ -76,15 +80,17 @@ class ScalarKind(Kind[T]):
             raise Mismatch(Flaw(given.place, f"expected {self.expected}, found {shape_of(given)}"))
         try:
             value = self.parse(self.trim(given.text))
+        except Unfit as unfit:
+            raise self._mismatch(given, str(unfit)) from None
         except ValueError:
-            raise self._mismatch(given) from None
+            raise self._mismatch(given, self.found(given.text)) from None
         if not self.holds(value):
-            raise self._mismatch(given)
+            raise self._mismatch(given, self.found(given.text))
         return value
 
     @abstractmethod
     def parse(self, text: str) -> T:
-        """The value of a text; raises ValueError."""
+        """The value of a text; raises ValueError, or Unfit to say itself what was found."""
 
     def trim(self, text: str) -> str:
         """The text without what an editor or a shell leaves around it."""
@@ -96,9 +102,8 @@ class ScalarKind(Kind[T]):
             return "something else (not shown: it is a secret)"
         return quoted(text)
 
-    def _mismatch(self, given: Scalar) -> Mismatch:
-        message = f"expected {self.expected}, found {self.found(given.text)}"
-        return Mismatch(Flaw(given.place, message))
+    def _mismatch(self, given: Scalar, found: str) -> Mismatch:
+        return Mismatch(Flaw(given.place, f"expected {self.expected}, found {found}"))
 
 
 def quoted(text: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-_PASSWORD_IN_CONNINFO = re.compile(r"\b\w*password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
+_SIGN = re.compile(r"%[0-9A-Fa-f]{2}|[^\w.~-]")
+_WORD = re.compile(r"=\s*('[^']*'|\S+)")
+_SHORTEST_PIECE = 6
 
 
 class Secret:
@@ -52,48 +55,53 @@ class Secret:
 class ConnectionUrl(Secret):
     """Where a server is and how to get in; shows where it is, hides how to get in.
 
-    Holds a URL (`postgres://user:pw@host/db`) or libpq's `key=value` words. User, password and
-    query never show: `postgres://***@host/db`.
+    Holds a URL (`postgres://user:pw@host/db`) or libpq's `key=value` words, as the driver reads
+    them. User, password and parameters never show: `postgres://***@host/db`. One that the driver
+    cannot read shows nothing.
     """
 
     __slots__ = ()
 
     def __str__(self) -> str:
-        from urllib.parse import urlsplit
+        from sebastian_apps.settings.connections import read_address
+        from sebastian_apps.settings.kinds import Unfit
 
         try:
-            parts = urlsplit(self._text)
-            port = f":{parts.port}" if parts.port else ""
-        except ValueError:
+            return read_address(self._text).shown
+        except Unfit:
             return "***"
-        if not parts.scheme or "://" not in self._text:
-            return "***"
-        user = "***@" if "@" in parts.netloc else ""
-        host = parts.netloc.rpartition("@")[2].removesuffix(port)
-        return f"{parts.scheme}://{user}{host}{port}{parts.path}"
 
     def hidden_parts(self) -> tuple[str, ...]:
-        """The whole URL, and the passwords in it, as written and decoded."""
-        return (self._text, *dict.fromkeys(part for part in self._passwords() if part))
+        """The whole URL, the passwords in it as written and as meant, and pieces of these.
 
-    def _passwords(self) -> list[str]:
-        if "://" not in self._text:
-            return [_unquoted(found) for found in _PASSWORD_IN_CONNINFO.findall(self._text)]
-        from urllib.parse import parse_qsl, unquote, urlsplit
+        Somebody who reads a URL otherwise than its driver takes a piece of the password for a host
+        or a path, and tells it: with the `@` behind it, or alone.
+        """
+        passwords = self._passwords()
+        pieces = [piece for each in passwords for piece in _pieces(each)]
+        return tuple(dict.fromkeys((self._text, *passwords, *pieces)))
+
+    def _passwords(self) -> tuple[str, ...]:
+        from sebastian_apps.settings.connections import read_address
+        from sebastian_apps.settings.kinds import Unfit
 
         try:
-            parts = urlsplit(self._text)
-            written = parts.password or ""
-        except ValueError:
-            return []
-        query = [value for name, value in parse_qsl(parts.query) if "password" in name.lower()]
-        return [written, unquote(written), *query]
+            return read_address(self._text).secrets
+        except Unfit:
+            before, at, _ = self._text.partition("://")[2].rpartition("@")
+            return (before.partition(":")[2],) if at else tuple(_WORD.findall(self._text))
 
 
-def _unquoted(word: str) -> str:
-    if not word.startswith("'"):
-        return word
-    return re.sub(r"\\(.)", r"\1", word[1:-1])
+def _pieces(password: str) -> Iterator[str]:
+    """What is left of a password behind each sign, and its longer pieces.
+
+    Numbers are no pieces: they would blot out moments and the ids of rooms.
+    """
+    yield f":{password}@"
+    yield from (f"{password[sign.end() :]}@" for sign in _SIGN.finditer(password))
+    for piece in _SIGN.split(password):
+        if len(piece) >= _SHORTEST_PIECE and not piece.isdigit():
+            yield piece
 
 
 def _as_bytes(text: str) -> bytes:
