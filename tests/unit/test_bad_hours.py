@@ -17,7 +17,7 @@ from attrs import define, field
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_apps.worker.worker import Worker
-from sebastian_core.domain.chat import Move
+from sebastian_core.domain.chat import Chat, Move
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.rules import Rules
@@ -81,6 +81,11 @@ class Desk:
             for row in history
             if row.move is Move.RESERVE and row.reservation_id in confirmed
         ]
+
+    async def all_chats(self) -> list[Chat]:
+        """Those that wait and those that are just being offered to somebody."""
+        repo = self.stage.room_repo
+        return [*await repo.waiting(2000), *await repo.held(2000)]
 
     async def all_given(self, number: int, seconds: float) -> None:
         async with asyncio.timeout(seconds):
@@ -155,7 +160,7 @@ def test_an_hours_outage_loses_none_of_a_thousand_customers_and_keeps_their_orde
                 await desk.stage.arrive(room)
                 await asyncio.sleep(HOUR / 1000)
             assert not desk.given()
-            assert len(await desk.stage.room_repo.waiting(2000)) == 1000
+            assert len(await desk.all_chats()) == 1000
         await desk.all_given(1000, seconds=HOUR)
 
         assert desk.given() == rooms(1, 1000)
@@ -172,7 +177,7 @@ def test_an_account_that_is_throttled_for_minutes_loses_nobody_and_is_not_pester
                 await desk.stage.arrive(room)
             await asyncio.sleep(5 * MINUTE)
             calls = len(desk.stage.faults.calls)
-            refused = [chat.refusals for chat in await desk.stage.room_repo.waiting(100)]
+            refused = [chat.refusals for chat in await desk.all_chats()]
         await desk.all_given(50, seconds=10 * MINUTE)
 
         assert refused == [0] * 50
@@ -195,8 +200,7 @@ def test_a_room_that_always_fails_and_one_always_refused_hold_up_nobody_in_a_qui
             await desk.all_given(int(room) - 2, seconds=3)
 
         assert desk.given() == rooms(3, 62)
-        left = {chat.room_id: chat for chat in await desk.stage.room_repo.waiting(10)}
-        left |= {chat.room_id: chat for chat in await desk.stage.room_repo.held(10)}
+        left = {chat.room_id: chat for chat in await desk.all_chats()}
         assert {failing, refused} <= left.keys()
         assert all(left[room].refusals >= Rules().alert_refusals for room in (failing, refused))
         desk.worker.client.poisoned = {}

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from attrs import define, field, frozen
 
+LEAST_WAIT_SECONDS = 0.001
+"""Nobody is asked to wait for less: the clock might not show it, and the wait would never end."""
+
 
 @frozen(kw_only=True)
 class Limits:
@@ -37,6 +40,11 @@ class Standing(StrEnum):
     CREDENTIALS_REFUSED = "credentials refused"
 
 
+def _visible(seconds: float) -> float:
+    """0.0 where nothing is left to wait for, else a wait that a clock can show."""
+    return max(seconds, LEAST_WAIT_SECONDS) if seconds > 0 else 0.0
+
+
 @define
 class Bucket:
     """A token bucket; may be overdrawn by calls that turned out to be needed."""
@@ -58,8 +66,9 @@ class Bucket:
         return self.tokens
 
     def seconds_until(self, tokens: float, now: float) -> float:
-        """How long until so many tokens are there."""
-        return max(0.0, (tokens - self.available(now)) / self.rate)
+        """How long until so many tokens are there; 0.0 if they are, else what a clock can show."""
+        missing = tokens - self.available(now)
+        return _visible(missing / self.rate)
 
     def charge(self, tokens: float) -> None:
         """Take tokens, there or not."""
@@ -137,7 +146,7 @@ class Permits:
         """
         if self.standing is not Standing.UP or self._in_flight >= self.limits.in_flight:
             return float("inf")
-        return max(self._held_until - now, self._calls.seconds_until(calls_each, now))
+        return max(_visible(self._held_until - now), self._calls.seconds_until(calls_each, now))
 
     def hold(self, seconds: float | None, now: float) -> None:
         """A 429: nothing starts for so long."""

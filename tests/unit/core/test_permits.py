@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sebastian_core.domain.permits import Limits, Permits, Standing
+from sebastian_core.domain.permits import LEAST_WAIT_SECONDS, Limits, Permits, Standing
 
 
 def some_permits(**limits: float) -> Permits:
@@ -61,6 +61,22 @@ class TestTheRate:
         permits.take(100, 2, 0.0)
 
         assert permits.seconds_until_open(2, 0.0) == pytest.approx(0.2)
+
+    def test_never_asks_anybody_to_wait_for_less_than_can_be_seen(self) -> None:
+        """A clock that shows 1e6 s cannot show 1e-14 s more: such a wait would never be over."""
+        permits, now, waits = some_permits(rate=20.0, burst=1), 1e6, []
+        for _ in range(1000):
+            waits.append(permits.take_for_duty(now))
+            now += waits[-1]
+
+        assert [wait for wait in waits if 0 < wait < LEAST_WAIT_SECONDS] == []
+        assert waits.count(0.0) >= 333, "two waits at most for each call"
+
+    def test_never_puts_off_an_assignment_for_less_than_can_be_seen_after_a_429(self) -> None:
+        permits = some_permits()
+        permits.hold(0.3, 0.1)
+
+        assert permits.seconds_until_open(1, 0.1 + 0.3 - 1e-14) == LEAST_WAIT_SECONDS
 
     def test_does_not_save_up_more_than_a_burst(self) -> None:
         permits = some_permits(rate=10.0, burst=20)
