@@ -78,7 +78,9 @@ class Search:
 
     def _look_at_tables(self, url: str) -> None:
         limits = "-c lock_timeout=2s -c statement_timeout=20s"
-        with psycopg.connect(url, connect_timeout=5, options=limits) as connection:
+        with psycopg.connect(
+            url, connect_timeout=5, options=limits, client_encoding="utf8"
+        ) as connection:
             tables = connection.execute(
                 "select format('%I.%I', schemaname, tablename) from pg_tables"
                 " where schemaname not in ('pg_catalog', 'information_schema')"

@@ -30,7 +30,7 @@ def migrated_database(server: PostgresServer) -> Iterator[str]:
 
 def emptied(url: str) -> str:
     """The same database with nothing in it: quicker than a new one."""
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url, client_encoding="utf8") as connection:
         row = connection.execute(_TABLES).fetchone()
         assert row is not None
         connection.execute(f"truncate {row[0]} restart identity".encode())
@@ -52,5 +52,5 @@ async def room_repo(
 
 def rows(url: str, query: str, *asked: object) -> list[tuple[Any, ...]]:
     """What the database answers to a question of the test's own."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, client_encoding="utf8") as connection:
         return connection.execute(query.encode(), asked).fetchall()

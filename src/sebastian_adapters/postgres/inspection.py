@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import psycopg
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import translated
 from sebastian_adapters.postgres.migrate import check_schema, migrations
-from sebastian_adapters.postgres.pools import OLDEST_SERVER, Connection
+from sebastian_adapters.postgres.pools import OLDEST_SERVER
+from sebastian_adapters.postgres.sessions import Connection, connect
 
 CONNECT_SECONDS = 4
 
@@ -61,13 +61,7 @@ async def check_database(conninfo: str) -> None:
 
 
 async def _connect(conninfo: str) -> Connection:
-    return await psycopg.AsyncConnection.connect(
-        conninfo,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        application_name="sebastian-doctor",
-        prepare_threshold=None,
-    )
+    return await connect(conninfo, name="doctor", connect_seconds=CONNECT_SECONDS)
 
 
 async def _read(first: Connection, second: Connection, alert_refusals: int) -> DatabaseReading:

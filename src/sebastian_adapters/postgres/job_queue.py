@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from sebastian_adapters.postgres.sessions import ENCODING, SESSION
 from sebastian_core.ports.job_queue import JobQueue
 
 CHANNEL = "sebastian_doorbell"
@@ -164,8 +165,12 @@ class PostgresJobQueue(JobQueue):
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
+        connection = await AsyncConnection.connect(
+            self._conninfo, autocommit=True, client_encoding=ENCODING
+        )
         try:
+            with _hanging_up_in_time(connection):
+                await connection.execute(SESSION)
             yield connection
         finally:
             await connection.close()

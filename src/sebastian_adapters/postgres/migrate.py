@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable
 from importlib.resources import files
 
-import psycopg
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import translated
-from sebastian_adapters.postgres.pools import OLDEST_SERVER, Connection, Pool
+from sebastian_adapters.postgres.pools import OLDEST_SERVER, Pool
+from sebastian_adapters.postgres.sessions import Connection, connect
 from sebastian_core.domain.errors import SchemaMismatch
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _OLDEST_CODE = re.compile(r"^-- oldest code: (\d+)$", re.MULTILINE)
+CONNECT_SECONDS = 10
 _LOCK = 5337264820
 _LOCK_TIMEOUT = "5s"
 """A table that somebody else holds (a backup, say) must not queue the webhooks behind us."""
@@ -78,7 +79,7 @@ async def migrate(conninfo: str, on_begin: Callable[[str], None] = lambda name: 
     be reached or somebody holds the tables.
     """
     with translated():
-        connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=10)
+        connection = await connect(conninfo, name="migrate", connect_seconds=CONNECT_SECONDS)
         async with connection, connection.transaction():
             return await _apply(connection, on_begin)
 

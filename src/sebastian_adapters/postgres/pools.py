@@ -10,17 +10,16 @@ from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
 from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
 from sebastian_adapters.postgres.rows import Row
+from sebastian_adapters.postgres.sessions import ENCODING, SESSION, Connection
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
 T = TypeVar("T")
-Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 Work: TypeAlias = "Callable[[Transaction], Awaitable[T]]"
 
 OLDEST_SERVER = 130000
@@ -80,16 +79,6 @@ room has waited too long. (With two seconds a cut host cost the other one a seco
 
 _PLANS_AS_NEEDED = {"plan_cache_mode": "auto"}
 _PLANS_KEPT = {"plan_cache_mode": "force_generic_plan"}
-
-_SESSION = """
-set time zone 'UTC';
-set tcp_keepalives_idle = 10;
-set tcp_keepalives_interval = 5;
-set tcp_keepalives_count = 3;
-set tcp_user_timeout = 25000
-"""
-"""The server's side of it: left alone it keeps the sessions of a vanished host for two hours."""
-
 
 _BEGIN, _COMMIT, _ROLLBACK = Statement("begin"), Statement("commit"), Statement("rollback")
 
@@ -268,7 +257,7 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
         connection_class=ExchangingConnection,
         kwargs={
             "autocommit": True,
-            "client_encoding": "utf8",
+            "client_encoding": ENCODING,
             "connect_timeout": 3,
             "application_name": f"sebastian-{name}",
             "keepalives_idle": 10,
@@ -288,7 +277,7 @@ def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
 
 
 async def _configure(connection: ExchangingConnection) -> None:
-    await connection.execute(_SESSION)
+    await connection.execute(SESSION)
 
 
 def _milliseconds(duration: timedelta) -> str:

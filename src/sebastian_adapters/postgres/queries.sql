@@ -18,17 +18,19 @@ rollback
 -- Each transaction brings its own limits: a proxy that pools by transaction cannot lose them. The
 -- line is empty at one moment and holds a million chats at the next, so a plan that scans whole
 -- tables, made when they were small, must never be kept. Who asks by ids alone has no need of a plan
--- for each asking.
+-- for each asking. Names are looked up as sessions.py says, also behind a proxy that pools by
+-- transaction.
 select
-    set_config('lock_timeout', %(lock_timeout)s, true),
-    set_config('statement_timeout', %(statement_timeout)s, true),
-    set_config(
+    pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+    pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true),
+    pg_catalog.set_config('statement_timeout', %(statement_timeout)s, true),
+    pg_catalog.set_config(
         'idle_in_transaction_session_timeout', %(idle_in_transaction_session_timeout)s, true
     ),
-    set_config('synchronous_commit', 'on', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('jit', 'off', true),
-    set_config('plan_cache_mode', %(plan_cache_mode)s, true)
+    pg_catalog.set_config('synchronous_commit', 'on', true),
+    pg_catalog.set_config('enable_seqscan', 'off', true),
+    pg_catalog.set_config('jit', 'off', true),
+    pg_catalog.set_config('plan_cache_mode', %(plan_cache_mode)s, true)
 
 -- name: settings
 -- What the server really does with our transactions; read inside one, after `limits`.

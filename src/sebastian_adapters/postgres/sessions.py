@@ -1,0 +1,57 @@
+"""What every session of ours is told first, so that it rests on nobody's defaults."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection
+
+Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+
+#: How each connection is opened: in some other encodings the driver answers bytes, not text.
+ENCODING = "utf8"
+
+#: Names are looked up in PostgreSQL's own schema only: elsewhere any role that may create there
+#: could put a function of the same name, and we would run it. How values are written as text is
+#: ours to say as well. The server's keepalives end the session of a vanished host, and with it its
+#: locks, within half a minute; left alone they keep it for two hours.
+SESSION = """
+set search_path = pg_catalog, pg_temp;
+set time zone 'UTC';
+set datestyle = 'ISO';
+set intervalstyle = 'postgres';
+set bytea_output = 'hex';
+set extra_float_digits = 1;
+set standard_conforming_strings = on;
+set array_nulls = on;
+set tcp_keepalives_idle = 10;
+set tcp_keepalives_interval = 5;
+set tcp_keepalives_count = 3;
+set tcp_user_timeout = 25000
+"""
+
+_KEEPALIVES: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25000,
+}
+
+
+async def connect(conninfo: str, *, name: str, connect_seconds: int) -> Connection:
+    """A connection beside the pools, in autocommit, for a command; raises psycopg.Error."""
+    connection = await AsyncConnection.connect(
+        conninfo,
+        autocommit=True,
+        connect_timeout=connect_seconds,
+        application_name=f"sebastian-{name}",
+        prepare_threshold=None,
+        client_encoding=ENCODING,
+        **_KEEPALIVES,
+    )
+    try:
+        await connection.execute(SESSION)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection

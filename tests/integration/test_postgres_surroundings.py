@@ -1,0 +1,134 @@
+"""Databases whose defaults are odd, whose other tenants are hostile, and where we own nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from sebastian_adapters.postgres.inspection import read_database
+from sebastian_adapters.postgres.job_queue import PostgresJobQueue
+from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from tests.contracts.room_repo import RoomRepoContract
+from tests.integration.postgres import emptied, room_repo, rows
+from tests.integration.transaction_pooler import transaction_pooler
+from tests.servers import PostgresServer, fresh_database
+
+ODD = {
+    "intervalstyle": "iso_8601",
+    "datestyle": "SQL, DMY",
+    "timezone": "Asia/Kolkata",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "client_encoding": "SQL_ASCII",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "default_transaction_isolation": "repeatable read",
+    "search_path": "public, pg_catalog",
+}
+
+# Each fits what a statement of ours asks for better than PostgreSQL's own does.
+PLANTED = """
+create sequence public.stolen;
+create function public.unnest(text[]) returns setof text language plpgsql as $$
+begin
+    perform nextval('public.stolen');
+    return query select * from pg_catalog.unnest($1);
+end $$;
+create function public.jsonb_build_object(text, bigint) returns jsonb language plpgsql as $$
+begin
+    perform nextval('public.stolen');
+    return pg_catalog.jsonb_build_object($1, $2);
+end $$;
+create function public.later(timestamptz, timestamptz) returns timestamptz language plpgsql as $$
+begin
+    perform nextval('public.stolen');
+    return $1;
+end $$;
+create operator public.+ (leftarg = timestamptz, rightarg = timestamptz, function = public.later);
+grant usage on sequence public.stolen to public;
+"""
+TIMES_RUN = "select case when is_called then last_value else 0 end from public.stolen"
+
+
+def oddly_set_up(url: str) -> None:
+    """Let the database have other defaults, and another tenant."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(PLANTED.encode())
+        for name, value in ODD.items():
+            connection.execute(
+                f"alter database {connection.info.dbname} set {name} = {as_setting(value)}".encode()
+            )
+
+
+def as_setting(value: str) -> str:
+    """The value of a setting as SQL, a list of names as a list."""
+    return ", ".join(f"'{each}'" for each in value.split(", "))
+
+
+def times_run(url: str) -> int:
+    """How often anything that was planted has been run."""
+    ((times,),) = rows(url, TIMES_RUN)
+    return int(times)
+
+
+@pytest.fixture(scope="module")
+def odd_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """A migrated one, whose defaults were odd from the beginning."""
+    with fresh_database(postgres_server) as url:
+        oddly_set_up(url)
+        asyncio.run(migrate(url))
+        yield url
+
+
+@pytest.fixture
+def url(odd_database: str) -> str:
+    """The same with nothing in it."""
+    return emptied(odd_database)
+
+
+class TestOddDatabase(RoomRepoContract):
+    @pytest.fixture
+    async def repo(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
+        async with room_repo(url) as repo:
+            yield repo
+        assert times_run(url) == 0
+
+    @pytest.fixture
+    async def another(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
+        async with room_repo(url) as repo:
+            yield repo
+
+
+async def test_what_another_tenant_planted_is_not_run_behind_a_pooler_either(url: str) -> None:
+    async with transaction_pooler(url) as pooled, room_repo(pooled) as repo:
+        assert await repo.hold_duty("me", timedelta(seconds=6))
+
+    assert times_run(url) == 0
+
+
+async def test_the_doctor_reads_a_database_with_odd_defaults(url: str) -> None:
+    async with room_repo(url) as repo:
+        await repo.hold_duty("zoë", timedelta(seconds=6))
+
+    reading = await read_database(url, 3)
+
+    assert reading.duty_holder == "zoë"
+    assert reading.has_duty_holder
+    assert times_run(url) == 0
+
+
+async def test_the_doorbell_rings_in_a_database_with_odd_defaults(url: str) -> None:
+    queue = PostgresJobQueue(url)
+    await queue.open()
+    await queue.listen()
+    try:
+        queue.ring()
+
+        assert await queue.wait(10)
+    finally:
+        await queue.aclose()
