@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from uuid import uuid4
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.postgres.pools import Pool, worker_pool
@@ -35,6 +37,30 @@ def emptied(url: str) -> str:
         assert row is not None
         connection.execute(f"truncate {row[0]} restart identity".encode())
     return url
+
+
+@contextmanager
+def roles(server: PostgresServer, number: int) -> Iterator[list[str]]:
+    """The names of so many database roles that may log in and nothing else."""
+    names = [f"sebastian_test_{uuid4().hex[:12]}" for _ in range(number)]
+    for name in names:
+        execute(server.url, f"create role {name} login")
+    try:
+        yield names
+    finally:
+        for name in names:
+            execute(server.url, f"drop role {name}")
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database as this role reaches it."""
+    return make_conninfo(url, user=role)
+
+
+def execute(url: str, statements: str) -> None:
+    """Let the database do what the test wants."""
+    with psycopg.connect(url, autocommit=True, client_encoding="utf8") as connection:
+        connection.execute(statements.encode())
 
 
 @asynccontextmanager

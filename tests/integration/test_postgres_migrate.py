@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from sebastian_adapters.postgres.migrate import (
     Migration,
@@ -15,8 +16,11 @@ from sebastian_adapters.postgres.migrate import (
     migrations,
 )
 from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_apps.cli.main import main
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
-from tests.integration.postgres import rows
+from tests.integration import postgres
+from tests.integration.postgres import as_role, roles, rows
+from tests.servers import PostgresServer
 
 REPEATABLE_READ = b"""
 do $$ begin
@@ -147,3 +151,84 @@ async def test_a_database_with_another_isolation_by_default_serves_behind_the_ch
         await check_tables(pool)
 
         await pool.check()
+
+
+async def test_a_schema_that_was_made_for_the_role_is_all_that_it_needs(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    with roles(postgres_server, 1) as (owner,):
+        postgres.execute(postgres_url, f"create schema sebastian authorization {owner}")
+
+        applied = await migrate(as_role(postgres_url, owner))
+
+        assert applied == NAMES
+        postgres.execute(postgres_url, "drop schema sebastian cascade")
+
+
+async def test_a_role_that_may_create_nothing_finds_that_nothing_is_to_be_done(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    with roles(postgres_server, 1) as (role,):
+        await migrate(postgres_url, grant_to=role)
+
+        assert await migrate(as_role(postgres_url, role)) == []
+
+        postgres.execute(postgres_url, f"drop owned by {role}")
+
+
+async def test_a_role_without_rights_is_told_whose_help_it_needs(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    with (
+        roles(postgres_server, 1) as (role,),
+        pytest.raises(SchemaMismatch, match=r"db\.migrate_connection_string"),
+    ):
+        await migrate(as_role(postgres_url, role))
+
+
+async def test_a_role_that_is_not_there_gets_nothing(postgres_url: str) -> None:
+    with pytest.raises(SchemaMismatch, match="does not exist"):
+        await migrate(postgres_url, grant_to="nobody-of-that-name")
+
+
+async def test_what_a_later_migration_adds_is_granted_as_well(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    with roles(postgres_server, 1) as (role,):
+        await migrate(postgres_url, grant_to=role)
+        postgres.execute(postgres_url, "create table sebastian.later (number integer)")
+
+        postgres.execute(as_role(postgres_url, role), "insert into sebastian.later values (1)")
+
+        postgres.execute(postgres_url, f"drop owned by {role}")
+
+
+async def test_a_migrate_that_hangs_elsewhere_is_waited_for_not_for_ever_and_told(
+    postgres_url: str,
+) -> None:
+    told: list[str] = []
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        await other.execute("select pg_advisory_lock(5337264820)")
+
+        with pytest.raises(StoreUnavailable, match="advisory lock 5337264820"):
+            await migrate(postgres_url, told.append, wait_seconds=0.2)
+
+    assert told == ["Waiting for another sebastian migrate, 0.2 s at most"]
+
+
+def test_the_command_migrates_as_the_owner_and_grants_to_the_role_that_serves(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    with roles(postgres_server, 2) as (owner, serving):
+        postgres.execute(postgres_url, f"create schema sebastian authorization {owner}")
+        environ = {
+            "QT_DB_CONNECTION_STRING": as_role(postgres_url, serving),
+            "QT_DB_MIGRATE_CONNECTION_STRING": as_role(postgres_url, owner),
+        }
+
+        done = CliRunner().invoke(main, ["migrate", "--grant-to", serving], env=environ)
+
+        assert done.exit_code == 0, done.output
+        assert f"{serving} has the rights that the services need" in done.output
+        assert rows(as_role(postgres_url, serving), "select count(*) from sebastian.chat") == [(0,)]
+        postgres.execute(postgres_url, "drop schema sebastian cascade")

@@ -14,7 +14,7 @@ from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from tests.contracts.room_repo import RoomRepoContract
-from tests.integration.postgres import emptied, room_repo, rows
+from tests.integration.postgres import as_role, emptied, execute, roles, room_repo, rows
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.servers import PostgresServer, fresh_database
 
@@ -51,18 +51,17 @@ begin
 end $$;
 create operator public.+ (leftarg = timestamptz, rightarg = timestamptz, function = public.later);
 grant usage on sequence public.stolen to public;
+grant select on sequence public.stolen to public;
 """
 TIMES_RUN = "select case when is_called then last_value else 0 end from public.stolen"
 
 
 def oddly_set_up(url: str) -> None:
     """Let the database have other defaults, and another tenant."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(PLANTED.encode())
-        for name, value in ODD.items():
-            connection.execute(
-                f"alter database {connection.info.dbname} set {name} = {as_setting(value)}".encode()
-            )
+    execute(url, PLANTED)
+    ((name,),) = rows(url, "select current_database()")
+    for setting, value in ODD.items():
+        execute(url, f"alter database {name} set {setting} = {as_setting(value)}")
 
 
 def as_setting(value: str) -> str:
@@ -77,21 +76,30 @@ def times_run(url: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def odd_database(postgres_server: PostgresServer) -> Iterator[str]:
-    """A migrated one, whose defaults were odd from the beginning."""
-    with fresh_database(postgres_server) as url:
+def odd_database(postgres_server: PostgresServer) -> Iterator[tuple[str, str]]:
+    """One whose defaults were odd from the beginning: for its master, and for a role that serves.
+
+    A third role owns the tables.
+    """
+    with (
+        roles(postgres_server, 2) as (owner, serving),
+        fresh_database(postgres_server) as url,
+    ):
         oddly_set_up(url)
-        asyncio.run(migrate(url))
-        yield url
+        execute(url, f"create schema sebastian authorization {owner}")
+        asyncio.run(migrate(as_role(url, owner), grant_to=serving))
+        yield url, as_role(url, serving)
 
 
 @pytest.fixture
-def url(odd_database: str) -> str:
-    """The same with nothing in it."""
-    return emptied(odd_database)
+def url(odd_database: tuple[str, str]) -> str:
+    """The same with nothing in it, for the role that serves."""
+    master, serving = odd_database
+    emptied(master)
+    return serving
 
 
-class TestOddDatabase(RoomRepoContract):
+class TestRoleThatOwnsNothingInAnOddDatabase(RoomRepoContract):
     @pytest.fixture
     async def repo(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
         async with room_repo(url) as repo:
@@ -132,3 +140,17 @@ async def test_the_doorbell_rings_in_a_database_with_odd_defaults(url: str) -> N
         assert await queue.wait(10)
     finally:
         await queue.aclose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table sebastian.more (number integer)",
+        "drop table sebastian.chat",
+        "truncate sebastian.chat",
+        "delete from sebastian.migration",
+    ],
+)
+async def test_the_role_that_serves_may_not(url: str, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(url, statement)

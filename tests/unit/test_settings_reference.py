@@ -115,6 +115,7 @@ def test_variables_are_unique() -> None:
 def test_secrets_are_those_that_the_design_names() -> None:
     assert {key.path for key in describe() if key.secret} == {
         "db.connection_string",
+        "db.migrate_connection_string",
         "redis.url",
         "webhook.token",
         "admin.token",

@@ -222,6 +222,7 @@ def _what_is_wrong(file: Path) -> str:
 def _secret_value(path: str) -> str:
     urls = {
         "db.connection_string": f"postgres://{MARK}:{MARK}@h/d?password={MARK}",
+        "db.migrate_connection_string": f"postgres://{MARK}:{MARK}@h/d?password={MARK}",
         "redis.url": f"redis://:{MARK}@h",
         "queue.broker_url": f"amqp://u:{MARK}@h",
     }

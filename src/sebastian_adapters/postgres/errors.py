@@ -21,6 +21,11 @@ UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError, UnicodeError)
 _UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 _NO_TABLES = (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedFunction, pg.InvalidSchemaName)
 
+_AS_OWNER = (
+    "run `sebastian migrate` as the owner of the tables (db.migrate_connection_string), "
+    "with --grant-to for the role of the services"
+)
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -33,6 +38,8 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(STORE, summary(error)) from error
     except _NO_TABLES as error:
         raise SchemaMismatch(f"{summary(error)}: run `sebastian migrate`") from error
+    except pg.InsufficientPrivilege as error:
+        raise SchemaMismatch(f"{summary(error)}: {_AS_OWNER}") from error
     except UNSTORABLE as error:
         raise InvalidInput("a field", f"holds what cannot be stored: {summary(error)}") from error
     except psycopg.Error as error:

@@ -7,9 +7,13 @@ from datetime import timedelta
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import translated
-from sebastian_adapters.postgres.migrate import check_schema, migrations
+from sebastian_adapters.postgres.migrate import (
+    applied_migrations,
+    check_schema,
+    migrations,
+)
 from sebastian_adapters.postgres.pools import OLDEST_SERVER
-from sebastian_adapters.postgres.sessions import Connection, connect
+from sebastian_adapters.postgres.sessions import Connection, connect, value
 
 CONNECT_SECONDS = 4
 
@@ -66,13 +70,13 @@ async def _connect(conninfo: str) -> Connection:
 
 async def _read(first: Connection, second: Connection, alert_refusals: int) -> DatabaseReading:
     pools_transactions = await _pools_transactions(first, second)
-    applied = await _applied(first)
+    applied = await applied_migrations(first)
     brought = {each.number for each in migrations()}
     has_tables = brought <= applied.keys()
     holder, over_since = await _duty(first) if has_tables else (None, None)
     return DatabaseReading(
         version=first.info.server_version,
-        is_standby=bool(await _value(first, "select pg_is_in_recovery()")),
+        is_standby=bool(await value(first, "select pg_is_in_recovery()")),
         pools_transactions=pools_transactions,
         migrations_missing=len(brought - applied.keys()),
         is_newer=max(applied.values(), default=0) > max(brought),
@@ -96,15 +100,7 @@ async def _pools_transactions(first: Connection, second: Connection) -> bool:
 
 
 async def _backend(connection: Connection) -> object:
-    return await _value(connection, "select pg_backend_pid()")
-
-
-async def _applied(connection: Connection) -> dict[int, int]:
-    """The numbers of what was applied, each with the oldest code that it admits."""
-    if await _value(connection, "select to_regclass('sebastian.migration')") is None:
-        return {}
-    cursor = await connection.execute("select number, oldest_code from sebastian.migration")
-    return dict(await cursor.fetchall())
+    return await value(connection, "select pg_backend_pid()")
 
 
 async def _duty(connection: Connection) -> tuple[str | None, timedelta | None]:
@@ -116,15 +112,5 @@ async def _duty(connection: Connection) -> tuple[str | None, timedelta | None]:
 
 
 async def _stuck(connection: Connection, alert_refusals: int) -> int:
-    cursor = await connection.execute(
-        "select count(*) from sebastian.chat where state = 'waiting' and refusals >= %s",
-        (alert_refusals,),
-    )
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
-async def _value(connection: Connection, statement: str) -> object:
-    cursor = await connection.execute(statement.encode())
-    row = await cursor.fetchone()
-    return row[0] if row else None
+    stuck = "select count(*) from sebastian.chat where state = 'waiting' and refusals >= %s"
+    return int(await value(connection, stuck, alert_refusals))

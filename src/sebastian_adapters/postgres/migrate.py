@@ -7,11 +7,13 @@ from collections.abc import Callable
 from importlib.resources import files
 
 from attrs import frozen
+from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
-from sebastian_adapters.postgres.errors import translated
+from sebastian_adapters.postgres.errors import STORE, translated
 from sebastian_adapters.postgres.pools import OLDEST_SERVER, Pool
-from sebastian_adapters.postgres.sessions import Connection, connect
-from sebastian_core.domain.errors import SchemaMismatch
+from sebastian_adapters.postgres.sessions import Connection, connect, value
+from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _OLDEST_CODE = re.compile(r"^-- oldest code: (\d+)$", re.MULTILINE)
@@ -20,14 +22,31 @@ _LOCK = 5337264820
 _LOCK_TIMEOUT = "5s"
 """A table that somebody else holds (a backup, say) must not queue the webhooks behind us."""
 
+WAIT_SECONDS = 60.0
+"""How long we wait for another `migrate`: longer than a vanished host keeps its lock."""
+
+# Only what is missing is created: to ask for more would need rights that the job does not need.
+_SCHEMA = "create schema sebastian"
 _TABLE = """
-    create schema if not exists sebastian;
-    create table if not exists sebastian.migration (
+    create table sebastian.migration (
         number integer primary key,
         name text not null,
         oldest_code integer not null default 0,
         applied_at timestamptz not null default clock_timestamp()
-    );
+    )
+"""
+
+_HAS_TABLE = "select to_regclass('sebastian.migration') is not null"
+
+# What later migrations add is granted with it; which ones were applied only the owner says.
+_GRANTS = """
+    grant usage on schema sebastian to {role};
+    grant select, insert, update, delete on all tables in schema sebastian to {role};
+    grant usage on all sequences in schema sebastian to {role};
+    revoke insert, update, delete on sebastian.migration from {role};
+    alter default privileges in schema sebastian
+        grant select, insert, update, delete on tables to {role};
+    alter default privileges in schema sebastian grant usage on sequences to {role}
 """
 
 
@@ -68,20 +87,32 @@ def migrations() -> list[Migration]:
     return sorted(brought, key=lambda migration: migration.number)
 
 
-async def migrate(conninfo: str, on_begin: Callable[[str], None] = lambda name: None) -> list[str]:
+async def migrate(
+    conninfo: str,
+    tell: Callable[[str], None] = lambda what: None,
+    *,
+    grant_to: str | None = None,
+    wait_seconds: float = WAIT_SECONDS,
+) -> list[str]:
     """Bring the database's tables up to this version; the names of what was applied.
 
-    `on_begin` is told each name before it is applied, which may take long where there is much.
+    `tell` is told what is about to be done that may take long. `grant_to` names a role that gets
+    all rights that the services need, and no more.
 
     May be run again and by several at once: one applies, the others wait and find nothing to do.
     All or nothing: a migration that fails leaves the tables as they were. Raises SchemaMismatch
-    where a newer version took away what this one needs, StoreUnavailable where the database cannot
-    be reached or somebody holds the tables.
+    where a newer version took away what this one needs or a right is missing, StoreUnavailable
+    where the database cannot be reached, somebody holds the tables, or another `migrate` is not
+    done within `wait_seconds`.
     """
     with translated():
         connection = await connect(conninfo, name="migrate", connect_seconds=CONNECT_SECONDS)
         async with connection, connection.transaction():
-            return await _apply(connection, on_begin)
+            await _take_turn(connection, tell, wait_seconds)
+            applied = await _apply(connection, tell)
+            if grant_to is not None:
+                await connection.execute(sql.SQL(_GRANTS).format(role=sql.Identifier(grant_to)))
+            return applied
 
 
 async def check_tables(pool: Pool) -> None:
@@ -99,15 +130,34 @@ async def check_schema(connection: Connection) -> None:
         raise SchemaMismatch("the database's tables are missing or old: run `sebastian migrate`")
 
 
-async def _apply(connection: Connection, on_begin: Callable[[str], None]) -> list[str]:
+async def _take_turn(
+    connection: Connection, tell: Callable[[str], None], wait_seconds: float
+) -> None:
+    """Take the lock of the migrations; raises StoreUnavailable where somebody keeps it."""
+    if await value(connection, "select pg_try_advisory_xact_lock(%s)", _LOCK):
+        return
+    tell(f"Waiting for another sebastian migrate, {wait_seconds:g} s at most")
+    await connection.execute(
+        "select set_config('lock_timeout', %s, true)", (f"{wait_seconds * 1000:.0f}ms",)
+    )
+    try:
+        await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+    except LockNotAvailable as error:
+        held = f"another session holds the lock of the migrations (advisory lock {_LOCK})"
+        raise StoreUnavailable(STORE, f"{held}: end it, or try again later") from error
+
+
+async def _apply(connection: Connection, tell: Callable[[str], None]) -> list[str]:
     if connection.info.server_version < OLDEST_SERVER:
         raise SchemaMismatch("PostgreSQL 13 or newer is needed")
-    await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
     await connection.execute("select set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
-    await connection.execute(_TABLE)
+    if not await value(connection, "select to_regnamespace('sebastian') is not null"):
+        await connection.execute(_SCHEMA)
+    if not await value(connection, _HAS_TABLE):
+        await connection.execute(_TABLE)
     missing = await _missing(connection)
     for migration in missing:
-        on_begin(migration.title)
+        tell(f"Applying {migration.title}")
         await connection.execute(migration.sql.encode())
         await connection.execute(
             "insert into sebastian.migration (number, name, oldest_code) values (%s, %s, %s)",
@@ -117,7 +167,7 @@ async def _apply(connection: Connection, on_begin: Callable[[str], None]) -> lis
 
 
 async def _missing(connection: Connection) -> list[Migration]:
-    brought, applied = migrations(), await _applied(connection)
+    brought, applied = migrations(), await applied_migrations(connection)
     newest = max(each.number for each in brought)
     if max(applied.values(), default=0) > newest:
         raise SchemaMismatch(
@@ -126,10 +176,9 @@ async def _missing(connection: Connection) -> list[Migration]:
     return [each for each in brought if each.number not in applied]
 
 
-async def _applied(connection: Connection) -> dict[int, int]:
+async def applied_migrations(connection: Connection) -> dict[int, int]:
     """The numbers of what was applied, each with the oldest code that it admits."""
-    there = await connection.execute("select to_regclass('sebastian.migration') is not null")
-    if await there.fetchone() != (True,):
+    if not await value(connection, _HAS_TABLE):
         return {}
     cursor = await connection.execute("select number, oldest_code from sebastian.migration")
     return dict(await cursor.fetchall())

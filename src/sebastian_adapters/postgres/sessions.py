@@ -55,3 +55,9 @@ async def connect(conninfo: str, *, name: str, connect_seconds: int) -> Connecti
         await connection.close()
         raise
     return connection
+
+
+async def value(connection: Connection, question: str, *asked: object) -> Any:
+    """The one value that the database answers."""
+    row = await (await connection.execute(question.encode(), asked or None)).fetchone()
+    return row[0] if row else None

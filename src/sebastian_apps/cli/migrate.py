@@ -11,9 +11,13 @@ from sebastian_apps.cli.options import config_option
 
 
 @click.command()
+@click.option("--grant-to", metavar="ROLE", help="Give this database role what the services need.")
 @config_option
-def migrate(config: Path | None) -> None:
+def migrate(config: Path | None, grant_to: str | None) -> None:
     """Create Sebastian's tables, or bring them up to this version. Safe to run again.
+
+    With db.migrate_connection_string one role owns the tables and another one, named with
+    --grant-to, works with them.
 
     Example: sebastian migrate -c config.yml
     """
@@ -22,10 +26,17 @@ def migrate(config: Path | None) -> None:
     from sebastian_apps.progress import working
 
     settings = read_settings(config, needs={"db"})
-    database = settings.db.connection_string
-    with working("Looking at the tables") as tell:
-        url = database.reveal() if database else ""
-        applied = asyncio.run(apply(url, lambda name: tell(f"Applying {name}")))
+    database = settings.db.owners_connection_string
+    url = database.reveal() if database else ""
+    with working("Looking at the tables") as show:
+
+        def tell(what: str) -> None:
+            show(what)
+            click.echo(what, err=True)
+
+        applied = asyncio.run(apply(url, tell, grant_to=grant_to))
     for name in applied:
         click.echo(f"applied {name}")
+    if grant_to is not None:
+        click.echo(f"{grant_to} has the rights that the services need")
     click.echo("the database is up to date")

@@ -61,6 +61,19 @@ class Db:
         example="postgresql://sebastian:password@localhost:5432/sebastian",
         need="db",
     )
+    migrate_connection_string: ConnectionUrl | None = option(
+        DatabaseUrl(
+            ("postgres", "postgresql"), expected="a postgresql:// URL or libpq's key=value words"
+        ),
+        "How `sebastian migrate` reaches it, as the owner of the tables; "
+        "without it as `db.connection_string` says.",
+        example="postgresql://sebastian_owner:password@localhost:5432/sebastian",
+    )
+
+    @property
+    def owners_connection_string(self) -> ConnectionUrl | None:
+        """How the owner of the tables reaches it."""
+        return self.migrate_connection_string or self.connection_string
 
 
 @frozen(kw_only=True)
