@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import secrets
 import sys
@@ -29,7 +30,10 @@ from sebastian_apps.settings import Log, Secret, Settings
 
 MASK: Final = "***"
 SHORTEST_HIDDEN: Final = 4
-"""Secrets shorter than this are not searched for in texts: they would blot out half of them."""
+"""Secrets shorter than this are not searched for in texts: they would blot out half of them.
+
+Those of a connection URL are still hidden between the `:` and the `@` of that URL.
+"""
 
 _SECRET_NAMES = frozenset(
     {
@@ -123,8 +127,9 @@ class Redactor:
 
     @classmethod
     def for_settings(cls, settings: Settings) -> Redactor:
-        """A redactor that knows every secret of the settings."""
-        return cls(part for secret in settings.secrets() for part in secret.hidden_parts())
+        """A redactor that knows every secret of the settings, and libpq's password variable."""
+        parts = [part for secret in settings.secrets() for part in secret.hidden_parts()]
+        return cls([*parts, os.environ.get("PGPASSWORD", "")])
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """The event with every secret masked, and only plain values in it."""

@@ -35,6 +35,7 @@ from sebastian_apps.settings import (
     Db,
     Log,
     Qiscus,
+    Redis,
     Secret,
     Settings,
     Webhook,
@@ -314,6 +315,51 @@ class TestSecrets:
 
         assert secret not in stream.getvalue()
         assert "***" in stream.getvalue()
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            "failed to resolve host 'SEKRET2@db'",
+            "host 'aZ@SEKRET2@db'",
+            'invalid percent-encoded token: "aZ%40SEKRET2%23"',
+            "postgresql://me:aZ%40SEKRET2%23@db/x",
+            "redis://:p@cache",
+            "wrong pass phrase: SEKRET3",
+        ],
+    )
+    def test_no_piece_of_a_connection_s_password_is_written(self, told: str) -> None:
+        stream = io.StringIO()
+        database = ConnectionUrl("postgresql://me:aZ%40SEKRET2%23@db/x?sslpassword=SEKRET3")
+        cache = ConnectionUrl("redis://:p@cache")
+        settings = Settings(db=Db(connection_string=database), redis=Redis(url=cache))
+        configure_logging(settings, stream=stream)
+
+        logging.getLogger("psycopg").error(told)
+
+        assert "SEKRET" not in stream.getvalue()
+        assert ":p@" not in stream.getvalue()
+        assert "***" in stream.getvalue()
+
+    def test_numbers_in_a_password_do_not_blot_out_moments(self) -> None:
+        stream = io.StringIO()
+        year = str(datetime.now(UTC).year)
+        database = ConnectionUrl(f"postgresql://me:a%40{year}@db/x")
+        configure_logging(Settings(db=Db(connection_string=database)), stream=stream)
+
+        get_logger("x").info("hello")
+
+        assert lines_of(stream)[0]["timestamp"].startswith(year)
+
+    def test_libpq_s_password_variable_is_a_secret_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PGPASSWORD", "SEKRET/4#")
+        stream = io.StringIO()
+        configure_logging(some_settings(), stream=stream)
+
+        get_logger("x").info("told SEKRET/4#")
+
+        assert lines_of(stream)[0]["event"] == "told ***"
 
     def test_a_secret_is_found_in_its_escaped_forms(self) -> None:
         stream = io.StringIO()

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from threading import Event, Thread
 
+from sebastian_core.domain.reaching import why_unreached
+
 _logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.25
@@ -82,6 +84,7 @@ class Ringer:
     def _drop(self, error: Exception) -> None:
         self.failed += 1
         if not self._in_outage:
-            _logger.warning("the doorbell cannot be sent: %s", type(error).__name__)
+            reason = why_unreached(error) or type(error).__name__
+            _logger.warning("the doorbell cannot be sent: %s", reason)
         self._in_outage = True
         self._stopping.wait(PAUSE_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,19 @@ import psycopg
 from psycopg import errors as pg
 
 from sebastian_core.domain.errors import InvalidInput, SchemaMismatch, StoreUnavailable
+from sebastian_core.domain.reaching import (
+    CUT_OFF,
+    NAME_SERVER_SILENT,
+    NAME_UNKNOWN,
+    NO_ANSWER,
+    NO_SOCKET,
+    NO_TLS,
+    NO_WAY,
+    NOBODY_LISTENS,
+    SOCKET_CLOSED_TO_US,
+    why_certificate,
+    why_unreached,
+)
 
 STORE = "PostgreSQL"
 
@@ -27,13 +41,32 @@ _AS_OWNER = (
 )
 
 
+_OF_CONNECTIONS = (
+    ("Temporary failure in name resolution", NAME_SERVER_SILENT),
+    ("failed to resolve host|could not translate host name", NAME_UNKNOWN),
+    ("Connection refused", NOBODY_LISTENS),
+    ("on socket .*No such file or directory", NO_SOCKET),
+    ("on socket .*Permission denied", SOCKET_CLOSED_TO_US),
+    ("timeout expired|timed out", NO_ANSWER),
+    ("unreachable", NO_WAY),
+    ("Connection reset|server closed the connection", CUT_OFF),
+    ("SSL error: wrong version number", NO_TLS),
+    ("certificate verify failed", why_certificate("nobody whom sslrootcert trusts has signed it")),
+    ("does not match host name", why_certificate("mismatch")),
+    ("password authentication failed", "it does not accept this user or password"),
+    ("no password supplied", "it wants a password, and none is given"),
+    ("percent-encoded", "a % in its connection string begins no percent-encoding"),
+)
+"""Patterns of what libpq and psycopg say of a connection, and what we say instead."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise StoreUnavailable, SchemaMismatch or InvalidInput for what the driver raises."""
     try:
         yield
     except TimeoutError as error:
-        raise StoreUnavailable(STORE, "no answer in time") from error
+        raise StoreUnavailable(STORE, NO_ANSWER) from error
     except _UNAVAILABLE as error:
         raise StoreUnavailable(STORE, summary(error)) from error
     except _NO_TABLES as error:
@@ -47,10 +80,24 @@ def translated() -> Iterator[None]:
 
 
 def summary(error: Exception) -> str:
-    """One line without the values of any row."""
+    """One line without the values of any row, and without anything of the connection string.
+
+    What the server says of a statement is told as it is. What the driver and libpq say of a
+    connection repeats parts of its string, which may be parts of a password if it was misread.
+    """
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
     if isinstance(error, UnicodeError):
         return "text that is not Unicode"
-    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-    return first
+    said = str(error).strip()
+    reasons = [words for pattern, words in _OF_CONNECTIONS if re.search(pattern, said)]
+    if reasons:
+        return "; ".join(dict.fromkeys(reasons))
+    return why_unreached(error) or _without_quotes(said) or type(error).__name__
+
+
+def _without_quotes(said: str) -> str:
+    """The first line, behind what libpq says of where it tried, with nothing that it quotes."""
+    first, *_ = said.splitlines() or [""]
+    last = re.split(r"failed: |FATAL: +", first)[-1]
+    return re.sub(r"""["'].*["']""", "…", last)

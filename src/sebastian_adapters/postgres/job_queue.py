@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from sebastian_adapters.postgres.errors import summary
 from sebastian_adapters.postgres.sessions import ENCODING, SESSION
 from sebastian_core.ports.job_queue import JobQueue
 
@@ -211,7 +212,7 @@ class _Pauses:
     async def after(self, error: Exception) -> None:
         """Rest after this failure."""
         if not self._seconds:
-            _logger.warning("%s: %s", self._problem, type(error).__name__)
+            _logger.warning("%s: %s", self._problem, summary(error))
         self._seconds = min(max(self._seconds * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(self._seconds)
 

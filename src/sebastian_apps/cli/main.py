@@ -67,9 +67,12 @@ class LazyGroup(HintingGroup):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            from sebastian_apps.cli.starting import without_secrets
+
             if ctx.meta[DEBUG]:
+                _mask_traceback(ctx)
                 raise
-            raise click.ClickException(_sentence(error)) from error
+            raise click.ClickException(without_secrets(_sentence(error))) from error
 
 
 def _sentence(error: Exception) -> str:
@@ -78,6 +81,15 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, SebastianError):
         return str(error)
     return f"{type(error).__name__}: {error}\nThis should not happen; {DEBUG} shows where it did."
+
+
+def _mask_traceback(ctx: click.Context) -> None:
+    from sebastian_apps.cli.starting import SETTINGS
+    from sebastian_apps.logging import Redactor
+    from sebastian_apps.tracebacks import hide_in_tracebacks
+
+    if settings := ctx.meta.get(SETTINGS):
+        hide_in_tracebacks(Redactor.for_settings(settings))
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
 
 DEFAULT_CONFIG = Path("config.yml")
+SETTINGS = "sebastian.settings"
+"""Where the context of a command keeps what it has read: its errors must show no secret of it."""
+
 NO_FILE = "not in this folder; name a file with -c, or write one: sebastian config init"
 
 
@@ -33,12 +36,15 @@ def load(config: Path | None, needs: Collection[str] = ()) -> Settings:
 
     path = config_path(config)
     try:
-        return load_settings(path, os.environ, needs=needs)  # type: ignore[arg-type]
+        settings = load_settings(path, os.environ, needs=needs)  # type: ignore[arg-type]
     except SettingsError as error:
         if path is not None or all(each.place != UNSET for each in error.problems):
             raise
         no_file = Problem(Place(str(DEFAULT_CONFIG)), "", NO_FILE)
         raise SettingsError([no_file, *error.problems]) from error
+    if context := click.get_current_context(silent=True):
+        context.meta[SETTINGS] = settings
+    return settings
 
 
 def read_settings(config: Path | None, needs: Collection[str] = ()) -> Settings:
@@ -52,11 +58,24 @@ def starting(config: Path | None, needs: Collection[str] = (), *, process: str =
 
     `process` ("webhook", "worker") is the name that stands in its log lines.
     """
-    from sebastian_apps.logging import configure_logging
+    from sebastian_apps.logging import Redactor, configure_logging
+    from sebastian_apps.tracebacks import hide_in_tracebacks
 
     settings = read_settings(config, needs)
     configure_logging(settings, process=process)
+    hide_in_tracebacks(Redactor.for_settings(settings))
     return settings
+
+
+def without_secrets(text: str) -> str:
+    """A text for a person, with every secret masked that the command at work has read."""
+    context = click.get_current_context(silent=True)
+    settings = context.meta.get(SETTINGS) if context else None
+    if settings is None:
+        return text
+    from sebastian_apps.logging import Redactor
+
+    return Redactor.for_settings(settings).text(text)
 
 
 @contextmanager

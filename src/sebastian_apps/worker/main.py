@@ -111,7 +111,7 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
 
     Example: sebastian-worker -c config.yml --processes 2
     """
-    from sebastian_apps.cli.starting import starting, telling_misconfiguration
+    from sebastian_apps.cli.starting import starting, telling_misconfiguration, without_secrets
 
     settings = starting(config, needs={"db", "redis", "qiscus"}, process="worker")
     if needs_parent(settings, processes):
@@ -123,7 +123,7 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
         with telling_misconfiguration():
             uvloop.run(work(settings, threads, patience))
     except SebastianError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(without_secrets(str(error))) from error
 
 
 if __name__ == "__main__":

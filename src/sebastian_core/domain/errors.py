@@ -28,8 +28,20 @@ class StoreUnavailable(SebastianError):
     slug = "store-unavailable"
 
     def __init__(self, store: str, cause: str) -> None:
-        super().__init__(f"{store} is unavailable: {cause}")
+        super().__init__(f"{store} {self._verb}: {cause}")
         self.store = store
+
+    _verb = "is unavailable"
+
+
+class StoreRefused(StoreUnavailable):
+    """A store answers, and says no: to our user, to what it may do, or to every write.
+
+    Somebody has to change something there; for who asked it is as good as unavailable.
+    """
+
+    slug = "store-refused"
+    _verb = "refuses us"
 
 
 class SchemaMismatch(SebastianError):

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from sebastian_apps.cli.main import COMMANDS, main
+from sebastian_apps.cli.starting import starting
 from sebastian_core.domain.errors import StoreUnavailable
 
 SLOW = ("click.testing", "dramatiq", "httpx", "litestar", "psycopg", "redis", "rich", "uvicorn")
@@ -108,6 +110,53 @@ def test_an_unreachable_database_is_told_without_its_password(tmp_path: Path) ->
     assert result.exit_code == 1
     assert result.output.startswith("Error: PostgreSQL is unavailable: ")
     assert "hunter2" not in result.output
+
+
+def fails_with_its_password(config: Path | None) -> None:
+    """What a command or a service does that reads its settings and meets a driver's bug."""
+    starting(config)
+    raise ValueError("no host 'hunter" + "2@127.0.0.1'")
+
+
+def test_an_error_that_nobody_expected_is_told_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, configured: Path
+) -> None:
+    monkeypatch.setitem(COMMANDS, "failing", ("failing:failing", ""))
+    command = click.Command("failing", callback=lambda: fails_with_its_password(configured))
+    monkeypatch.setitem(sys.modules, "failing", SimpleNamespace(failing=command))
+
+    result = CliRunner().invoke(main, ["failing"])
+
+    assert result.output.startswith("Error: ValueError: no host '***@127.0.0.1'\n")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "fails_with_its_password(config)",
+        "threading.Thread(target=fails_with_its_password, args=[config]).start()",
+        "main.callback = lambda **_: fails_with_its_password(config); main(['--debug'])",
+    ],
+)
+def test_no_traceback_shows_the_password(configured: Path, run: str) -> None:
+    code = (
+        "import threading; from pathlib import Path; from tests.unit.cli.test_main import *\n"
+        f"config = Path({str(configured)!r})\n{run}"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert "ValueError: no host '***@127.0.0.1'" in ran.stderr
+    assert "hunter2" not in ran.stderr
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    config = tmp_path / "config.yml"
+    config.write_text(json.dumps({"db": {"connection_string": NOWHERE}}))
+    return config
 
 
 @pytest.mark.parametrize("before", [True, False])

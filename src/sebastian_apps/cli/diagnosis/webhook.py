@@ -9,6 +9,7 @@ import httpx
 from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem
 from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.addresses import webhook_urls
+from sebastian_core.domain.reaching import why_unreached
 
 SECONDS = 5.0
 OURS = "urn:sebastian:problem:"
@@ -23,7 +24,8 @@ async def look_at_webhook(settings: Settings) -> list[Finding]:
         async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
             answer = await client.post(url, json={})
     except httpx.HTTPError as error:
-        text = f"{settings.webhook.base_url} does not answer: {type(error).__name__}."
+        reason = why_unreached(error) or type(error).__name__
+        text = f"{settings.webhook.base_url} does not answer: {reason}."
         remedy = "Start sebastian-webhook, and look at the proxy and the firewall before it."
         return [problem("webhook-unreachable", text, remedy)]
     return [_judged(settings.webhook.base_url, answer)]
