@@ -25,7 +25,7 @@ import structlog
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from sebastian_apps.gathered_lines import GatheredLines, LineHandler, LineWriter
+from sebastian_apps.log_queue import LineHandler, LineLogger, Lines, LogQueue, StreamLines
 from sebastian_apps.settings import Log, Secret, Settings
 
 MASK: Final = "***"
@@ -64,11 +64,12 @@ def configure_logging(
 ) -> None:
     """Send every log line of this process to a stream (stderr by default), readable and redacted.
 
-    `process` ("webhook", "worker") stands in every line. May be called again; the last call counts
-    for loggers that have not been used yet.
+    `process` ("webhook", "worker") stands in every line. Lines go through a bounded queue: nobody
+    waits for their reader. May be called again; the last call counts for loggers that have not been
+    used yet.
     """
     stream = stream or sys.stderr
-    lines = GatheredLines(stream)
+    lines = _lines_to(stream)
     redact = Redactor.for_settings(settings)
     level = logging.getLevelNamesMapping()[settings.log.level.upper()]
     shared = _shared_processors(process)
@@ -76,10 +77,19 @@ def configure_logging(
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=partial(LineWriter, lines),
+        logger_factory=partial(LineLogger, lines),
         cache_logger_on_first_use=True,
     )
     _route_standard_library(level, lines, shared, ending)
+
+
+def dropped_lines() -> int:
+    """How many lines this process has dropped since logging was configured."""
+    return sum(
+        handler.lines.dropped
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, LineHandler)
+    )
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -199,6 +209,20 @@ def _as_text(value: object) -> str:
     return repr(value)
 
 
+def _lines_to(stream: TextIO) -> Lines:
+    try:
+        descriptor = stream.fileno()
+    except (AttributeError, OSError):
+        return StreamLines(stream)
+    return LogQueue(
+        descriptor,
+        encoding=stream.encoding or "utf-8",
+        on_dropped=lambda lines: get_logger("sebastian.log").warning(
+            "log lines were dropped: nobody read them in time", lines=lines
+        ),
+    )
+
+
 def _shared_processors(process: str) -> list[Processor]:
     return [
         merge_contextvars,
@@ -236,7 +260,7 @@ def _renderer(log: Log, stream: TextIO) -> Processor:
 
 
 def _route_standard_library(
-    level: int, lines: GatheredLines, shared: list[Processor], ending: list[Processor]
+    level: int, lines: Lines, shared: list[Processor], ending: list[Processor]
 ) -> None:
     handler = LineHandler(lines)
     handler.setFormatter(_formatter(shared, ending))

@@ -13,11 +13,12 @@ from functools import cache
 import structlog
 from attrs import define, evolve
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from sebastian_apps.floor.view import FloorView
+from sebastian_apps.logging import dropped_lines
 from sebastian_apps.settings.model import Metrics as MetricsSettings
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_apps.worker.parts import WorkerParts
@@ -77,7 +78,20 @@ class WebhookMetrics(WebhookCounts):
         told = generate_latest(shown if os.environ.get(MULTIPROCESS) else self.registry)
         gauges = CollectorRegistry()
         gauges.register(_FloorGauges(floor, watchers))
+        gauges.register(_LogLines())
         return told + generate_latest(gauges)
+
+
+class _LogLines(Collector):
+    """The log lines of this process."""
+
+    def collect(self) -> Iterable[Metric]:
+        """One family."""
+        yield CounterMetricFamily(
+            "sebastian_log_lines_dropped",
+            "Log lines that could not be written, because nobody read them or the disk was full.",
+            value=dropped_lines(),
+        )
 
 
 @define(eq=False)
@@ -187,6 +201,7 @@ class WorkerMetrics:
             buckets=_FAST,
             registry=registry,
         )
+        registry.register(_LogLines())
         for ending in Ending:
             self._endings.labels(str(ending))
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 
 from sebastian_apps.own_policy import UnusablePolicy, make_policy, unusable
 from sebastian_apps.settings import Settings
-from sebastian_apps.worker.watchdog import PATIENCE_SECONDS
+from sebastian_apps.watchdog import PATIENCE_SECONDS
 
 
 def try_policy(settings: Settings, seconds: float = PATIENCE_SECONDS) -> None:

@@ -299,3 +299,35 @@ async def test_an_address_that_is_taken_is_named(environ: dict[str, str]) -> Non
             assert await webhook.ended() == 1
 
     assert f"cannot listen on 127.0.0.1:{port}" in "\n".join(webhook.output)
+
+
+STUCK = """
+from sebastian_apps.logging import configure_logging
+from sebastian_apps.settings import Settings
+from sebastian_apps.webhook.serving import bind, serve
+from tests.webhook_service import parts_in_memory
+
+async def never_comes_back():
+    while True:
+        pass
+
+configure_logging(Settings())
+(listener,) = bind("127.0.0.1", 0)
+parts = parts_in_memory(checks={"database": never_comes_back})
+raise SystemExit(serve(lambda: parts, listener, patience_seconds=1))
+"""
+
+
+async def test_a_process_whose_event_loop_is_stuck_ends_itself_and_names_the_code() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", STUCK, stderr=PIPE)
+    webhook = WebhookProcess(process)
+    async with asyncio.timeout(20):
+        await webhook.listening(1)
+    async with httpx.AsyncClient(base_url=webhook.url) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("/readyz", timeout=20)
+
+    assert await webhook.ended() == 70
+    said = "\n".join(webhook.output)
+    assert "the event loop did not answer for 1 s; what it is doing" in said
+    assert "in never_comes_back" in said

@@ -24,7 +24,7 @@ STUCK = """
 import asyncio, logging, time
 from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import Settings
-from sebastian_apps.worker.watchdog import Watchdog
+from sebastian_apps.watchdog import Watchdog
 
 class Endless:
     def __str__(self):

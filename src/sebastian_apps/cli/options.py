@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from sebastian_apps.watchdog import PATIENCE_SECONDS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -19,6 +21,17 @@ def config_option(command: Command) -> Command:
         type=click.Path(path_type=Path),
         callback=_nearest,
         help="The configuration file (default: config.yml where it exists).",
+    )(command)
+
+
+def patience_option(command: Command) -> Command:
+    """`--patience`: for how long a service may be stuck."""
+    return click.option(
+        "--patience",
+        type=click.FloatRange(1, 3600),
+        default=PATIENCE_SECONDS,
+        show_default=True,
+        help="After so many seconds a process that hangs ends itself with 70, to be started again.",
     )(command)
 
 

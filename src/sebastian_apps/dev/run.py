@@ -27,12 +27,12 @@ from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, Embedde
 from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.watchdog import PATIENCE_SECONDS
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.serving import bind
 from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.parts import WorkerParts
-from sebastian_apps.worker.watchdog import PATIENCE_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
 from sebastian_core.domain.errors import StoreUnavailable

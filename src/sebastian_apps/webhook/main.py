@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sebastian_apps.cli.options import config_option
+from sebastian_apps.cli.options import config_option, patience_option
 
 if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many processes share the address.",
 )
-def main(config: Path | None, host: str | None, port: int | None, processes: int) -> None:
+@patience_option
+def main(
+    config: Path | None, host: str | None, port: int | None, processes: int, patience: float
+) -> None:
     """Take Qiscus's webhooks and record them durably.
 
     Example: sebastian-webhook -c config.yml
@@ -42,7 +45,11 @@ def main(config: Path | None, host: str | None, port: int | None, processes: int
     listen_port = settings.listen.port if port is None else port
     try:
         status = run(
-            lambda: build_webhook(settings), settings.listen.host, listen_port, processes=processes
+            lambda: build_webhook(settings),
+            settings.listen.host,
+            listen_port,
+            processes=processes,
+            patience_seconds=patience,
         )
     except CannotListen as error:
         raise click.ClickException(str(error)) from error

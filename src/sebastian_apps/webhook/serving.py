@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,9 +18,11 @@ from typing import NoReturn
 
 import structlog
 import uvicorn
+import uvloop
 from attrs import evolve
 
 from sebastian_apps.garbage import spare_collections
+from sebastian_apps.watchdog import PATIENCE_SECONDS, Watchdog
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.parts import WebhookParts, nothing
@@ -40,11 +43,18 @@ class CannotListen(Exception):
     """The address cannot be listened on; the sentence says which and why."""
 
 
-def run(build: Build, host: str, port: int, *, processes: int = 1) -> int:
+def run(
+    build: Build,
+    host: str,
+    port: int,
+    *,
+    processes: int = 1,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Port 0 takes a free port."""
     sockets = bind(host, port, processes)
     if processes == 1:
-        return serve(build, sockets[0])
+        return serve(build, sockets[0], patience_seconds=patience_seconds)
     return _Family(build).run(sockets)
 
 
@@ -55,15 +65,30 @@ def bind(host: str, port: int, processes: int = 1) -> list[socket.socket]:
     return [first, *(_bound(host, taken, shared=True) for _ in range(processes - 1))]
 
 
-def serve(build: Build, listener: socket.socket, lifeline: int | None = None) -> int:
-    """Serve in this process; the end of the lifeline ends it as SIGTERM does."""
+def serve(
+    build: Build,
+    listener: socket.socket,
+    lifeline: int | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> int:
+    """Serve in this process; the end of the lifeline ends it as SIGTERM does.
+
+    A process whose event loop is stuck for `patience_seconds` ends itself with 70.
+    """
     try:
         server = make_server(build(), lifeline)
-        server.run(sockets=[listener])
+        uvloop.run(_watched(server, listener, patience_seconds))
     except SebastianError as error:
         log.error("cannot start", why=str(error))  # noqa: TRY400 - the sentence says it all
         return 1
     return 0 if server.started else 1
+
+
+async def _watched(
+    server: uvicorn.Server, listener: socket.socket, patience_seconds: float
+) -> None:
+    async with Watchdog(patience_seconds).watching():
+        await server.serve(sockets=[listener])
 
 
 def make_server(parts: WebhookParts, lifeline: int | None = None) -> uvicorn.Server:
@@ -187,7 +212,9 @@ class _Family:
         os.close(held)
         for other in sockets[:number] + sockets[number + 1 :]:
             other.close()
-        sys.exit(serve(self._build, sockets[number], lifeline))
+        status = serve(self._build, sockets[number], lifeline)
+        logging.shutdown()
+        sys.exit(status)
 
 
 def _bound(host: str, port: int, *, shared: bool) -> socket.socket:

@@ -7,8 +7,8 @@ from attrs import field, frozen
 
 from sebastian_apps.own_policy import STRIKES, GuardedPolicy, own_policy
 from sebastian_apps.settings import Settings
+from sebastian_apps.watchdog import Watchdog
 from sebastian_apps.worker.policy_calls import PolicyCalls, ends_so_far
-from sebastian_apps.worker.watchdog import Watchdog
 from sebastian_core.domain.policy import LeastLoaded, Policy
 
 log = structlog.stdlib.get_logger("sebastian.worker")

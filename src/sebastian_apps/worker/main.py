@@ -14,12 +14,11 @@ from pathlib import Path
 import click
 import structlog
 
-from sebastian_apps.cli.options import config_option
+from sebastian_apps.cli.options import config_option, patience_option
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.settings import Settings
 from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
-from sebastian_apps.worker.watchdog import PATIENCE_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
 
@@ -99,13 +98,7 @@ def needs_parent(settings: Settings, processes: int) -> bool:
     show_default=True,
     help="Dramatiq threads that hear the doorbell; one is enough, work is done asynchronously.",
 )
-@click.option(
-    "--patience",
-    type=click.FloatRange(1, 3600),
-    default=PATIENCE_SECONDS,
-    show_default=True,
-    help="After so many seconds a worker that hangs is ended, for its supervisor to restart it.",
-)
+@patience_option
 def main(config: Path | None, processes: int, threads: int, patience: float) -> None:
     """Give waiting chats to agents, and keep our record true.
 

@@ -1,4 +1,4 @@
-"""Ends a process whose event loop is stuck, so that its supervisor can start it again."""
+"""Ends a process whose event loop is stuck, so that the service manager can start it again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from contextlib import asynccontextmanager, suppress
 
 STUCK_EXIT_CODE = 70
 LAST_LINES_SECONDS = 1.0
+LAST_WORDS_SECONDS = 2.0
+"""What a stuck process has to say must be written by then: it ends, written or not."""
+
 PATIENCE_SECONDS = 30.0
 """For so long a process may be stuck, unless somebody says otherwise."""
 
@@ -22,9 +25,9 @@ class Watchdog:
     """A thread that wants to hear from the event loop.
 
     A loop that is silent for `patience_seconds` is stuck: the stacks of all threads are written to
-    standard error, which names the code that hangs, and the process exits with 70. A process that
-    was stopped and woken gets the same time again before it is judged. `suspect` may say in words
-    what the loop is busy with.
+    standard error, which names the code that hangs, and the process exits with 70, two seconds
+    later also where nobody reads standard error. A process that was stopped and woken gets the same
+    time again before it is judged. `suspect` may say in words what the loop is busy with.
     """
 
     def __init__(
@@ -72,15 +75,27 @@ class Watchdog:
                 self._give_up()
 
     def _give_up(self) -> None:
+        """What ends the process is on its way before anything is written: writing may block."""
+        try:
+            threading.Thread(target=_end_soon, name="last-resort", daemon=True).start()
+        except RuntimeError:  # there are too many threads already
+            os._exit(STUCK_EXIT_CODE)
         _pass_on_log_lines()
         suspect = self._suspect()
         blamed = f", busy with {suspect}" if suspect else ""
-        sys.stderr.write(
-            f"the event loop did not answer for {self._patience:g} s{blamed}; what it is doing:\n"
-        )
+        with suppress(OSError):
+            sys.stderr.write(
+                f"the event loop did not answer for {self._patience:g} s{blamed}; "
+                "what it is doing:\n"
+            )
+            sys.stderr.flush()
         faulthandler.dump_traceback(all_threads=True)
-        sys.stderr.flush()
         os._exit(STUCK_EXIT_CODE)
+
+
+def _end_soon() -> None:
+    time.sleep(LAST_WORDS_SECONDS)
+    os._exit(STUCK_EXIT_CODE)
 
 
 def _pass_on_log_lines() -> None:
