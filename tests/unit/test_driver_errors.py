@@ -135,6 +135,13 @@ def test_an_answer_of_redis_that_says_no_is_a_refusal_and_not_silence(
     assert MARK not in str(caught.value)
 
 
+def test_what_redis_answers_while_the_driver_connects_is_found_in_the_causes() -> None:
+    with pytest.raises(StoreUnavailable, match="still loading"), redis_errors():
+        raise rd.ConnectionError(MARK) from rd.BusyLoadingError("Redis is loading")
+    with pytest.raises(StoreRefused, match="does not accept"), redis_errors():
+        raise rd.ConnectionError(MARK) from rd.AuthenticationError(MARK)
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import redis
 from attrs import frozen
 from dramatiq import Broker, Consumer
-from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -25,6 +27,9 @@ CONNECT_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 1.5
 LISTEN_SECONDS = 0.25
 """How long Redis lets a listener wait in one go: as long as that a listener may take to stop."""
+
+GONE_AT_ONCE = -60_000
+"""A process that gave a sign of life is taken for gone, in milliseconds from it."""
 
 
 @frozen
@@ -143,3 +148,28 @@ def _rabbitmq_broker(url: str) -> Broker:
             return {"x-max-length": 1}
 
     return _RabbitmqDoorbell(url=url, middleware=[])
+
+
+async def try_doorbell(url: str) -> None:
+    """Ring, hear and answer a bell in a queue of its own, and bring one back that was taken.
+
+    That is all that ringing and listening do in Redis, maintenance included. Takes a few seconds
+    at most; raises redis.RedisError. Leaves nothing but the name of this process among those that
+    are gone, which the next one clears away.
+    """
+    await asyncio.to_thread(_try_doorbell, url)
+
+
+def _try_doorbell(url: str) -> None:
+    broker = _RedisDoorbell(url, f"{NAMESPACE}:doctor")
+    broker.maintenance_chance, broker.heartbeat_timeout = MAINTENANCE_SCALE, GONE_AT_ONCE
+    bell = str(uuid4())
+    try:
+        broker.has_bell()
+        broker.do_enqueue(QUEUE, bell, b"")
+        broker.wait_for_bell()
+        for _ in range(2):
+            broker.do_fetch(QUEUE, 1)
+        broker.do_ack(QUEUE, bell)
+    finally:
+        broker.close()

@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Self, cast
 from uuid import uuid4
 
 from attrs import evolve, field, frozen
-from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 
-from sebastian_adapters.redis.client import redis_client
+from sebastian_adapters.redis.client import read_script, redis_client
 from sebastian_adapters.redis.encoding import (
     decode_listing,
     decode_sightings,
@@ -71,9 +68,9 @@ class RedisAgentStore(AgentStore):
     def __init__(self, url: str, *, prefix: str = PREFIX) -> None:
         self._redis = redis_client(url)
         self._key = roster_key(prefix)
-        self._read = _script(self._redis, "read_roster")
-        self._write_listing = _script(self._redis, "write_listing")
-        self._write_sightings = _script(self._redis, "write_sightings")
+        self._read = self._redis.register_script(read_script("read_roster"))
+        self._write_listing = self._redis.register_script(read_script("write_listing"))
+        self._write_sightings = self._redis.register_script(read_script("write_sightings"))
         self._lock = asyncio.Lock()
         self._known = _Known()
 
@@ -180,11 +177,6 @@ def _changes(before: Roster, after: Roster, seen: Iterable[Presence]) -> dict[Ag
         for agent_id in known
         if after.agents[agent_id] is not before.agents[agent_id]
     }
-
-
-def _script(redis: Redis, name: str) -> AsyncScript:
-    text = files("sebastian_adapters.redis").joinpath(f"{name}.lua").read_text(encoding="utf-8")
-    return redis.register_script(text)
 
 
 def _text(token: bytes | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -24,3 +26,8 @@ def redis_client(url: str) -> Redis:
         socket_timeout=READ_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
+
+
+def read_script(name: str) -> str:
+    """The text of one of our scripts."""
+    return files("sebastian_adapters.redis").joinpath(f"{name}.lua").read_text(encoding="utf-8")

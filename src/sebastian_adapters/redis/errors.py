@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from redis import exceptions as rd
 
 from sebastian_core.domain.errors import StoreRefused, StoreUnavailable
-from sebastian_core.domain.reaching import CUT_OFF, NO_ANSWER, why_unreached
+from sebastian_core.domain.reaching import CUT_OFF, NO_ANSWER, causes, why_unreached
 
 STORE = "Redis"
 
@@ -68,4 +68,6 @@ def _translated(error: Exception) -> StoreUnavailable:
 
 
 def _words(error: Exception, table: tuple[tuple[type[rd.RedisError], str], ...]) -> str:
-    return next((words for kind, words in table if isinstance(error, kind)), "")
+    """The driver wraps what Redis answers while it connects, so that the causes count as well."""
+    each = ((cause, kind, words) for kind, words in table for cause in causes(error))
+    return next((words for cause, kind, words in each if isinstance(cause, kind)), "")

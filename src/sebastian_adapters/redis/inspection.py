@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
+from typing import Any
 
-from sebastian_adapters.redis.client import redis_client
+from attrs import frozen
+from redis.exceptions import RedisError
+
+from sebastian_adapters.redis.client import read_script, redis_client
 from sebastian_adapters.redis.errors import redis_errors
+from sebastian_adapters.redis.keys import probe_key
 
 OLDEST_MAJOR = 6
 """Older ones cannot let a listener wait for less than a second."""
@@ -13,15 +18,21 @@ OLDEST_MAJOR = 6
 
 @frozen(kw_only=True)
 class RedisReading:
-    """What the server tells of itself. `memory_limit_bytes` 0 means none.
+    """What the server tells of itself; nothing where our user may not ask (INFO).
 
-    `compatible_with` is the version of Redis that it behaves like: Valkey has numbers of its own.
+    `memory_limit_bytes` 0 means none. `compatible_with` is the version of Redis that it behaves
+    like: Valkey has numbers of its own.
     """
 
-    version: str
-    compatible_with: str
-    memory_limit_bytes: int
-    eviction_policy: str
+    version: str = ""
+    compatible_with: str = ""
+    memory_limit_bytes: int = 0
+    eviction_policy: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it tells anything of itself."""
+        return bool(self.version)
 
     @property
     def is_too_old(self) -> bool:
@@ -35,17 +46,34 @@ class RedisReading:
         return self.memory_limit_bytes > 0 and self.eviction_policy != "noeviction"
 
 
-async def read_redis(url: str) -> RedisReading:
-    """Ask the server, a few seconds at most; raises StoreUnavailable."""
+async def try_store(url: str) -> None:
+    """Do what the roster's store does, to a key beside it, within a few seconds.
+
+    Raises StoreUnavailable, or StoreRefused with what is missing.
+    """
     client = redis_client(url)
     try:
         with redis_errors():
-            found = await client.info()
+            await client.register_script(read_script("probe"))(keys=[probe_key()], args=["1"])
     finally:
         await client.aclose()
+
+
+async def read_redis(url: str) -> RedisReading:
+    """Ask the server what it is, within a few seconds; it need not tell, the work does not ask."""
+    client = redis_client(url)
+    try:
+        return _reading(await client.info())
+    except (RedisError, OSError):
+        return RedisReading()
+    finally:
+        await client.aclose()
+
+
+def _reading(info: Mapping[str, Any]) -> RedisReading:
     return RedisReading(
-        version=str(found.get("valkey_version") or found.get("redis_version", "?")),
-        compatible_with=str(found.get("redis_version", "?")),
-        memory_limit_bytes=int(found.get("maxmemory", 0)),
-        eviction_policy=str(found.get("maxmemory_policy", "noeviction")),
+        version=str(info.get("valkey_version") or info.get("redis_version", "?")),
+        compatible_with=str(info.get("redis_version", "?")),
+        memory_limit_bytes=int(info.get("maxmemory", 0)),
+        eviction_policy=str(info.get("maxmemory_policy", "noeviction")),
     )

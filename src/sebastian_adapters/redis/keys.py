@@ -12,3 +12,8 @@ def roster_key(prefix: str = PREFIX) -> str:
     The number is the layout's: processes that know another one keep a roster of their own.
     """
     return f"{prefix}roster:1"
+
+
+def probe_key(prefix: str = PREFIX) -> str:
+    """A hash that nobody reads: `sebastian doctor` tries there whether it may write."""
+    return f"{prefix}doctor"

@@ -72,8 +72,8 @@ def read_address(text: str) -> ServerAddress:
     """What a driver reads in a URL, or in libpq's `key=value` words; raises Unfit."""
     scheme = scheme_of(text)
     if scheme in REDIS_SCHEMES:
-        return read_redis(text)
-    return read_amqp(text) if scheme in AMQP_SCHEMES else read_postgres(text)
+        return _read_redis(text)
+    return _read_amqp(text) if scheme in AMQP_SCHEMES else _read_postgres(text)
 
 
 def scheme_of(text: str) -> str:
@@ -82,7 +82,7 @@ def scheme_of(text: str) -> str:
     return found[1].lower() if found else ""
 
 
-def read_postgres(text: str) -> ServerAddress:
+def _read_postgres(text: str) -> ServerAddress:
     """What libpq reads, in a URL of one or several hosts or in words; raises Unfit."""
     from psycopg import Error
     from psycopg.conninfo import conninfo_to_dict
@@ -103,7 +103,7 @@ def read_postgres(text: str) -> ServerAddress:
     return ServerAddress(_shown_postgres(text, read), _secrets(read, written))
 
 
-def read_redis(text: str) -> ServerAddress:
+def _read_redis(text: str) -> ServerAddress:
     """What redis-py reads, for both of its clients; raises Unfit."""
     from redis import ConnectionPool, RedisError
     from redis.asyncio import ConnectionPool as AsyncConnectionPool
@@ -123,7 +123,7 @@ def read_redis(text: str) -> ServerAddress:
     return ServerAddress(_shown_url(parts), _secrets(known, written))
 
 
-def read_amqp(text: str) -> ServerAddress:
+def _read_amqp(text: str) -> ServerAddress:
     """A broker's URL, by the rules for all URLs; raises Unfit."""
     _refuse_control_characters(text)
     parts = _split(text)

@@ -39,7 +39,7 @@ def why_unreached(error: BaseException) -> str:
 
     Empty where nothing in them tells.
     """
-    return next((words for cause in _causes(error) if (words := _told(cause))), "")
+    return next((words for cause in causes(error) if (words := _told(cause))), "")
 
 
 def why_certificate(verify_message: str) -> str:
@@ -49,7 +49,7 @@ def why_certificate(verify_message: str) -> str:
     return f"its certificate is not accepted ({reason})"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The error and everything that led to it, each once."""
     todo, seen = [error], set[int]()
     while todo:

@@ -13,6 +13,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text(encodi
 NAME = re.compile(r'\b(?:problem|warning)\(\s*f?"([a-z{}-]+)"|^ {8}"([a-z-]+)",$', re.MULTILINE)
 INSERTED = {
     "{name}-unreachable": ("redis", "broker"),
+    "{name}-refuses": ("redis", "broker"),
     "{name}-evicts": ("redis", "broker"),
     "{name}-too-old": ("redis", "broker"),
     "{name}-webhook-elsewhere": ("allocation", "resolve"),

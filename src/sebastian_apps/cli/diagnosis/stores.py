@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
+from sebastian_adapters.dramatiq.brokers import try_doorbell
 from sebastian_adapters.postgres.inspection import DatabaseReading, read_database
-from sebastian_adapters.redis.inspection import RedisReading, read_redis
-from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
+from sebastian_adapters.redis.errors import redis_errors
+from sebastian_adapters.redis.inspection import RedisReading, read_redis, try_store
+from sebastian_apps.cli.diagnosis.findings import Finding, Verdict, fine, problem, warning
 from sebastian_apps.cli.diagnosis.workers import look_at_workers
-from sebastian_apps.settings import Settings
+from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.settings.connections import REDIS_SCHEMES, scheme_of
 from sebastian_apps.telling import counted, duration
-from sebastian_core.domain.errors import SebastianError
+from sebastian_core.domain.errors import SebastianError, StoreRefused, StoreUnavailable
 
 
 async def look_at_database(settings: Settings, *, running: bool) -> list[Finding]:
@@ -30,13 +33,22 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
 
 
 async def look_at_redis(settings: Settings) -> list[Finding]:
-    """How Redis stands, and the broker where it is another Redis."""
-    url, broker = settings.redis.url, settings.broker_url
-    findings = [await _redis("redis", "redis.url", url.reveal() if url else "")]
-    is_other = broker is not None and broker != url and broker.reveal().startswith("redis")
-    if is_other and broker is not None and settings.queue.doorbell == "dramatiq":
-        findings.append(await _redis("broker", "queue.broker_url", broker.reveal()))
-    return findings
+    """Whether Redis lets us do our work, as the roster's store and as the doorbell's broker."""
+    store, broker = settings.redis.url, settings.broker_url
+    found = await _redis("redis", "redis.url", store, try_store)
+    if not _rings(settings) or (broker == store and found.verdict is Verdict.PROBLEM):
+        return [found]
+    key = "redis.url" if broker == store else "queue.broker_url"
+    bell = await _redis("broker", key, broker, try_doorbell)
+    is_told = broker != store or bell.verdict is Verdict.PROBLEM
+    return [found, bell] if is_told else [found]
+
+
+def _rings(settings: Settings) -> bool:
+    """Whether a Redis carries the doorbell."""
+    broker = settings.broker_url
+    is_redis = broker is not None and scheme_of(broker.reveal()) in REDIS_SCHEMES
+    return is_redis and settings.queue.doorbell == "dramatiq"
 
 
 def _database(reading: DatabaseReading) -> Iterator[Finding]:
@@ -92,16 +104,25 @@ def _stuck(reading: DatabaseReading) -> Iterator[Finding]:
         yield warning("stuck-chats", text, remedy)
 
 
-async def _redis(name: str, key: str, url: str) -> Finding:
+async def _redis(
+    name: str, key: str, url: Secret | None, try_work: Callable[[str], Awaitable[None]]
+) -> Finding:
+    text = url.reveal() if url else ""
     try:
-        reading = await read_redis(url)
-    except SebastianError as error:
-        return problem(f"{name}-unreachable", f"{error}", f"Start Redis, or correct {key}.")
-    return condition(name, reading)
+        with redis_errors():
+            await try_work(text)
+    except StoreRefused as error:
+        if (reading := await read_redis(text)).is_too_old:
+            return condition(name, reading)
+        remedy = f"Give {key} what it lacks: docs/deploying.md says which rights we need."
+        return problem(f"{name}-refuses", f"{error}.", remedy)
+    except StoreUnavailable as error:
+        return problem(f"{name}-unreachable", f"{error}.", f"Start Redis, or correct {key}.")
+    return condition(name, await read_redis(text))
 
 
 def condition(name: str, reading: RedisReading) -> Finding:
-    """What is wrong with a Redis that answers, if anything is."""
+    """What is wrong with a Redis that does our work, if anything is."""
     if reading.is_too_old:
         text = f"Redis {reading.version} answers; 6.0 or newer is needed."
         return problem(f"{name}-too-old", text, "Upgrade Redis.")
@@ -109,4 +130,6 @@ def condition(name: str, reading: RedisReading) -> Finding:
         text = f"Redis throws keys away when it is full ({reading.eviction_policy})."
         remedy = "Set maxmemory-policy to noeviction; Sebastian needs a few megabytes only."
         return warning(f"{name}-evicts", text, remedy)
-    return fine(name, f"Redis {reading.version} answers.")
+    if not reading.is_told:
+        return fine(name, "Redis answers and takes writes; this user may not see its version.")
+    return fine(name, f"Redis {reading.version} answers and takes writes.")
