@@ -74,6 +74,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
+@pytest.fixture
+def by_socket() -> bool:
+    """Whether this test reaches its servers by their Unix sockets; as a rule it is TCP."""
+    return False
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One PostgreSQL for the whole run: leave it running."""
@@ -82,10 +88,10 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer, by_socket: bool) -> Iterator[str]:
     """An empty database of this test's own, dropped afterwards."""
     with servers.fresh_database(postgres_server) as url:
-        yield url
+        yield servers.over_socket(postgres_server, url) if by_socket else url
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +102,9 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def redis_space(redis_server: RedisServer) -> Iterator[RedisSpace]:
+def redis_space(redis_server: RedisServer, by_socket: bool) -> Iterator[RedisSpace]:
     """Where this test's keys live."""
-    with servers.fresh_redis_space(redis_server) as space:
+    with servers.fresh_redis_space(redis_server, by_socket=by_socket) as space:
         yield space
 
 
@@ -123,14 +129,14 @@ def postgres_original() -> Iterator[Path]:
 
 
 @pytest.fixture
-def own_postgres(postgres_original: Path) -> Iterator[EmbeddedPostgres]:
+def own_postgres(postgres_original: Path, by_socket: bool) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL that this test may kill, freeze and start again."""
-    with servers.copied_postgres(postgres_original) as server:
+    with servers.copied_postgres(postgres_original, tcp=not by_socket) as server:
         yield server
 
 
 @pytest.fixture
-def own_valkey() -> Iterator[EmbeddedValkey]:
+def own_valkey(by_socket: bool) -> Iterator[EmbeddedValkey]:
     """A Valkey that this test may kill, freeze, flush and start again."""
-    with servers.embedded_valkey() as server:
+    with servers.embedded_valkey(tcp=not by_socket) as server:
         yield server

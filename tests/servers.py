@@ -1,5 +1,7 @@
 """The real servers that the tests run on: embedded ones, or those that the environment names.
 
+Embedded ones are reached over TCP, as in production; `over_socket` gives the other way.
+
 `SEBASTIAN_TEST_POSTGRES_URL` and `SEBASTIAN_TEST_REDIS_URL` name servers that are not ours. There
 the tests only touch databases that they created and keys under a prefix of their own.
 """
@@ -103,28 +105,28 @@ def embedded_postgres(settings: Mapping[str, str] | None = None) -> Iterator[Emb
     require_wheel(EmbeddedPostgres)
     with (
         temporary_directory() as directory,
-        EmbeddedPostgres(directory=directory, settings=settings or {}) as server,
+        EmbeddedPostgres(directory=directory, settings=settings or {}, tcp=True) as server,
     ):
         yield server
 
 
 @contextmanager
-def copied_postgres(original: Path) -> Iterator[EmbeddedPostgres]:
+def copied_postgres(original: Path, *, tcp: bool = True) -> Iterator[EmbeddedPostgres]:
     """An embedded PostgreSQL on a copy of a stopped one's directory: quicker than a new one."""
     with temporary_directory() as directory:
         copy = ["cp", "-Rp", str(original / "postgres"), str(directory)]
         subprocess.run(copy, check=True)
-        with EmbeddedPostgres(directory=directory) as server:
+        with EmbeddedPostgres(directory=directory, tcp=tcp) as server:
             yield server
 
 
 @contextmanager
-def embedded_valkey(*, persists: bool = False) -> Iterator[EmbeddedValkey]:
+def embedded_valkey(*, persists: bool = False, tcp: bool = True) -> Iterator[EmbeddedValkey]:
     """An embedded Valkey in a temporary directory."""
     require_wheel(EmbeddedValkey)
     with (
         temporary_directory() as directory,
-        EmbeddedValkey(directory=directory, persists=persists) as server,
+        EmbeddedValkey(directory=directory, persists=persists, tcp=tcp) as server,
     ):
         yield server
 
@@ -141,15 +143,25 @@ def fresh_database(server: PostgresServer) -> Iterator[str]:
         _administer(server, sql.SQL("drop database {} with (force)"), name)
 
 
+def over_socket(server: PostgresServer, url: str) -> str:
+    """The URL of the same database by the server's Unix socket; unchanged if it is not ours."""
+    if not isinstance(server, EmbeddedPostgres):
+        return url
+    return server.socket_url(urlsplit(url).path.removeprefix("/"))
+
+
 _numbers = itertools.count(1)
 
 
 @contextmanager
-def fresh_redis_space(server: RedisServer | EmbeddedValkey) -> Iterator[RedisSpace]:
+def fresh_redis_space(
+    server: RedisServer | EmbeddedValkey, *, by_socket: bool = False
+) -> Iterator[RedisSpace]:
     """A corner without keys; in an embedded server it is a database of its own."""
     space = RedisSpace(server.url)
     if isinstance(server, EmbeddedValkey):
-        url = server.database_url(next(_numbers) % server.databases)
+        number = next(_numbers) % server.databases
+        url = server.socket_url(number) if by_socket else server.database_url(number)
         yield RedisSpace(url, space.prefix)
         SUITE.look_at_redis(url)
         return

@@ -15,7 +15,7 @@ import pytest
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import WEBHOOK, Pool, webhook_pool
+from sebastian_adapters.postgres.pools import Pool, webhook_pool
 from sebastian_adapters.qiscus.http11 import Http11Transport
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.hosts.deployment import POSTGRES_PORT, database_url, postgres_on
@@ -91,8 +91,8 @@ async def test_a_call_that_was_given_up_is_not_delivered_when_the_network_is_bac
 async def test_a_database_behind_a_cut_is_given_up_and_found_again(
     hosts: Network, database: str
 ) -> None:
-    async with webhook_pool(database).connections as connections:
-        pool = Pool(connections, WEBHOOK)
+    pool = webhook_pool(database)
+    async with pool.connections:
         await answered(pool)
         with cut_off(hosts):
             with pytest.raises(StoreUnavailable):
@@ -107,8 +107,9 @@ async def test_a_database_behind_a_cut_is_given_up_and_found_again(
 async def test_the_database_gives_us_up_after_25_seconds_of_silence(
     database: str,
 ) -> None:
-    async with webhook_pool(database).connections as connections:
-        found = await answered(Pool(connections, WEBHOOK))
+    pool = webhook_pool(database)
+    async with pool.connections:
+        found = await answered(pool)
 
     assert found == PATIENCE
 

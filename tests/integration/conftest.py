@@ -1,14 +1,37 @@
-"""A database with our tables for each module, emptied for each test."""
+"""As in production: servers over TCP, on uvloop. A database for each module, emptied each time.
+
+What is marked `both_ways` runs by Unix sockets on asyncio's own loop as well: the two tell a lost
+connection differently.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
+import uvloop
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from tests.integration.postgres import emptied, migrated_database, room_repo
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, over_socket
+
+MakeLoop = Callable[[], asyncio.AbstractEventLoop]
+TCP: dict[str, MakeLoop] = {"tcp-uvloop": uvloop.new_event_loop}
+SOCKET: dict[str, MakeLoop] = {"socket-asyncio": asyncio.new_event_loop}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, MakeLoop]:
+    """On which loops a test runs."""
+    return TCP | SOCKET if item.get_closest_marker("both_ways") else TCP
+
+
+@pytest.fixture
+def by_socket(request: pytest.FixtureRequest) -> bool:
+    """Whether this test reaches its servers by their Unix sockets."""
+    parameters = getattr(request.node, "callspec", None)
+    return parameters is not None and SOCKET["socket-asyncio"] in parameters.params.values()
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +42,10 @@ def database(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(database: str) -> str:
+def url(postgres_server: PostgresServer, database: str, by_socket: bool) -> str:
     """The same with nothing in it."""
-    return emptied(database)
+    emptied(database)
+    return over_socket(postgres_server, database) if by_socket else database
 
 
 @pytest.fixture

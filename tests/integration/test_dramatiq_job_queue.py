@@ -15,6 +15,8 @@ from sebastian_core.domain.errors import InvalidInput
 from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract
 from tests.waiting import until
 
+pytestmark = pytest.mark.both_ways
+
 
 @pytest.fixture
 def namespace(redis_prefix: str) -> str:

@@ -12,6 +12,8 @@ from sebastian_adapters.postgres.pools import Pool, worker_pool
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.contracts.clock import ClockContract
 
+pytestmark = pytest.mark.both_ways
+
 
 @pytest.fixture
 async def pool(postgres_url: str) -> AsyncIterator[Pool]:

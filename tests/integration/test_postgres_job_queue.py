@@ -11,6 +11,8 @@ from sebastian_apps.dev.servers import EmbeddedPostgres
 from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract, fall_silent
 from tests.waiting import until
 
+pytestmark = pytest.mark.both_ways
+
 
 @pytest.fixture
 async def bell(postgres_url: str) -> AsyncIterator[PostgresJobQueue]:

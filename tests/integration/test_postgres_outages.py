@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sebastian_adapters.postgres.clock import PostgresClock
+from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_adapters.postgres.pools import webhook_pool, worker_pool
+from sebastian_adapters.postgres.pools import Pool, Transaction, webhook_pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_apps.dev.servers import EmbeddedPostgres
 from sebastian_core.domain.arrivals import Admission, admit
@@ -24,8 +25,11 @@ from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Room
 from tests.builders import a_plan, an_arrival
 from tests.contracts.room_repo import RULES, arrive, arrive_all, chat_of, reserve_one
-from tests.integration.postgres import room_repo, rows
+from tests.integration.postgres import execute, room_repo, rows
 from tests.servers import temporary_directory
+from tests.waiting import until
+
+pytestmark = pytest.mark.both_ways
 
 AT_MOST_SECONDS = 8.0
 """Far more than two of the webhook's limits, far less than for ever."""
@@ -36,6 +40,41 @@ KILL_OURS = """
     select pg_terminate_backend(pid) from pg_stat_activity
     where starts_with(application_name, 'sebastian-') and datname = current_database()
 """
+
+
+OUR_SESSIONS = """
+    select pid from pg_stat_activity
+    where starts_with(application_name, 'sebastian-') and datname = current_database()
+"""
+
+
+@contextmanager
+def read_only_for_new_sessions(url: str) -> Iterator[None]:
+    """Whoever connects meanwhile may not write; whoever is connected stays as they are."""
+    name = conninfo_to_dict(url)["dbname"]
+    setting = "default_transaction_read_only"
+    execute(url, f"alter database {name} set {setting} = on")
+    try:
+        yield
+    finally:
+        takes_writes = make_conninfo(url, options=f"-c {setting}=off")
+        execute(takes_writes, f"alter database {name} reset {setting}")
+
+
+def rows_of_type(url: str, column_type: str) -> None:
+    """Let the ids of rooms be of this type of text."""
+    execute(url, f"alter table sebastian.room alter column room_id type {column_type}")
+
+
+def one_connection(url: str) -> Pool:
+    """A pool that has no second one."""
+    return worker_pool(url, max_size=1)
+
+
+async def asleep(transaction: Transaction) -> None:
+    """Hold a connection for a moment, without writing."""
+    await transaction.send(Statement("clock"))
+    await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -80,6 +119,56 @@ async def test_every_idle_connection_may_be_dead_and_nobody_notices(url: str) ->
         await arrive_all(repo, "a", "b")
 
         assert len(await repo.reserve(a_plan(), limit=5)) == 2
+
+
+async def test_sessions_that_may_not_write_any_more_are_left_for_new_ones(url: str) -> None:
+    with read_only_for_new_sessions(url):
+        pool = webhook_pool(url)
+        await pool.open()
+        await asyncio.gather(*(pool.run(asleep) for _ in range(4)))
+    before = rows(url, OUR_SESSIONS)
+
+    await arrive(PostgresRoomRepo(pool))
+
+    assert len(before) > 1
+    await until(lambda: not set(before) & set(rows(url, OUR_SESSIONS)))
+    await pool.close()
+
+
+async def test_while_no_server_takes_writes_that_is_told_and_then_work_goes_on(url: str) -> None:
+    async with room_repo(url, webhook_pool) as repo:
+        await healed(partial(arrive, repo, "before"))
+        with read_only_for_new_sessions(url):
+            rows(url, KILL_OURS)
+            with pytest.raises(StoreUnavailable):
+                await arrive(repo, "during")
+            with pytest.raises(StoreUnavailable, match="takes no writes"):
+                await repo.summary(5)
+
+        await healed(partial(arrive, repo, "after"))
+
+
+async def test_statements_whose_tables_have_changed_are_prepared_anew(url: str) -> None:
+    async with room_repo(url, one_connection) as repo:
+        await arrive(repo, "before")
+        rows_of_type(url, "varchar")
+        try:
+            await arrive(repo, "after")
+        finally:
+            rows_of_type(url, "text")
+
+
+async def test_statements_that_the_server_has_forgotten_are_prepared_anew(url: str) -> None:
+    pool = one_connection(url)
+    await pool.open()
+    repo = PostgresRoomRepo(pool)
+    await arrive(repo, "before")
+    async with pool.plain_connection() as connection:
+        await connection.execute("deallocate all")
+
+    await arrive(repo, "after")
+
+    await pool.close()
 
 
 async def test_a_commit_whose_answer_is_lost_is_done_once(url: str) -> None:
@@ -224,28 +313,36 @@ async def test_a_reservation_made_before_the_outage_is_still_held(own: EmbeddedP
 
 
 class Wire:
-    """A wire to the database that can be cut just when an answer comes back."""
+    """A wire to the database that can be cut just when an answer comes back.
 
-    def __init__(self, directory: Path, target: Path) -> None:
-        self._socket = directory / ".s.PGSQL.5432"
+    It is of the kind of the database's URL: a Unix socket, or TCP.
+    """
+
+    def __init__(self, target: Path | tuple[str, int]) -> None:
         self._target = target
         self._awaited: bytes | None = None
         self._carrying: list[asyncio.Task[None]] = []
-        self.url = f"postgresql://postgres@/{{}}?host={quote(str(directory), safe='')}"
+        self.url = ""
         self.lost = 0
 
     @classmethod
     @asynccontextmanager
     async def to(cls, url: str) -> AsyncIterator[Wire]:
         """A wire to this database."""
-        parts = urlsplit(url)
-        host = parse_qs(parts.query).get("host", [""])[0]
-        if not host:
-            pytest.skip("the wire is a Unix socket")
+        known = conninfo_to_dict(url)
+        host, port = str(known["host"]), int(known.get("port") or 5432)
+        by_socket = host.startswith("/")
         with temporary_directory() as directory:
-            wire = cls(directory, Path(host) / ".s.PGSQL.5432")
-            wire.url = wire.url.format(parts.path.lstrip("/"))
-            server = await asyncio.start_unix_server(wire._take, wire._socket)
+            if by_socket:
+                wire = cls(Path(host) / f".s.PGSQL.{port}")
+                socket = directory / ".s.PGSQL.5432"
+                server = await asyncio.start_unix_server(wire._take, socket)
+                there: dict[str, str | int] = {"host": str(directory), "port": 5432}
+            else:
+                wire = cls((host, port))
+                server = await asyncio.start_server(wire._take, "127.0.0.1", 0)
+                there = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+            wire.url = make_conninfo(url, **there)
             try:
                 yield wire
             finally:
@@ -262,13 +359,18 @@ class Wire:
         self._carrying.append(asyncio.create_task(self._carry(client, back)))
 
     async def _carry(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        server, there = await asyncio.open_unix_connection(self._target)
+        server, there = await self._connected()
         cut = asyncio.Event()
         try:
             await asyncio.gather(self._forth(client, there, cut), self._back(server, back, cut))
         finally:
             there.close()
             back.close()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection(*self._target)
 
     async def _forth(
         self, client: asyncio.StreamReader, there: asyncio.StreamWriter, cut: asyncio.Event

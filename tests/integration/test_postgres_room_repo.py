@@ -8,6 +8,8 @@ from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from tests.contracts.room_repo import RoomRepoContract
 from tests.integration.postgres import room_repo
 
+pytestmark = pytest.mark.both_ways
+
 
 class TestPostgresRoomRepo(RoomRepoContract):
     @pytest.fixture

