@@ -100,12 +100,14 @@ class ExternalRedis:
 
 
 @contextmanager
-def embedded_postgres(settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
+def embedded_postgres(
+    settings: Mapping[str, str] | None = None, *, tcp: bool = True
+) -> Iterator[EmbeddedPostgres]:
     """An embedded PostgreSQL in a temporary directory, with these run-time parameters."""
     require_wheel(EmbeddedPostgres)
     with (
         temporary_directory() as directory,
-        EmbeddedPostgres(directory=directory, settings=settings or {}, tcp=True) as server,
+        EmbeddedPostgres(directory=directory, settings=settings or {}, tcp=tcp) as server,
     ):
         yield server
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -27,15 +29,21 @@ from tests.servers import RedisSpace
 AnyServer = TypeVar("AnyServer", bound=EmbeddedServer)
 
 
+class Start(Protocol):
+    """Starts a server for as long as the block lasts."""
+
+    def __call__(self, *, tcp: bool) -> AbstractContextManager[EmbeddedServer]: ...
+
+
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    with servers.embedded_postgres() as server:
+    with servers.embedded_postgres(tcp=False) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[EmbeddedValkey]:
-    with servers.embedded_valkey() as server:
+    with servers.embedded_valkey(tcp=False) as server:
         yield server
 
 
@@ -59,6 +67,21 @@ def server(request: pytest.FixtureRequest) -> EmbeddedServer:
 def test_a_started_server_answers_at_its_url(server: EmbeddedServer) -> None:
     assert answers(server.url)
     assert server.pid is not None
+
+
+@pytest.mark.parametrize("start", [servers.embedded_postgres, servers.embedded_valkey])
+def test_one_over_tcp_keeps_its_port_and_answers_on_its_socket_as_well(start: Start) -> None:
+    with start(tcp=True) as server:
+        url = server.url
+        server.kill()
+        assert not answers(url)
+
+        server.start()
+
+        assert server.url == url
+        assert urlsplit(url).port == server.port
+        assert answers(url)
+        assert answers(url_of_socket(server))
 
 
 def test_starting_a_running_server_changes_nothing(server: EmbeddedServer) -> None:
@@ -334,6 +357,13 @@ def answers(url: str) -> bool:
             return bool(connection.ping())
     except (psycopg.OperationalError, redis.RedisError):
         return False
+
+
+def url_of_socket(server: EmbeddedServer) -> str:
+    if isinstance(server, EmbeddedPostgres):
+        return server.socket_url("postgres")
+    assert isinstance(server, EmbeddedValkey)
+    return server.socket_url(0)
 
 
 def value(url: str, query: str) -> object:

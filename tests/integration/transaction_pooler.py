@@ -39,7 +39,7 @@ class TransactionPooler:
             self._connections.append(connection)
             raw = socket.socket(fileno=os.dup(connection.fileno()))
             raw.setblocking(False)
-            self._free.put_nowait(await asyncio.open_unix_connection(sock=raw))
+            self._free.put_nowait(await asyncio.open_connection(sock=raw))
         return await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def close(self) -> None:
