@@ -22,8 +22,12 @@ WEBHOOK_TOKEN = "canary-webhook-token-4711-abcdefgh"
 ADMIN_TOKEN = "canary-admin-token-0815-abcdefgh"
 SECRET_KEY = "canary-secret-key-4711"
 PASSWORD = "canary-password-4711"
-DATABASE_PASSWORD = "canary-database-password"
-REDIS_PASSWORD = "canary-redis-password"
+DATABASE_PASSWORD = (
+    "57%canary-db@canary-at#canary-hash/canary-slash?canary-ask:canary-colon]canary-end"
+)
+REDIS_PASSWORD = "2024/canary-redis#canary-hash@canary-at?canary-ask%canary-percent:canary-colon]"
+"""Each piece of them is a canary, since a URL that is misread shows pieces."""
+
 AGENT_TOKEN = "canary-agent-token-a1b2c3d4e5f6"
 CUSTOMER = "canary-customer Ada"
 MAIL = "canary-mail@example.test"

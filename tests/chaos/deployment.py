@@ -25,6 +25,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.shape import Shape
 from tests.chaos.writers import WRITER, note_writers
 from tests.scenario.platform import PlatformOptions
+from tests.secured import postgres_login, redis_login, redis_users, with_password
 
 APP_ID, SECRET_KEY = "demoapp-x1y2z3a4b5c6d7e", "FAKE_SECRET"
 STARTUP_SECONDS = 60.0
@@ -112,7 +113,10 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
     """PostgreSQL, Valkey, the fake platform, webhook services and workers, all ready."""
     async with AsyncExitStack() as stack:
         postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
-        valkey = stack.enter_context(EmbeddedValkey(directory=directory / "valkey"))
+        users = redis_users(directory)
+        valkey = EmbeddedValkey(directory=directory / "valkey", settings=users)
+        stack.enter_context(valkey)
+        with_password(postgres)
         ports = [_free_port() for _ in range(shape.webhooks)]
         deployment = Deployment(directory=directory, postgres=postgres, valkey=valkey, proxies={})
         stack.push_async_callback(deployment.control.aclose)
@@ -239,10 +243,11 @@ def watch(
 def _write_config(shape: Shape, deployment: Deployment, process: str) -> Path:
     ports = {name: proxy.port for name, proxy in deployment.proxies.items()}
     settings = shape.settings
-    url = f"postgresql://postgres@127.0.0.1:{ports['postgres']}/postgres?sslmode=disable"
+    server = f"127.0.0.1:{ports['postgres']}/postgres?sslmode=disable"
+    url = f"postgresql://{postgres_login()}{server}"
     told = quote(f"-c {WRITER}={process}")
     settings["db"] = {"connection_string": f"{url}&gssencmode=disable&options={told}"}
-    settings["redis"] = {"url": f"redis://127.0.0.1:{ports['redis']}/0"}
+    settings["redis"] = {"url": f"redis://{redis_login()}127.0.0.1:{ports['redis']}/0"}
     settings["webhook"]["base_url"] = f"http://127.0.0.1:{ports['webhooks']}"
     settings["qiscus"] |= {
         "base_url": f"http://127.0.0.1:{ports['platform']}",

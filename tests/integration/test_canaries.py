@@ -31,6 +31,7 @@ from sebastian_apps.fake_qiscus.http_server import Response
 from tests import canaries
 from tests.canaries import Search
 from tests.integration.test_metrics import free_port
+from tests.secured import with_password
 from tests.waiting import until
 from tests.webhook_service import ARRIVAL, RESOLVE
 from tests.worker_process import worker_process
@@ -149,7 +150,8 @@ async def house(
         fake.platform.add_agent("Anne", agent_id=7, email=canaries.MAIL)
         metrics_port, port = free_port(), free_port()
         config = tmp_path / "config.yml"
-        redis_url = protected_valkey.url.replace("://", f"://:{canaries.REDIS_PASSWORD}@", 1)
+        password = quote(canaries.REDIS_PASSWORD, safe="")
+        redis_url = protected_valkey.url.replace("://", f"://:{password}@", 1)
         config.write_text(json.dumps(settings(fake, database_url, redis_url, port, metrics_port)))
         search = Search()
         house = House(fake, config, f"http://127.0.0.1:{port}", metrics_port, search)
@@ -159,15 +161,6 @@ async def house(
         stack.callback(webhook.stop)
         await until(lambda: "listening" in log.read_text(), 30)
         yield house
-
-
-def with_password(server: EmbeddedPostgres) -> str:
-    """The same database, for a role that logs in with a canary."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("create role clerk superuser login")
-        connection.execute(f"alter role clerk password '{canaries.DATABASE_PASSWORD}'".encode())
-    user = f"clerk:{canaries.DATABASE_PASSWORD}"
-    return server.url.replace("://postgres@", f"://{user}@").replace("://postgres:@", f"://{user}@")
 
 
 def settings(
@@ -249,20 +242,47 @@ async def the_platform_misbehaves(house: House) -> None:
     await house.command("doctor", "--json")
 
 
+DATABASE, CACHE = canaries.DATABASE_PASSWORD, canaries.REDIS_PASSWORD
+NOWHERE = "127.0.0.1:1"
+WRONG = (
+    ("qiscus", "secret_key", [canaries.SECRET_KEY]),
+    ("qiscus", "secret_key", f"{canaries.SECRET_KEY} {canaries.SECRET_KEY}"),
+    ("webhook", "token", {"token": canaries.WEBHOOK_TOKEN}),
+    ("db", "connection_string", f"mysql://me:{DATABASE}@{NOWHERE}/x"),
+    ("db", "connection_string", f"postgresql://me:{DATABASE}@{NOWHERE}/x"),
+    ("db", "connection_string", f"postgresql://me:{CACHE}@{NOWHERE}/x"),
+    ("db", "connection_string", f"postgresql://{NOWHERE}/x?password={DATABASE}"),
+    ("db", "connection_string", f"host=127.0.0.1 port=1 password={DATABASE} {CACHE}"),
+    ("db", "connection_string", f"host=127.0.0.1 port=1 password='{DATABASE}"),
+    ("redis", "url", f"redis://:{CACHE}@{NOWHERE}/0"),
+    ("redis", "url", f"redis://:{DATABASE}@{NOWHERE}/0"),
+    ("redis", "url", f"rediss://{NOWHERE}/0?password={CACHE}"),
+    ("redis", "url", f"redis://:{DATABASE}"),
+    ("queue", "broker_url", f"unix://:{CACHE}@/run/redis.sock"),
+    ("queue", "broker_url", f"amqp://me:{DATABASE}@{NOWHERE}"),
+)
+"""Secrets at the wrong place, slightly wrong, or as they are where they must be encoded."""
+
+UNREACHABLE = (
+    ("db", "connection_string", f"postgresql://me:{quote(DATABASE, safe='')}@{NOWHERE}/x"),
+    ("db", "connection_string", f"host=127.0.0.1 port=1 password={DATABASE}"),
+    ("redis", "url", f"redis://:{quote(CACHE, safe='')}@{NOWHERE}/0"),
+    ("redis", "url", f"redis://{NOWHERE}/0?password={quote(CACHE, safe='')}"),
+)
+
+
 async def the_configuration_is_wrong(house: House) -> None:
-    """Secrets at the wrong place, or slightly wrong: no message repeats them."""
+    """No message repeats a secret, nor a piece of one."""
     good = json.loads(house.config.read_text())
-    for section, key, value in (
-        ("qiscus", "secret_key", [canaries.SECRET_KEY]),
-        ("qiscus", "secret_key", f"{canaries.SECRET_KEY} {canaries.SECRET_KEY}"),
-        ("webhook", "token", {"token": canaries.WEBHOOK_TOKEN}),
-        ("db", "connection_string", f"mysql://me:{canaries.DATABASE_PASSWORD}@127.0.0.1:1/x"),
-        ("db", "connection_string", f"postgresql://me:{canaries.DATABASE_PASSWORD}@127.0.0.1:1/x"),
-        ("redis", "url", f"redis://:{canaries.REDIS_PASSWORD}@127.0.0.1:1/0"),
-    ):
+    for section, key, value in (*WRONG, *UNREACHABLE):
         wrong = house.config.with_name("wrong.yml")
-        wrong.write_text(json.dumps(good | {section: good[section] | {key: value}}))
-        assert await house.command("config", "check", config=wrong) in {0, 2}
+        named = good.get(section, {}) | {key: value}
+        wrong.write_text(json.dumps(good | {section: named}))
+        status = 2 if (section, key, value) in WRONG else 0
+        assert await house.command("config", "check", config=wrong) == status
+        assert await house.command("config", "check", "--offline", config=wrong) == status
+        for command in ("doctor", "queue", "migrate"):
+            await house.command(command, config=wrong)
 
 
 async def test_no_canary_comes_out_of_a_deployment_whatever_is_done_to_it(
@@ -276,6 +296,7 @@ async def test_no_canary_comes_out_of_a_deployment_whatever_is_done_to_it(
         house.search.look("metrics", "worker", metrics.text)
         for arguments in COMMANDS:
             await house.command(*arguments)
+        assert await house.command("queue") == 0, "its passwords open the servers"
         await the_configuration_is_wrong(house)
         house.search.look_at_database(own_postgres.url)
         house.search.look_at_redis(json.loads(house.config.read_text())["redis"]["url"])

@@ -23,6 +23,7 @@ from tests.scenario.metrics import Scraped
 from tests.scenario.platform import PlatformOptions
 from tests.scenario.scenarios import Scenario
 from tests.scraping import Scrape
+from tests.secured import redis_url, redis_users, with_password
 
 APP_ID, SECRET_KEY = "demoapp-x1y2z3a4b5c6d7e", "FAKE_SECRET"
 STARTUP_SECONDS = 30.0
@@ -89,14 +90,16 @@ def deployed(scenario: Scenario, directory: Path) -> Iterator[Deployment]:
     """PostgreSQL, Valkey, the fake platform, one webhook service and the workers, all ready."""
     with ExitStack() as stack:
         postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
-        valkey = stack.enter_context(EmbeddedValkey(directory=directory / "valkey"))
-        deployment = Deployment(directory=directory, database_url=postgres.url)
+        users = redis_users(directory)
+        valkey = EmbeddedValkey(directory=directory / "valkey", settings=users)
+        stack.enter_context(valkey)
+        deployment = Deployment(directory=directory, database_url=with_password(postgres))
         deployment.pids |= {"postgres": _pid(postgres), "valkey": _pid(valkey)}
         stack.callback(deployment.control.close)
         port = _free_port()
         deployment.webhook_url = f"http://127.0.0.1:{port}"
         _start_platform(scenario, deployment, stack)
-        config = _write_config(scenario, deployment, valkey.url, port)
+        config = _write_config(scenario, deployment, redis_url(valkey), port)
         _migrate(config)
         _start(deployment, stack, "webhook", "sebastian_apps.webhook.main", "-c", str(config))
         for number in range(1, scenario.workers + 1):
