@@ -17,9 +17,11 @@ from dependency_injector import containers, providers
 from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.postgres.clock import PostgresClock
+from sebastian_adapters.postgres.ended_logins import PostgresEndedLogins
 from sebastian_adapters.postgres.inspection import check_database
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import check_tables
@@ -174,6 +176,7 @@ class Container(containers.DeclarativeContainer):
     pool = providers.Singleton(_pool, settings, make_pool)
     clock = providers.Singleton(PostgresClock, pool)
     room_repo = providers.Singleton(PostgresRoomRepo, pool)
+    ended_logins = providers.Singleton(PostgresEndedLogins, pool)
     agent_store = providers.Singleton(_agent_store, settings)
     job_queue = providers.Singleton(_job_queue, settings, threads)
 
@@ -244,6 +247,7 @@ class MemoryStores(containers.DeclarativeContainer):
 
     clock = providers.Singleton(InMemoryClock, providers.Callable(datetime.now, UTC))
     room_repo = providers.Singleton(InMemoryRoomRepo, clock)
+    ended_logins = providers.Singleton(InMemoryEndedLogins, clock)
     agent_store = providers.Singleton(InMemoryAgentStore)
     job_queue = providers.Singleton(InMemoryJobQueue)
 
@@ -286,6 +290,7 @@ def build_webhook(
         register_webhooks=client.register_webhooks if client is not None else None,
         floor=_floor(container, settings),
         floor_is_open=floor_is_open,
+        ended_logins=container.ended_logins(),
         counts=WebhookMetrics(),
         checks={"database": lambda: check_tables(container.pool())} if is_real else {},
         open=open_all,
@@ -493,6 +498,7 @@ def _container(
         container.override_providers(
             clock=stores.clock,
             room_repo=stores.room_repo,
+            ended_logins=stores.ended_logins,
             agent_store=stores.agent_store,
             job_queue=stores.job_queue,
         )

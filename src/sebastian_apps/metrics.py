@@ -58,6 +58,7 @@ class WebhookMetrics(WebhookCounts):
             buckets=_FAST,
             registry=self.registry,
         )
+        self._wrong_tokens = wrong_tokens(self.registry)
         self._outcome = cache(lambda path, word: self._outcomes.labels(path.strip("/"), word))
         self._waits = cache(lambda path: self._seconds.labels(path.strip("/")))
 
@@ -69,6 +70,10 @@ class WebhookMetrics(WebhookCounts):
     def took(self, webhook: str, seconds: float) -> None:
         """See WebhookCounts.took."""
         self._waits(webhook).observe(seconds)
+
+    def wrong_token(self, outcome: str) -> None:
+        """See WebhookCounts.wrong_token."""
+        self._wrong_tokens.labels(outcome).inc()
 
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """Everything in Prometheus's text format; `floor` is None while it cannot be read."""
@@ -92,6 +97,16 @@ class _LogLines(Collector):
             "Log lines that could not be written, because nobody read them or the disk was full.",
             value=dropped_lines(),
         )
+
+
+def wrong_tokens(registry: CollectorRegistry) -> Counter:
+    """Counts admin tokens that were nobody's: both services are asked with them."""
+    return Counter(
+        "sebastian_wrong_tokens",
+        "Admin tokens that are nobody's, by answer: refused (401), or slowed (429).",
+        ("outcome",),
+        registry=registry,
+    )
 
 
 @define(eq=False)

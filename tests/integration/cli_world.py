@@ -40,6 +40,7 @@ class World:
             name: {key: value for key, value in entries.items() if value is not None}
             for name, entries in self.values.items()
         }
+        self.config.touch(mode=0o600)
         self.config.write_text(json.dumps(kept))  # JSON is YAML too
 
     @property

@@ -229,6 +229,29 @@ async def test_an_open_service_without_a_token(world: World) -> None:
     assert (await found(world))["webhook-exposed"] == "problem"
 
 
+async def test_a_weak_token_is_a_problem_where_strangers_can_try_it(world: World) -> None:
+    world.configure("admin", token=None, tokens={"sari": "short"})
+    world.configure("listen", host="0.0.0.0")
+
+    assert (await found(world))["admin-token-weak"] == "problem"
+    assert "admin.tokens.sari" in (await world.run("config", "check")).output
+
+
+async def test_metrics_that_nobody_may_read(world: World) -> None:
+    world.configure("admin", token=None)
+    world.configure("metrics", host="0.0.0.0", port=9464)
+
+    assert (await found(world))["metrics-token-missing"] == "warning"
+    assert "metrics-token-missing" in (await world.run("config", "check", "--offline")).output
+
+
+async def test_a_configuration_that_every_user_can_read(world: World) -> None:
+    world.config.chmod(0o644)
+
+    assert (await found(world))["config-readable"] == "warning"
+    assert "chmod o= " in (await world.run("config", "check", "--offline")).output
+
+
 async def test_an_admin_token_that_can_be_guessed(world: World) -> None:
     world.configure("admin", token="admin")
 

@@ -304,9 +304,22 @@ async def test_an_action_needs_the_proof_that_only_our_page_can_read() -> None:
         assert await drop() == 401
         assert await drop(x_floor_proof="guessed") == 401
         assert await drop(x_floor_proof=proof, origin="https://evil.example") == 401
+        host = f"127.0.0.1:{service.port}"
+        assert await drop(x_floor_proof=proof, origin=f"ftp://{host}") == 401
         assert await drop(x_floor_proof=proof) == 200
         (row, *_) = await service.history("room-1")
         assert (row.actor, row.reason) == ("page", "taken out by hand")
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"room":' * 8_000, b"9" * 5_000, b"nothing"])
+async def test_what_is_no_json_object_is_told_and_nothing_fails(body: bytes) -> None:
+    async with webhook_service((await empty()).parts()) as service:
+        headers = {"x-floor-proof": await proof_of(service, {})}
+
+        answer = await service.http.post("/floor/actions/pause", content=body, headers=headers)
+
+        assert answer.status_code in (400, 422)
+        assert answer.json()["detail"] == "Send a JSON object."
 
 
 async def test_an_agent_can_be_paused_and_given_another_capacity() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,11 +31,20 @@ from sebastian_apps.settings import (
     Webhook,
     check_webhook_exposure,
     describe,
+    file_for_all_eyes,
     load_settings,
     require,
 )
 from sebastian_apps.settings.durations import format_duration, parse_duration
+from sebastian_apps.settings.model import Metrics
 from sebastian_core.domain.ids import AgentId
+
+LONG = "0123456789abcdef01234567"
+AS_VARIABLE = {
+    "agents.capacity": "12345=5, 12346=1",
+    "admin.tokens": "sari=first,budi=second",
+}
+"""What a variable or its file holds for keys whose example is YAML."""
 
 Load: TypeAlias = Callable[..., Settings]
 
@@ -171,8 +181,7 @@ class TestPrecedence:
     @pytest.mark.parametrize("key", [k for k in describe() if k.path != "qiscus.channel_id"])
     def test_every_key_can_be_set_by_its_variable(self, key: KeyDoc) -> None:
         value = key.example or key.default or ""
-        if key.path == "agents.capacity":
-            value = "12345=5, 12346=1"
+        value = AS_VARIABLE.get(key.path, value)
 
         settings = load_settings(None, {key.env: value})
 
@@ -193,11 +202,12 @@ class TestSecretsFromFiles:
     @pytest.mark.parametrize("key", [k for k in describe() if k.secret], ids=lambda k: k.path)
     def test_every_secret_can_come_from_a_file(self, tmp_path: Path, key: KeyDoc) -> None:
         file = tmp_path / "secret"
-        file.write_text(f"{key.example}\n")
+        file.write_text(f"{AS_VARIABLE.get(key.path, key.example)}\n")
 
         settings = load_settings(None, {str(key.file_env): str(file)})
 
-        assert [secret.reveal() for secret in settings.secrets()] == [key.example]
+        expected = ["first", "second"] if key.path == "admin.tokens" else [key.example]
+        assert [secret.reveal() for secret in settings.secrets()] == expected
 
     def test_it_beats_the_configuration_file(self, load: Load, tmp_path: Path) -> None:
         file = tmp_path / "secret"
@@ -364,8 +374,96 @@ class TestNeeds:
         with pytest.raises(SettingsError, match=r"listen\.host"):
             check_webhook_exposure(Settings(listen=listen, admin=Admin(token=Secret("x"))))
 
-        check_webhook_exposure(Settings(listen=listen, webhook=Webhook(token=(Secret("x"),))))
+        check_webhook_exposure(Settings(listen=listen, webhook=Webhook(token=(Secret(LONG),))))
         check_webhook_exposure(Settings(listen=listen, webhook=Webhook(insecure=True)))
+
+    @pytest.mark.parametrize("token", ["x", LONG[:19], "abababababababababababab"])
+    def test_a_token_that_can_be_guessed_keeps_no_stranger_out(self, token: str) -> None:
+        listen, metrics = Listen(host="0.0.0.0"), Metrics(host="0.0.0.0", port=9464)
+        weak, strong = Secret(token), (Secret(LONG),)
+
+        for settings, key in (
+            (Settings(listen=listen, webhook=Webhook(token=(weak,))), "webhook.token"),
+            (
+                Settings(
+                    listen=listen, webhook=Webhook(token=strong), admin=Admin(tokens={"a": weak})
+                ),
+                "admin.tokens.a",
+            ),
+            (Settings(metrics=metrics, admin=Admin(token=weak)), "admin.token"),
+        ):
+            with pytest.raises(SettingsError) as caught:
+                check_webhook_exposure(settings)
+            assert [each.key for each in caught.value.problems] == [key]
+            check_webhook_exposure(evolve(settings, listen=Listen(), metrics=Metrics()))
+
+    def test_a_worker_needs_no_strong_token_where_nobody_can_ask_it(self) -> None:
+        settings = Settings(listen=Listen(host="0.0.0.0"), admin=Admin(token=Secret("x")))
+
+        require(settings, {"metrics-exposure"})
+
+    def test_a_token_that_stands_in_urls_is_no_token_for_people(self) -> None:
+        both = Secret(LONG)
+        settings = Settings(
+            listen=Listen(host="0.0.0.0"), webhook=Webhook(token=(both,)), admin=Admin(token=both)
+        )
+
+        with pytest.raises(SettingsError, match="stand in URLs"):
+            check_webhook_exposure(settings)
+
+
+class TestNamedTokens:
+    def test_they_stand_beside_the_unnamed_one_and_are_as_secret(self, load: Load) -> None:
+        settings = load("admin:\n  token: one\n  tokens:\n    sari: two\n    budi.s: three\n")
+
+        assert {path: each.reveal() for path, each in settings.admin.by_path.items()} == {
+            "admin.token": "one",
+            "admin.tokens.sari": "two",
+            "admin.tokens.budi.s": "three",
+        }
+        assert {each.reveal() for each in settings.secrets()} == {"one", "two", "three"}
+        assert "two" not in repr(settings)
+
+    def test_a_file_may_have_a_line_for_each(self, tmp_path: Path) -> None:
+        file = tmp_path / "tokens"
+        file.write_text("sari=dHdv==\nbudi=three\n")
+
+        settings = load_settings(None, {"QT_ADMIN_TOKENS_FILE": str(file)})
+
+        tokens = settings.admin.tokens
+        assert {name: each.reveal() for name, each in tokens.items()} == {
+            "sari": "dHdv==",
+            "budi": "three",
+        }
+
+
+class TestTheFileItself:
+    @pytest.mark.parametrize(
+        ("mode", "text", "is_told"),
+        [
+            (0o644, "admin: {token: hunter2}", True),
+            (0o604, "redis: {url: 'redis://:hunter2@h'}", True),
+            (0o640, "admin: {token: hunter2}", False),
+            (0o644, "listen: {port: 1}", False),
+        ],
+    )
+    def test_secrets_that_every_user_can_read_are_found(
+        self, tmp_path: Path, mode: int, text: str, is_told: bool
+    ) -> None:
+        path = tmp_path / "config.yml"
+        path.write_text(text)
+        path.chmod(mode)
+
+        found = file_for_all_eyes(load_settings(path, {}))
+
+        assert found == (path if is_told else None)
+
+    def test_secrets_from_elsewhere_leave_nothing_to_hide(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yml"
+        path.write_text("listen: {port: 1}")
+        path.chmod(0o644)
+
+        assert file_for_all_eyes(load_settings(path, {"QT_ADMIN_TOKEN": "hunter2"})) is None
 
 
 def test_importing_the_settings_loads_neither_yaml_nor_anything_of_a_server() -> None:

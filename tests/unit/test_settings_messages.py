@@ -27,6 +27,10 @@ SECTIONS = (
     "listen, db, redis, webhook, admin, qiscus, presence, assign, reconcile, agents, queue, "
     "history, log, metrics"
 )
+GUESSED = (
+    "short or simple enough to be guessed, and {host} can be reached from elsewhere; set it to a "
+    "long random text: openssl rand -hex 24"
+)
 EXPOSED = (
     "0.0.0.0 can be reached from elsewhere, and without webhook.token anybody could forge a "
     "webhook; set webhook.token to a long random text, or webhook.insecure to true where something "
@@ -305,6 +309,59 @@ BROKEN = [
         "redis: {url: localhost}\n",
         f"config.yml:2:9 listen.host: {EXPOSED}",
         role="webhook",
+    ),
+    Broken(
+        "a webhook token that can be guessed, beyond loopback",
+        "listen: {host: 0.0.0.0}\nwebhook:\n  token: hunter2\n"
+        "db: {connection_string: postgresql://h/d}\nredis: {url: localhost}\n",
+        f"config.yml:3:10 webhook.token: {GUESSED.format(host='0.0.0.0')}",
+        role="webhook",
+    ),
+    Broken(
+        "a person's token that can be guessed, beyond loopback",
+        "listen: {host: 10.1.2.3}\nwebhook: {insecure: true}\n"
+        "admin:\n  tokens:\n    sari: hunter2\n"
+        "db: {connection_string: postgresql://h/d}\nredis: {url: localhost}\n",
+        f"config.yml:5:5 admin.tokens.sari: {GUESSED.format(host='10.1.2.3')}",
+        role="webhook",
+    ),
+    Broken(
+        "metrics beyond loopback under a token that can be guessed",
+        "admin: {token: hunter2}\nmetrics:\n  host: 0.0.0.0\n  port: 9464\n"
+        "db: {connection_string: postgresql://h/d}\nredis: {url: localhost}\n"
+        "qiscus: {app_id: abc, secret_key: def}\n",
+        f"config.yml:1:16 admin.token: {GUESSED.format(host='0.0.0.0')}",
+        role="worker",
+    ),
+    Broken(
+        "one token for two people",
+        "admin:\n  token: hunter2\n  tokens: {sari: hunter2}\n",
+        "config.yml:3:11 admin.tokens.sari: the same token as admin.token; give each a token of "
+        "its own",
+    ),
+    Broken(
+        "a name that would look strange in the history",
+        "admin:\n  tokens:\n    hunter two: abc\n",
+        "config.yml:3:5 admin.tokens: expected a name of at most 32 letters, digits, '-', '_' and "
+        f"'.', {HIDDEN}",
+    ),
+    Broken(
+        "a person's token with a comma",
+        "admin:\n  tokens:\n    sari: hunter,2\n",
+        f"config.yml:3:11 admin.tokens: expected a token without spaces and commas, {HIDDEN}",
+    ),
+    Broken(
+        "a variable with a token for nobody",
+        "",
+        "QT_ADMIN_TOKENS admin.tokens: expected names with a token each (without spaces and "
+        f"commas) like sari=TOKEN,budi=TOKEN, {HIDDEN}",
+        {"QT_ADMIN_TOKENS": "sari=hunter2,hunter3"},
+    ),
+    Broken(
+        "a variable with two tokens for one name",
+        "",
+        "QT_ADMIN_TOKENS admin.tokens: given twice; a name has one token",
+        {"QT_ADMIN_TOKENS": "sari=hunter2,sari=hunter3"},
     ),
     Broken(
         "a required value that is missing",

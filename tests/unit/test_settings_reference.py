@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,7 @@ def test_secrets_are_those_that_the_design_names() -> None:
         "redis.url",
         "webhook.token",
         "admin.token",
+        "admin.tokens",
         "qiscus.secret_key",
         "qiscus.password",
         "queue.broker_url",
@@ -175,6 +176,8 @@ def _shown(text: str, value: object) -> str:
     reveal = getattr(value, "reveal", None)
     if reveal is not None:
         return str(reveal())
+    if isinstance(value, Mapping) and "***" in text:
+        return "{" + ", ".join(f"{name}: {each.reveal()}" for name, each in value.items()) + "}"
     return str(value[0].reveal()) if isinstance(value, tuple) else text
 
 

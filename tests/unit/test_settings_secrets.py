@@ -225,5 +225,6 @@ def _secret_value(path: str) -> str:
         "db.migrate_connection_string": f"postgres://{MARK}:{MARK}@h/d?password={MARK}",
         "redis.url": f"redis://:{MARK}@h",
         "queue.broker_url": f"amqp://u:{MARK}@h",
+        "admin.tokens": f"sari={MARK}2",
     }
     return urls.get(path, MARK)

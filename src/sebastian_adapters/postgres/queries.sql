@@ -714,3 +714,21 @@ select name, at, state::text
 from sebastian.worker_state
 where at >= (select clock_timestamp() - %(keep)s::interval)
 order by name collate "C"
+
+-- name: end_login
+-- A login of the floor page is over from now on; the first word counts.
+insert into sebastian.ended_login (login, until)
+values (%(login)s, %(until)s)
+on conflict (login) do nothing
+returning login
+
+-- name: forget_logins
+-- Logins whose cookies are over by themselves; a day later, because clocks differ.
+delete from sebastian.ended_login
+where until < (select clock_timestamp() - interval '1 day')
+
+-- name: ended_logins
+-- Which of these were ended.
+select login
+from sebastian.ended_login
+where login = any(%(logins)s::text[])

@@ -58,12 +58,16 @@ def starting(config: Path | None, needs: Collection[str] = (), *, process: str =
 
     `process` ("webhook", "worker") is the name that stands in its log lines.
     """
-    from sebastian_apps.logging import Redactor, configure_logging
+    from sebastian_apps.logging import Redactor, configure_logging, get_logger
+    from sebastian_apps.settings import file_for_all_eyes
     from sebastian_apps.tracebacks import hide_in_tracebacks
 
     settings = read_settings(config, needs)
     configure_logging(settings, process=process)
     hide_in_tracebacks(Redactor.for_settings(settings))
+    if path := file_for_all_eyes(settings):
+        words = "the configuration holds secrets, and every user of this machine can read it"
+        get_logger("sebastian").warning(words, file=str(path))
     return settings
 
 

@@ -1,4 +1,4 @@
-"""What a person may do from the page; each is recorded with the page as its actor."""
+"""What a person may do from the page; each is recorded with who it was."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.release_chat import ReleaseChat
 from sebastian_core.usecases.set_capacity import SetCapacity
 
-ACTOR = "page"
 Wanted = Mapping[str, Any]
 
 
@@ -45,10 +44,11 @@ class Done:
 
 
 class FloorActions:
-    """Carries out what the page asks for, by name."""
+    """Carries out what the page asks for, by name, in the name of the one who asks."""
 
-    def __init__(self, use_cases: FloorUseCases) -> None:
+    def __init__(self, use_cases: FloorUseCases, actor: str) -> None:
         self._use_cases = use_cases
+        self._actor = actor
         self._by_name: Mapping[str, Callable[[Wanted], Awaitable[Done]]] = {
             "release": self._release,
             "drop": self._drop,
@@ -68,11 +68,13 @@ class FloorActions:
 
     async def _release(self, wanted: Wanted) -> Done:
         room_id = parse_room_id(wanted.get("room"))
-        return _handled(await self._use_cases.release(room_id, actor=ACTOR), room_id, "is ready")
+        return _handled(
+            await self._use_cases.release(room_id, actor=self._actor), room_id, "is ready"
+        )
 
     async def _drop(self, wanted: Wanted) -> Done:
         room_id = parse_room_id(wanted.get("room"))
-        handled = await self._use_cases.drop(room_id, actor=ACTOR)
+        handled = await self._use_cases.drop(room_id, actor=self._actor)
         return _handled(handled, room_id, "was taken out of the line")
 
     async def _assign(self, wanted: Wanted) -> Done:
@@ -81,7 +83,7 @@ class FloorActions:
         room_id = parse_room_id(wanted.get("room"))
         wish = Wish(
             agent_id=_agent_id(wanted),
-            actor=ACTOR,
+            actor=self._actor,
             over=wanted.get("over") is True,
             offline=wanted.get("offline") is True,
         )
@@ -94,23 +96,23 @@ class FloorActions:
 
     async def _pause(self, wanted: Wanted) -> Done:
         agent_id = _agent_id(wanted)
-        await self._use_cases.pause(agent_id, paused=True, actor=ACTOR)
+        await self._use_cases.pause(agent_id, paused=True, actor=self._actor)
         return Done(done=True, text="Paused: no new chats until you resume.")
 
     async def _resume(self, wanted: Wanted) -> Done:
         agent_id = _agent_id(wanted)
-        await self._use_cases.pause(agent_id, paused=False, actor=ACTOR)
+        await self._use_cases.pause(agent_id, paused=False, actor=self._actor)
         return Done(done=True, text="Takes part again.")
 
     async def _capacity(self, wanted: Wanted) -> Done:
         agent_id, capacity = _agent_id(wanted), _capacity_in(wanted)
-        await self._use_cases.capacity.of_agent(agent_id, capacity, actor=ACTOR)
+        await self._use_cases.capacity.of_agent(agent_id, capacity, actor=self._actor)
         told = "the default again" if capacity is None else str(capacity)
         return Done(done=True, text=f"The capacity is {told}.")
 
     async def _default_capacity(self, wanted: Wanted) -> Done:
         capacity = _capacity_in(wanted)
-        await self._use_cases.capacity.of_all_others(capacity, actor=ACTOR)
+        await self._use_cases.capacity.of_all_others(capacity, actor=self._actor)
         told = "that of the configuration again" if capacity is None else str(capacity)
         return Done(done=True, text=f"The default capacity is {told}.")
 

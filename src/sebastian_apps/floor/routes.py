@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,9 +18,11 @@ from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from sebastian_apps.admin_door import AdminDoor
 from sebastian_apps.floor.actions import FloorActions, FloorUseCases, told
-from sebastian_apps.floor.entry import Entry, is_https, no_cookie
+from sebastian_apps.floor.entry import Entry, is_https, new_cookie, no_cookie
 from sebastian_apps.floor.feed import Feed, View
+from sebastian_apps.floor.logins import Logins
 from sebastian_apps.floor.look import FloorReader, FloorRules
 from sebastian_apps.floor.sse import stream
 from sebastian_apps.floor.view import FloorView
@@ -29,6 +32,7 @@ from sebastian_apps.webhook.parts import WebhookParts, parts_of
 from sebastian_apps.webhook.problems import (
     NOT_FOUND,
     NOT_JSON,
+    TOO_MANY_GUESSES,
     UNAUTHORIZED,
     UNUSABLE,
     Problem,
@@ -47,6 +51,11 @@ _MEDIA_TYPES = {
     "svg": "image/svg+xml",
 }
 _STATIC = ("floor.css", "floor.js", "charts.js", "icon.svg")
+
+_REFUSALS = {
+    UNAUTHORIZED: "That is not the token.",
+    TOO_MANY_GUESSES: "Too many wrong tokens were sent just now. Try again in a second.",
+}
 
 SECURITY = {
     "content-security-policy": (
@@ -67,20 +76,20 @@ class FloorRoutes:
     feed: Feed
 
 
-def floor_routes(parts: WebhookParts) -> FloorRoutes:
-    """The page for whoever knows the admin token; open to this machine where `parts` say so.
+def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
+    """The page for whoever has an admin token; open to this machine where `parts` say so.
 
     Without either there is no page, only metrics.
     """
-    token = parts.settings.admin.token
     feed = Feed(_view(parts))
     metrics = metrics_routes(parts, feed.now, lambda: feed.watchers)
-    if token is None and not parts.floor_is_open:
+    if not door.opens and not parts.floor_is_open:
         return FloorRoutes([*metrics], feed)
-    entry = Entry(None if parts.floor_is_open else token)
+    entry = Entry(None if parts.floor_is_open else door, Logins(parts.ended_logins))
     handlers = [
         *metrics,
-        *_page(entry),
+        _page(entry),
+        *(_logging_in_and_out(entry, entry.door) if entry.door else []),
         _events(entry, feed, parts),
         *_static_files(),
         *(_by_hand(entry, parts.floor) if parts.floor else []),
@@ -102,45 +111,65 @@ async def _body(request: Request[Any, Any, Any]) -> bytes:
     return await parts_of(request).bodies.read(request.receive, request.scope["headers"])
 
 
-def _page(entry: Entry) -> list[Route]:
-    page, login_page = _text("floor.html"), _text("login.html")
+def _page(entry: Entry) -> HTTPRouteHandler:
+    page = _text("floor.html")
+    login_page = _text("login.html").replace("{{refused}}", "hidden").replace("{{wrong}}", "")
 
     @get(PAGE_PATH)
     async def floor(request: Request[Any, Any, Any]) -> ASGIResponse:
-        headers = headers_of(request.scope["headers"])
-        if entry.admits(headers):
-            proof = entry.proof(headers)
-            logout = "" if entry.needs_login else "hidden"
-            return _html(page.replace("{{proof}}", proof).replace("{{logout}}", logout))
+        visitor = await entry.visitor(headers_of(request.scope["headers"]))
+        if visitor is not None:
+            logout = "" if visitor.login else "hidden"
+            shown = page.replace("{{proof}}", visitor.proof or "").replace("{{logout}}", logout)
+            return _html(shown)
         if not entry.needs_login:
             raise Problem(NOT_FOUND, "There is nothing at this address; use http://127.0.0.1.")
-        return _html(login_page.replace("{{refused}}", "hidden"), status=401)
+        return _html(login_page, status=401)
+
+    return floor
+
+
+def _logging_in_and_out(entry: Entry, door: AdminDoor) -> list[Route]:
+    login_page = _text("login.html").replace("{{refused}}", "")
 
     @post(f"{PAGE_PATH}/login", status_code=303)
     async def login(request: Request[Any, Any, Any]) -> ASGIResponse:
-        body = await _body(request)
-        sent = parse_qs(body.decode("utf-8", "replace")).get("token", [""])
-        if not entry.recognises(sent[0]):
-            return _html(login_page.replace("{{refused}}", ""), status=401)
-        secure = is_https(request.scope["scheme"], headers_of(request.scope["headers"]))
-        return _go_to_page(entry.new_cookie(is_https=secure))
+        token = await _sent(request, "token")
+        try:
+            holder = door.holder_of(token.strip())
+        except Problem as problem:
+            text = _REFUSALS[problem.kind]
+            headers = {"retry-after": "1"} if problem.kind is TOO_MANY_GUESSES else {}
+            refused = login_page.replace("{{wrong}}", text)
+            return _html(refused, status=problem.kind.status, headers=headers)
+        return _go_to_page(new_cookie(holder, is_https=_is_https(request)))
 
     @post(f"{PAGE_PATH}/logout", status_code=303)
     async def logout(request: Request[Any, Any, Any]) -> ASGIResponse:
-        secure = is_https(request.scope["scheme"], headers_of(request.scope["headers"]))
-        return _go_to_page(no_cookie(is_https=secure))
+        """End the login everywhere. What proves none changes nothing, and sees the login page."""
+        visitor = await entry.visitor(headers_of(request.scope["headers"]))
+        if visitor is None or visitor.login is None:
+            return _go_to_page()
+        if not visitor.proves(await _sent(request, "proof")):
+            raise _login_first()
+        await entry.logins.end(visitor.login)
+        return _go_to_page(no_cookie(is_https=_is_https(request)))
 
-    return [floor, login, logout] if entry.needs_login else [floor]
+    return [login, logout]
 
 
 def _events(entry: Entry, feed: Feed, parts: WebhookParts) -> ASGIRouteHandler:
     @asgi(f"{PAGE_PATH}/events", copy_scope=False)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        if not entry.admits(headers_of(scope["headers"])):
-            refusal = problem_response(_login_first()).to_asgi_response(None, Request(scope))
+        try:
+            visitor = await entry.visitor(headers_of(scope["headers"]))
+            if visitor is None:
+                raise _login_first()
+        except Problem as problem:
+            refusal = problem_response(problem).to_asgi_response(None, Request(scope))
             await refusal(scope, receive, send)
             return
-        await stream(feed, parts.ending, receive, send)
+        await stream(feed, receive, send, parts.ending.wait, partial(entry.until_over, visitor))
 
     return events
 
@@ -163,11 +192,9 @@ def _static_file(name: str) -> HTTPRouteHandler:
 
 
 def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
-    actions = FloorActions(use_cases)
-
     @get(f"{PAGE_PATH}/why/{{room:str}}")
     async def why(request: Request[Any, Any, Any]) -> ASGIResponse:
-        if not entry.admits(headers_of(request.scope["headers"])):
+        if await entry.visitor(headers_of(request.scope["headers"])) is None:
             raise _login_first()
         try:
             room_id = parse_room_id(request.path_params["room"])
@@ -178,9 +205,11 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
 
     @post(f"{PAGE_PATH}/actions/{{name:str}}", status_code=200)
     async def act(request: Request[Any, Any, Any]) -> ASGIResponse:
-        if not entry.trusts_action(headers_of(request.scope["headers"])):
+        visitor = await entry.actor(headers_of(request.scope["headers"]))
+        if visitor is None:
             raise _login_first()
         wanted = _object(await _body(request))
+        actions = FloorActions(use_cases, visitor.actor)
         try:
             done = await actions(request.path_params["name"], wanted)
         except InvalidInput as error:
@@ -188,6 +217,16 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
         return _json(done)
 
     return [why, act]
+
+
+async def _sent(request: Request[Any, Any, Any], name: str) -> str:
+    """A field of the form that was sent."""
+    body = await _body(request)
+    return parse_qs(body.decode("utf-8", "replace")).get(name, [""])[0]
+
+
+def _is_https(request: Request[Any, Any, Any]) -> bool:
+    return is_https(request.scope["scheme"], headers_of(request.scope["headers"]))
 
 
 def _zone(name: str) -> tzinfo:
@@ -201,7 +240,7 @@ def _zone(name: str) -> tzinfo:
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
         wanted = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(NOT_JSON, "Send a JSON object.") from error
     if not isinstance(wanted, dict):
         raise Problem(UNUSABLE, "Send a JSON object.")
@@ -209,16 +248,18 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _login_first() -> Problem:
-    detail = "Log in at /floor, or send the admin token: Authorization: Bearer <admin.token>."
+    detail = "Log in at /floor, or send an admin token: Authorization: Bearer <admin.token>."
     return Problem(UNAUTHORIZED, detail, headers={"www-authenticate": "Bearer"})
 
 
-def _html(text: str, *, status: int = 200) -> ASGIResponse:
+def _html(
+    text: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> ASGIResponse:
     return ASGIResponse(
         body=text.encode(),
         media_type="text/html",
         status_code=status,
-        headers=SECURITY,
+        headers={**SECURITY, **(headers or {})},
     )
 
 
@@ -228,8 +269,9 @@ def _json(value: object) -> ASGIResponse:
     )
 
 
-def _go_to_page(cookie: str) -> ASGIResponse:
-    headers = {**SECURITY, "location": PAGE_PATH, "set-cookie": cookie}
+def _go_to_page(cookie: str | None = None) -> ASGIResponse:
+    cookies = {} if cookie is None else {"set-cookie": cookie}
+    headers = {**SECURITY, "location": PAGE_PATH, **cookies}
     return ASGIResponse(body=b"", status_code=303, headers=headers)
 
 

@@ -7,6 +7,7 @@ for such a response until the server's own limit.)
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +23,9 @@ SEND_SECONDS = 15.0
 
 RECONNECT_MILLISECONDS = 1500
 
+End = Callable[[], Coroutine[Any, Any, object]]
+"""Begins to wait for something that ends a stream."""
+
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -30,21 +34,20 @@ _HEADERS = [
 ]
 
 
-async def stream(feed: Feed, ending: asyncio.Event, receive: Receive, send: Send) -> None:
-    """Send every new view until the client leaves, stops reading, or the service ends.
+async def stream(feed: Feed, receive: Receive, send: Send, *ends: End) -> None:
+    """Send every new view until the client leaves, stops reading, or one of the ends has come.
 
     Each event carries the whole view, so a client that reconnects has missed nothing.
     """
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-    sending = asyncio.create_task(_send_all(feed, send))
-    leaving = asyncio.create_task(_left(receive))
-    closing = asyncio.create_task(ending.wait())
+    waits = (_send_all(feed, send), _left(receive), *(end() for end in ends))
+    tasks = [asyncio.create_task(each) for each in waits]
     try:
-        await asyncio.wait({sending, leaving, closing}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (sending, leaving, closing):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(sending, leaving, closing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(1):
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from sebastian_apps.settings.checks import ROLES, Need, Role, check_webhook_exposure, require
+from sebastian_apps.settings.checks import (
+    NEW_TOKEN,
+    ROLES,
+    Need,
+    Role,
+    check_webhook_exposure,
+    file_for_all_eyes,
+    require,
+    weakness,
+)
 from sebastian_apps.settings.load import load_settings
 from sebastian_apps.settings.model import (
     Admin,
@@ -22,12 +31,14 @@ from sebastian_apps.settings.model import (
     Redis,
     Settings,
     Webhook,
+    is_loopback,
 )
 from sebastian_apps.settings.problems import UNSET, Place, Problem, SettingsError
 from sebastian_apps.settings.reference import KeyDoc, describe, describe_sections, json_schema
 from sebastian_apps.settings.secret import ConnectionUrl, Secret
 
 __all__ = [
+    "NEW_TOKEN",
     "ROLES",
     "UNSET",
     "Admin",
@@ -55,7 +66,10 @@ __all__ = [
     "check_webhook_exposure",
     "describe",
     "describe_sections",
+    "file_for_all_eyes",
+    "is_loopback",
     "json_schema",
     "load_settings",
     "require",
+    "weakness",
 ]

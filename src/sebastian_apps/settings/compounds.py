@@ -1,9 +1,9 @@
-"""The kinds of value that have parts: the webhook's tokens and the agents' capacities."""
+"""The kinds of value that have parts: the tokens of the webhook and of people, and capacities."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from attrs import frozen
@@ -13,6 +13,8 @@ from sebastian_apps.settings.kinds import Flaw, Kind, Mismatch, Schema, quoted
 from sebastian_apps.settings.scalars import Whole
 from sebastian_apps.settings.secret import Secret
 from sebastian_core.domain.ids import AgentId
+
+_HIDDEN = "found something else (not shown: it is a secret)"
 
 
 class Tokens(Kind[tuple[Secret, ...]]):
@@ -36,7 +38,7 @@ class Tokens(Kind[tuple[Secret, ...]]):
         raise Mismatch(Flaw(given.place, f"expected {self.expected}, found {shape_of(given)}"))
 
     def _tokens(self, words: list[Scalar] | tuple[Given, ...]) -> tuple[Secret, ...]:
-        message = f"expected {self.expected}, found something else (not shown: it is a secret)"
+        message = f"expected {self.expected}, {_HIDDEN}"
         wrong = [word.place for word in words if not self._is_token(word)]
         if wrong:
             raise Mismatch(*(Flaw(place, message) for place in wrong))
@@ -53,6 +55,62 @@ class Tokens(Kind[tuple[Secret, ...]]):
         """A string or a list of strings."""
         token = {"type": ["string", "number"], "writeOnly": True}
         return {"anyOf": [token, {"type": "array", "items": token}], "writeOnly": True}
+
+
+class NamedTokens(Kind[Mapping[str, Secret]]):
+    """A token for each name; in a variable or its file `sari=TOKEN,budi=TOKEN`."""
+
+    secret: ClassVar[bool] = True
+    _name: ClassVar[str] = "[A-Za-z0-9._-]{1,32}"
+    _token: ClassVar[str] = "[!-+\\--~]+"
+
+    @property
+    def expected(self) -> str:
+        """The shape and the characters."""
+        return "names with a token each (without spaces and commas)"
+
+    def read(self, given: Given) -> Mapping[str, Secret]:
+        """The tokens by name; raises Mismatch with every entry that does not fit."""
+        if isinstance(given, Scalar):
+            return self._from_pairs(self._pairs_in(given))
+        if isinstance(given, Entries):
+            return self._from_pairs(given.pairs)
+        raise Mismatch(Flaw(given.place, f"expected {self.expected}, found {shape_of(given)}"))
+
+    def _pairs_in(self, given: Scalar) -> list[tuple[Scalar, Given]]:
+        words = [word.partition("=") for word in re.split(r"[,\s]+", given.text) if word]
+        if not all(token for _, _, token in words):
+            message = f"expected {self.expected} like sari=TOKEN,budi=TOKEN, {_HIDDEN}"
+            raise Mismatch(Flaw(given.place, message))
+        return [(Scalar(a, given.place), Scalar(b, given.place)) for a, _, b in words]
+
+    def _from_pairs(self, pairs: Iterable[tuple[Scalar, Given]]) -> Mapping[str, Secret]:
+        tokens: dict[str, Secret] = {}
+        flaws: list[Flaw] = []
+        for name, given in pairs:
+            if not re.fullmatch(self._name, name.text):
+                message = "expected a name of at most 32 letters, digits, '-', '_' and '.'"
+                flaws.append(Flaw(name.place, f"{message}, {_HIDDEN}"))
+            elif name.text in tokens:
+                flaws.append(Flaw(name.place, "given twice; a name has one token"))
+            elif not isinstance(given, Scalar) or not re.fullmatch(self._token, given.text):
+                message = f"expected a token without spaces and commas, {_HIDDEN}"
+                flaws.append(Flaw(given.place, message))
+            else:
+                tokens[name.text] = Secret(given.text)
+        if flaws:
+            raise Mismatch(*flaws)
+        return tokens
+
+    def show(self, value: Mapping[str, Secret]) -> str:
+        """As YAML writes it on one line, with stars for the tokens."""
+        return "{" + ", ".join(f"{name}: {token}" for name, token in value.items()) + "}"
+
+    def schema(self) -> Schema:
+        """An object from names to strings."""
+        token: Schema = {"type": ["string", "number"], "writeOnly": True}
+        names: Schema = {f"^{self._name}$": token}
+        return {"type": "object", "patternProperties": names, "additionalProperties": False}
 
 
 @frozen(eq=False, repr=False)

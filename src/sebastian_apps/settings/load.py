@@ -17,6 +17,14 @@ from sebastian_apps.settings.nearest import nearest_key, nearest_of, plain_name
 from sebastian_apps.settings.options import Key, sections_of
 from sebastian_apps.settings.problems import Place, Problem, SettingsError
 
+_GUARDS = frozenset(
+    {
+        *("webhook.token", "webhook.insecure", "admin.token", "admin.tokens"),
+        *("listen.host", "metrics.host", "metrics.port"),
+    }
+)
+"""What decides whether strangers are kept out: unread, nothing can be said of it."""
+
 
 def load_settings(
     path: Path | None,
@@ -82,8 +90,7 @@ class _Loading:
         return settings
 
     def _missing(self, settings: Settings, needs: Collection[Need]) -> Iterator[Problem]:
-        guard_is_unclear = self.unread & {"webhook.token", "webhook.insecure", "listen.host"}
-        clear = [need for need in needs if need != "exposure" or not guard_is_unclear]
+        clear = [need for need in needs if not ("exposure" in need and self.unread & _GUARDS)]
         return (p for p in missing(settings, clear) if p.key not in self.unread)
 
     def _sections(self) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from sebastian_apps.settings.addresses import DatabaseUrl, PublicUrl, RedisUrl, ServerUrl
-from sebastian_apps.settings.compounds import Capacities, Tokens
+from sebastian_apps.settings.compounds import Capacities, NamedTokens, Tokens
 from sebastian_apps.settings.durations import parse_duration
 from sebastian_apps.settings.options import Key, keys_of, option, section
 from sebastian_apps.settings.problems import UNSET, Place
@@ -122,10 +122,22 @@ class Admin:
 
     token: Secret | None = option(
         SecretText("a token without spaces"),
-        "The bearer token of the floor page, `/agents` and `/set-webhook`; "
-        "without one they are not there.",
+        "The bearer token of the floor page, `/agents`, `/set-webhook` and, beyond loopback, of "
+        "`/metrics`; without one (here or in `admin.tokens`) they are not there.",
         example="another-long-random-text",
     )
+    tokens: Mapping[str, Secret] = option(
+        NamedTokens(),
+        "More such tokens, each with the name of who has it: the history then says who it was.",
+        default=MappingProxyType({}),
+        example="{sari: a-token-of-her-own, budi: a-token-of-his-own}",
+    )
+
+    @property
+    def by_path(self) -> Mapping[str, Secret]:
+        """Every admin token, by the path of the key that sets it."""
+        unnamed = {} if self.token is None else {"admin.token": self.token}
+        return {**unnamed, **{f"admin.tokens.{name}": each for name, each in self.tokens.items()}}
 
 
 @frozen(kw_only=True)
@@ -319,7 +331,7 @@ class Metrics:
 
     host: str = option(
         Text("a host name or an IP address", r"[A-Za-z0-9_.:-]+"),
-        "The address on which workers show them; there is no token before it.",
+        "The address on which workers show them; beyond loopback they want an admin token.",
         default="127.0.0.1",
         example="0.0.0.0",  # noqa: S104 - an example, not a bind
     )
@@ -379,19 +391,24 @@ class Settings:
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the webhook service."""
-        if self.listen.host.lower() == "localhost":
-            return True
-        import ipaddress
-
-        try:
-            return ipaddress.ip_address(self.listen.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.listen.host)
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that is set, for whoever must keep them out of what is written."""
         values = (self.value_of(key.path) for key in all_keys() if key.secret)
         return tuple(secret for value in values for secret in _secrets_in(value))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on this address."""
+    if host.lower() == "localhost":
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @cache
@@ -403,4 +420,6 @@ def all_keys() -> tuple[Key, ...]:
 def _secrets_in(value: object) -> Iterable[Secret]:
     if isinstance(value, Secret):
         return (value,)
+    if isinstance(value, Mapping):
+        return value.values()
     return value if isinstance(value, tuple) else ()

@@ -12,6 +12,7 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
+from sebastian_apps.admin_door import AdminDoor
 from sebastian_apps.floor.routes import floor_routes
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
@@ -41,7 +42,8 @@ log = structlog.stdlib.get_logger("sebastian.webhook")
 def create_app(parts: WebhookParts) -> Litestar:
     """The webhook service as an ASGI application; it opens and closes the parts itself."""
     settings = parts.settings
-    floor = floor_routes(parts)
+    door = AdminDoor(settings.admin, parts.counts.wrong_token)
+    floor = floor_routes(parts, door)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -61,7 +63,7 @@ def create_app(parts: WebhookParts) -> Litestar:
             *openapi_routes(settings),
             *floor.handlers,
         ],
-        state=State({"parts": parts}),
+        state=State({"parts": parts, "door": door}),
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,

@@ -23,6 +23,9 @@ class WebhookCounts:
     def took(self, webhook: str, seconds: float) -> None:
         """A webhook waited so long for its answer; of no interest here."""
 
+    def wrong_token(self, outcome: str) -> None:
+        """Somebody sent an admin token that is nobody's; of no interest here."""
+
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """All numbers in Prometheus's text format; these counts have none of their own."""
         return b""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 from attrs import field, frozen
 from litestar.connection import ASGIConnection
 
+from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.body import BodyReader
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_core.domain.readings import Registration
+from sebastian_core.ports.ended_logins import EndedLogins
 from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.known_roster import KnownRoster
@@ -23,6 +27,10 @@ Check = Callable[[], Awaitable[object]]
 
 RegisterWebhooks = Callable[[str, str], Awaitable[list[Registration]]]
 """QiscusClient.register_webhooks."""
+
+
+def _ended_logins() -> EndedLogins:
+    return InMemoryEndedLogins(InMemoryClock(datetime.now(UTC)))
 
 
 async def nothing() -> None:
@@ -36,8 +44,9 @@ class WebhookParts:
     `checks` are what `/readyz` asks, by name. `open` is awaited before the first request and
     `close` after the last. `register_webhooks` is None where no credentials are configured. Of a
     customer's properties only the `kept_properties` are read. `floor` is what people may do from
-    the floor page; `floor_is_open` shows the page to this machine without a token. `ending` is set
-    as soon as the service is told to stop, so that what streams can end. `bodies` reads bodies.
+    the floor page; `floor_is_open` shows the page to this machine without a token, `ended_logins`
+    remembers who has logged out of it. `ending` is set as soon as the service is told to stop, so
+    that what streams can end. `bodies` reads bodies.
     """
 
     settings: Settings
@@ -53,6 +62,7 @@ class WebhookParts:
     kept_properties: frozenset[str] = frozenset()
     floor: FloorUseCases | None = None
     floor_is_open: bool = False
+    ended_logins: EndedLogins = field(factory=_ended_logins)
     ending: asyncio.Event = field(factory=asyncio.Event)
     bodies: BodyReader = field(factory=BodyReader)
 

@@ -106,7 +106,8 @@ def main(config: Path | None, processes: int, threads: int, patience: float) -> 
     """
     from sebastian_apps.cli.starting import starting, telling_misconfiguration, without_secrets
 
-    settings = starting(config, needs={"db", "redis", "qiscus"}, process="worker")
+    needs = {"db", "redis", "qiscus", "metrics-exposure"}
+    settings = starting(config, needs, process="worker")
     if needs_parent(settings, processes):
         raise SystemExit(supervise(config, processes, threads, patience))
     import uvloop

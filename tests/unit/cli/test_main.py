@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,6 +113,20 @@ def test_an_unreachable_database_is_told_without_its_password(tmp_path: Path) ->
     assert "hunter2" not in result.output
 
 
+@pytest.mark.parametrize(("mode", "lines"), [(0o644, 1), (0o640, 0)])
+def test_a_service_says_once_that_every_user_can_read_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, configured: Path, mode: int, lines: int
+) -> None:
+    monkeypatch.setitem(COMMANDS, "beginning", ("beginning:beginning", ""))
+    command = click.Command("beginning", callback=partial(starting, configured))
+    monkeypatch.setitem(sys.modules, "beginning", SimpleNamespace(beginning=command))
+    configured.chmod(mode)
+
+    result = CliRunner().invoke(main, ["beginning"])
+
+    assert result.output.count("every user of this machine can read it") == lines
+
+
 def fails_with_its_password(config: Path | None) -> None:
     """What a command or a service does that reads its settings and meets a driver's bug."""
     starting(config)
@@ -156,6 +171,7 @@ def test_no_traceback_shows_the_password(configured: Path, run: str) -> None:
 def configured(tmp_path: Path) -> Path:
     config = tmp_path / "config.yml"
     config.write_text(json.dumps({"db": {"connection_string": NOWHERE}}))
+    config.chmod(0o600)
     return config
 
 

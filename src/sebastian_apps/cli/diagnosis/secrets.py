@@ -2,49 +2,80 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
-from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.settings import (
+    NEW_TOKEN,
+    Secret,
+    Settings,
+    file_for_all_eyes,
+    is_loopback,
+    weakness,
+)
 from sebastian_apps.settings.checks import exposure
 
-SHORTEST = 20
-FEWEST_DIFFERENT = 8
-NEW_TOKEN = "openssl rand -hex 24"
+NEW = f"Set a long random one: {NEW_TOKEN}"
 
 
 def look_at_secrets(settings: Settings) -> list[Finding]:
-    """Whether strangers could forge webhooks or steer the floor."""
-    return [*_webhook_token(settings), *_admin_token(settings), *_base_url(settings)]
+    """Whether strangers could forge webhooks, steer the floor or read our secrets."""
+    return [
+        *_webhook_token(settings),
+        *_admin_tokens(settings),
+        *_metrics(settings),
+        *_file(settings),
+        *_base_url(settings),
+    ]
 
 
 def _webhook_token(settings: Settings) -> Iterator[Finding]:
     tokens = settings.webhook.token
-    exposed = next(exposure(settings), None)
-    if exposed is not None:
-        yield problem("webhook-exposed", f"{exposed}.", f"Set webhook.token: {NEW_TOKEN}")
+    exposed = [each for each in exposure(settings) if each.key == "listen.host"]
+    weak = [found for token in tokens for found in _weak(settings, "webhook.token", token)]
+    if exposed:
+        yield problem("webhook-exposed", f"{exposed[0]}.", f"Set webhook.token: {NEW_TOKEN}")
     elif not tokens:
         text = "webhook.token is not set: whoever reaches the service can forge webhooks."
         yield warning("webhook-token-missing", text, f"Set webhook.token: {NEW_TOKEN}")
-    elif any(is_weak(token) for token in tokens):
-        text = "webhook.token is short or simple enough to be guessed."
-        yield warning("webhook-token-weak", text, f"Set a long random one: {NEW_TOKEN}")
-    else:
-        yield fine("webhook-token", "webhook.token is set.")
+    yield from weak or ([fine("webhook-token", "webhook.token is set.")] if tokens else [])
 
 
-def _admin_token(settings: Settings) -> Iterator[Finding]:
-    token = settings.admin.token
-    if token is None:
+def _admin_tokens(settings: Settings) -> Iterator[Finding]:
+    tokens = settings.admin.by_path
+    if not tokens:
         text = "admin.token is not set: there is no floor page and no /agents."
         yield warning("admin-token-missing", text, f"Set admin.token: {NEW_TOKEN}")
-    elif is_weak(token):
-        text = "admin.token is short or simple enough to be guessed."
-        yield warning("admin-token-weak", text, f"Set a long random one: {NEW_TOKEN}")
-    else:
-        yield fine("admin-token", "admin.token is set.")
+    weak = [found for path, token in tokens.items() for found in _weak(settings, path, token)]
+    yield from weak or ([fine("admin-token", f"{', '.join(tokens)}: set.")] if tokens else [])
+
+
+def _weak(settings: Settings, path: str, token: Secret) -> Iterator[Finding]:
+    """A warning, or a problem where the service does not start with such a token."""
+    why = weakness(token, settings)
+    if why is None:
+        return
+    name = "webhook-token-weak" if path == "webhook.token" else "admin-token-weak"
+    is_refused = any(each.key == path for each in exposure(settings))
+    yield (problem if is_refused else warning)(name, f"{path} is {why}.", NEW)
+
+
+def _metrics(settings: Settings) -> Iterator[Finding]:
+    metrics = settings.metrics
+    if metrics.port and not is_loopback(metrics.host) and not settings.admin.by_path:
+        text = f"metrics.host is {metrics.host}, and without an admin token no metrics are shown."
+        remedy = "Set admin.token, and let Prometheus send it (bearer), or listen on 127.0.0.1."
+        yield warning("metrics-token-missing", text, remedy)
+
+
+def _file(settings: Settings) -> Iterator[Finding]:
+    path = file_for_all_eyes(settings)
+    if path is not None:
+        text = f"{path} holds secrets, and every user of this machine can read it."
+        yield warning("config-readable", text, f"Run: chmod o= {shlex.quote(str(path))}")
 
 
 def _base_url(settings: Settings) -> Iterator[Finding]:
@@ -55,12 +86,6 @@ def _base_url(settings: Settings) -> Iterator[Finding]:
     elif _is_local(base_url) and not _is_local(settings.qiscus.base_url):
         text = f"webhook.base_url is {base_url}: only this machine can reach that."
         yield warning("webhook-url-local", text, "Set it to the public address of the service.")
-
-
-def is_weak(token: Secret) -> bool:
-    """Whether a token is too short, or made of too few different characters."""
-    text = token.reveal()
-    return len(text) < SHORTEST or len(set(text)) < FEWEST_DIFFERENT
 
 
 def _is_local(url: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from hmac import compare_digest
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -12,6 +11,8 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 
+from sebastian_apps.admin_door import AdminDoor
+from sebastian_apps.request_headers import headers_of
 from sebastian_apps.settings import Secret, Settings
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts, parts_of
@@ -19,7 +20,6 @@ from sebastian_apps.webhook.problems import (
     NOT_CONFIGURED,
     PLATFORM_REFUSED,
     PLATFORM_UNAVAILABLE,
-    UNAUTHORIZED,
     Problem,
 )
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster, Staffing
@@ -34,8 +34,8 @@ DASHBOARD_NOTE = (
 
 
 def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
-    """The administrator's routes; none without an admin token."""
-    if not settings.admin.token:
+    """The administrator's routes; none without any admin token."""
+    if not settings.admin.by_path:
         return []
 
     @get("/agents", guards=[require_admin])
@@ -55,12 +55,18 @@ def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
     return [agents, set_webhook]
 
 
-def require_admin(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-    """Let through who sends the admin token as a bearer token; raises Problem for others."""
-    token = parts_of(connection).settings.admin.token
-    if token is None or not compare_digest(_bearer(connection), token.reveal().encode()):
-        detail = "Send the admin token: Authorization: Bearer <admin.token>."
-        raise Problem(UNAUTHORIZED, detail, headers={"www-authenticate": "Bearer"})
+async def require_admin(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+    """Let through who sends an admin token as a bearer token; raises Problem for others.
+
+    Asynchronous, because Litestar gives other guards to a thread.
+    """
+    door_of(connection).holder_in(headers_of(connection.scope["headers"]))
+
+
+def door_of(connection: ASGIConnection) -> AdminDoor:  # type: ignore[type-arg]
+    """The door that this app was made with."""
+    door: AdminDoor = connection.app.state.door
+    return door
 
 
 async def register(parts: WebhookParts) -> list[Registration]:
@@ -128,14 +134,6 @@ def _without(secrets: Iterable[Secret], text: str) -> str:
         for part in secret.hidden_parts():
             text = text.replace(part, "***")
     return text
-
-
-def _bearer(connection: ASGIConnection) -> bytes:  # type: ignore[type-arg]
-    """The bearer token that was sent, or nothing; more than one counts as nothing."""
-    headers = connection.scope["headers"]
-    sent = [value for name, value in headers if name.lower() == b"authorization"]
-    scheme, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
-    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _moment(at: datetime | None) -> str | None:

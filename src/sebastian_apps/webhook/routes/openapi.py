@@ -69,7 +69,7 @@ def openapi_document(settings: Settings) -> Document:
             "/readyz": {
                 "get": _operation("Whether webhooks can be recorded", _json(_READY), (NOT_READY,))
             },
-            **(_admin_paths() if settings.admin.token else {}),
+            **(_admin_paths() if settings.admin.by_path else {}),
         },
         "components": {
             "schemas": {"Problem": _PROBLEM, "RoomId": _ROOM_ID},
