@@ -113,7 +113,7 @@ class QiscusClientContract:
         self, client: QiscusClient, platform: Platform
     ) -> None:
         platform.switches = Switches(page_size_limit=10)
-        agents = {an_agent(platform) for _ in range(10)}
+        agents = {an_agent(platform) for _ in range(9)}  # the admin is the tenth in the list
         pacer = Pacer()
 
         reading = await client.agents(pacer)
@@ -381,6 +381,16 @@ class QiscusClientContract:
         reading = await client.rooms_of(AgentId(2**31 - 1), Pacer())
 
         assert room_ids(reading.seen) == {room_id}
+
+    async def test_a_room_before_its_first_message_is_not_read_as_served(
+        self, client: QiscusClient, platform: Platform
+    ) -> None:
+        platform.open_room("990001")
+
+        reading = await client.room(RoomId("990001"))
+
+        assert reading.seen.state is RoomState.WAITING
+        assert reading.seen.waits_since is None
 
     @pytest.mark.parametrize("shows_app", [True, False])
     async def test_the_account_tells_its_app_code_where_its_profile_shows_the_app(

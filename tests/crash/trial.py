@@ -13,6 +13,7 @@ from signal import SIGKILL
 import redis
 from attrs import define, evolve, frozen
 
+from sebastian_adapters.memory.platform import Switches
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_core.domain.rules import Rules
 from tests.crash.office import Standing, brief_rules
@@ -106,7 +107,7 @@ class Place:
     async def carry_out(self, crash: Crash, pace: float = 1.0) -> Trial:
         """Run one trial from an empty database to the verdict."""
         await asyncio.to_thread(self._sweep)
-        async with serve(FakeConfig(agents=AGENTS)) as fake:
+        async with serve(FakeConfig(agents=AGENTS, switches=Switches.untidy())) as fake:
             config = self._configure(fake, pace)
             actor = await Actor.start(config, self.threads, self.mutant)
             agents = fake.platform.agent_ids()

@@ -18,7 +18,7 @@ from contextlib import suppress
 import uvloop
 from attrs import field, frozen
 
-from sebastian_adapters.memory.platform import Account, Body
+from sebastian_adapters.memory.platform import Account, Body, Switches
 from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.http_client import Target
 from sebastian_apps.fake_qiscus.server import FakeQiscus
@@ -96,6 +96,7 @@ async def run(options: PlatformOptions) -> None:
             agents=options.agents,
             latency_seconds=options.latency_seconds,
             seed=options.seed,
+            switches=Switches.untidy(),
         )
     )
     fake.webhooks = DoublingPoster(fake, options)

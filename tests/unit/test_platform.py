@@ -1,5 +1,6 @@
 """The platform's state machine: what it does, what it tells, and what it hides."""
 
+import json
 import random
 from typing import Any
 
@@ -20,6 +21,7 @@ from sebastian_adapters.memory.platform import (
     Truth,
     perfect_mean_wait_seconds,
 )
+from sebastian_adapters.memory.platform.values import ADMIN, AGENT
 from tests.payload_shapes import a_payload, differences
 
 ROOM = "273683234"
@@ -66,6 +68,11 @@ def a_served_room(platform: Platform, agent_id: int, room_id: str = ROOM) -> str
 
 def rooms_of(platform: Platform, wanted: RoomFilter) -> list[str]:
     return [room.room_id for room in platform.rooms(wanted).items]
+
+
+def an_agent_of(platform: Platform) -> AgentView:
+    """The first in the list who is no admin."""
+    return next(each for each in platform.agents().items if each.type == AGENT)
 
 
 def count_of(platform: Platform, agent_id: int) -> int | None:
@@ -135,7 +142,8 @@ class TestTheAllocationWebhook:
         ("switches", "payload"),
         [
             ({"webhook_shape": "old"}, "caa-03-live2024-null-candidate"),
-            ({"webhook_shape": "new", "candidate_agent": True}, "caa-06-channel-object"),
+            ({"webhook_shape": "new"}, "caa-06-channel-object"),
+            ({"extras_null": True}, "caa-06-channel-object"),
         ],
     )
     def test_has_the_keys_and_types_of_the_example(
@@ -160,6 +168,36 @@ class TestTheAllocationWebhook:
         assert body is not None
         example = a_payload("caa-01-docs2019-full")["latest_service"]
         assert differences(body["latest_service"], example) == []
+
+    def test_can_have_no_extras_and_suggest_nobody(self, platform: Platform) -> None:
+        switch(platform, extras_null=True, candidate_agent=False)
+        platform.add_agent()
+
+        body = platform.customer_message(ROOM)
+
+        assert body is not None
+        assert (body["extras"], body["candidate_agent"]) == (None, None)
+
+    def test_suggests_an_agent_as_2019_did_where_its_shape_is_old(self, platform: Platform) -> None:
+        switch(platform, webhook_shape="old")
+        platform.add_agent()
+
+        body = platform.customer_message(ROOM)
+
+        assert body is not None
+        example = a_payload("caa-01-docs2019-full")["candidate_agent"]
+        assert differences(body["candidate_agent"], example) == []
+
+    def test_carries_what_is_known_of_the_customer(self, platform: Platform) -> None:
+        body = platform.customer_message(
+            ROOM, channel=NIGHT_CHANNEL, name="Ani", properties=(("tier", "vip"),)
+        )
+
+        assert body is not None
+        extras, example = body["extras"], a_payload("caa-07-vip-user-properties")["extras"]
+        assert json.loads(extras)["user_properties"] == [{"key": "tier", "value": "vip"}]
+        assert differences(json.loads(extras), json.loads(example)) == []
+        assert (body["name"], body["source"]) == ("Ani", "wa")
 
 
 class TestAssigning:
@@ -243,9 +281,12 @@ class TestAssigning:
         answer = platform.assign(ROOM, agent)
         assert isinstance(answer, Assigned)
 
-        alone = platform.bodies.assignment(answer, with_service=False)
-        both = platform.bodies.assignment(answer, with_service=True)
+        alone = platform.bodies.agents.assignment(answer, with_service=False, with_details=False)
+        both = platform.bodies.agents.assignment(answer, with_service=True, with_details=False)
+        newer = platform.bodies.agents.assignment(answer, with_service=False, with_details=True)
 
+        added = newer["data"]["added_agent"].keys() - alone["data"]["added_agent"].keys()
+        assert added == {"force_offline", "last_login", "direct_login_token", "deleted_at"}
         assert differences(alone, a_payload("assign-agent-01-docs")) == []
         assert both["data"]["service"]["user_id"] == agent
         assert both["data"]["service"]["room_id"] == ROOM
@@ -316,6 +357,34 @@ class TestResolving:
         assert isinstance(resolved, Resolved)
         assert resolved.webhook["resolved_by"]["type"] == "admin"
 
+    def test_by_api_need_not_name_anybody(self, platform: Platform) -> None:
+        switch(platform, resolver_named=False)
+        agent = platform.add_agent()
+        a_served_room(platform, agent)
+        by_api = platform.mark_as_resolved(ROOM)
+        platform.customer_message(ROOM)
+
+        by_agent = platform.mark_as_resolved(ROOM, by=agent, actor="agent")
+
+        assert isinstance(by_api, Resolved)
+        assert isinstance(by_agent, Resolved)
+        assert "resolved_by" not in by_api.webhook
+        assert by_agent.webhook["resolved_by"]["id"] == agent
+
+    def test_can_tell_its_last_comment_as_a_number_and_its_moments_as_text(
+        self, platform: Platform
+    ) -> None:
+        switch(platform, last_comment_id="number", resolve_dates="text", webhook_shape="old")
+        a_served_room(platform, platform.add_agent())
+
+        resolved = platform.mark_as_resolved(ROOM)
+
+        assert isinstance(resolved, Resolved)
+        example = a_payload("resolved-01-docs2019-min")["service"]["last_comment_id"]
+        assert type(resolved.webhook["service"]["last_comment_id"]) is type(example) is int
+        service = resolved.answer["data"]["service"]
+        assert service["resolved_at"] == service["retrieved_at"] == "2025-06-22 00:16:40"
+
     def test_is_refused_when_there_is_nothing_to_resolve(self, platform: Platform) -> None:
         assert isinstance(platform.mark_as_resolved(ROOM), Refusal)
 
@@ -359,7 +428,7 @@ class TestListsOfAgents:
     ) -> None:
         platform.add_agent()
 
-        body = platform.bodies.listed_agent(platform.agents().items[0])
+        body = platform.bodies.agents.listed(an_agent_of(platform))
 
         assert differences(body, a_payload("agents-v2-01-meta-top")["data"]["agents"][0]) == []
         assert differences(body, a_payload("available-agents-01-v2")["data"]["agents"][0]) == []
@@ -369,22 +438,22 @@ class TestListsOfAgents:
     ) -> None:
         agent = platform.add_agent()
 
-        body = platform.bodies.full_agent(platform.agents_by_ids((agent, 404))[0])
+        body = platform.bodies.agents.full(platform.agents_by_ids((agent, 404))[0])
 
         assert differences(body, a_payload("agents-by-ids-01")["data"][0]) == []
 
     def test_hold_everybody_once_over_pages_by_number(self, platform: Platform) -> None:
-        everybody = [platform.add_agent() for _ in range(25)]
+        everybody = [platform.account.admin_id, *(platform.add_agent() for _ in range(25))]
 
         pages = [platform.agents(page=number, limit=10) for number in (1, 2, 3, 4)]
 
         assert [agent.id for page in pages for agent in page.items] == everybody
         assert pages[3].items == ()
-        assert pages[0].total_count == 25
+        assert pages[0].total_count == 26
 
     def test_hold_everybody_once_over_pages_by_cursor(self, platform: Platform) -> None:
         switch(platform, agents_paging="cursor")
-        everybody = [platform.add_agent() for _ in range(25)]
+        everybody = [platform.account.admin_id, *(platform.add_agent() for _ in range(25))]
 
         assert [agent.id for agent in all_pages(platform)] == everybody
 
@@ -422,7 +491,7 @@ class TestListsOfAgents:
         switch(platform, counts_absent=True)
         platform.add_agent()
 
-        body = platform.bodies.listed_agent(platform.agents().items[0])
+        body = platform.bodies.agents.listed(an_agent_of(platform))
 
         assert "current_customer_count" not in body
 
@@ -434,7 +503,7 @@ class TestListsOfAgents:
 
         platform.set_online(agent, force_offline=True)
 
-        listed = platform.agents().items[0]
+        listed = an_agent_of(platform)
         assert (listed.is_available, listed.force_offline) == (True, True)
         assert not platform.is_online(agent)
 
@@ -512,7 +581,7 @@ class TestListsOfRooms:
         assert third.after is None
 
     def test_show_rooms_as_they_were_before_the_lag(self, platform: Platform, clock: Clock) -> None:
-        switch(platform, rooms_lag_seconds=2.0, unclean_unserved=False)
+        switch(platform, rooms_lag_seconds=2.0, unclean_rows=0)
         platform.customer_message(ROOM)
 
         fresh = (rooms_of(platform, UNSERVED), platform.room(ROOM))
@@ -563,17 +632,31 @@ class TestListsOfRooms:
 
         assert rooms_of(platform, impossible) == ["1"]
 
+    def test_of_unserved_rooms_forget_those_that_do_not_belong_after_a_while(
+        self, platform: Platform, clock: Clock
+    ) -> None:
+        agent = platform.add_agent()
+        for room_id in ("1", "2", "3"):
+            a_served_room(platform, agent, room_id)
+
+        at_once = rooms_of(platform, UNSERVED)
+        clock.tick(3.1)
+
+        assert at_once == ["3", "2"]
+        assert rooms_of(platform, UNSERVED) == []
+
     def test_of_unserved_rooms_hold_some_that_do_not_belong_unless_switched_off(
         self, platform: Platform
     ) -> None:
         agent = platform.add_agent()
+        a_served_room(platform, agent, "served too")
         a_served_room(platform, agent, "served")
         a_served_room(platform, agent, "resolved")
         platform.mark_as_resolved("resolved")
         platform.customer_message("waiting")
 
         unclean = platform.rooms(UNSERVED).items
-        switch(platform, unclean_unserved=False)
+        switch(platform, unclean_rows=0)
 
         assert {(room.room_id, room.is_waiting, room.is_resolved) for room in unclean} == {
             ("waiting", True, False),
@@ -597,18 +680,58 @@ class TestListsOfRooms:
 
         assert rooms_of(platform, RoomFilter(channel_ids=(7,))) == ["2"]
 
+    def test_show_a_room_before_its_first_message_as_one_that_says_nothing_yet(
+        self, platform: Platform
+    ) -> None:
+        platform.open_room(ROOM)
+
+        room = platform.room(ROOM)
+        assert room is not None
+        told = platform.bodies.room_detail(room)["data"]["customer_room"]
+        platform.customer_message(ROOM)
+        after = platform.room(ROOM)
+
+        assert (told["is_resolved"], told["is_waiting"]) == (False, None)
+        assert (told["last_customer_timestamp"], told["last_comment_text"]) == (None, None)
+        assert rooms_of(platform, UNSERVED) == [ROOM]
+        assert after is not None
+        assert after.is_waiting is True
+
 
 class TestTheApp:
     def test_logs_the_admin_in_with_the_keys_of_the_example(self, platform: Platform) -> None:
-        body = platform.app.login("admin@example.test", "FAKE_PASSWORD")
+        body = platform.login("admin@example.test", "FAKE_PASSWORD")
 
         assert not isinstance(body, Refusal)
         example = a_payload("auth-01")
         assert differences(body["data"]["user"], example["data"]["user"]) == []
-        assert platform.app.knows_token(body["data"]["user"]["authentication_token"])
+        user = platform.user_of(body["data"]["user"]["authentication_token"])
+        assert user is not None
+        assert user.type == ADMIN
+
+    def test_can_answer_a_login_with_what_newer_accounts_have(self, platform: Platform) -> None:
+        switch(platform, login_details=True)
+
+        body = platform.login("admin@example.test", "FAKE_PASSWORD")
+
+        assert not isinstance(body, Refusal)
+        user = body["data"]["user"]
+        assert user["sdk_key"]
+        assert (user["app"]["id"], user["app"]["name"]) == (77, "Demo")
+        assert user["app"]["app_config"]["timezone"] == "+07:00"
+        assert body["data"]["details"]["app"]["app_code"] == user["app"]["app_code"]
+
+    def test_lets_an_agent_in_who_is_online_from_then_on(self, platform: Platform) -> None:
+        agent = platform.add_agent(email="anne@example.test", online=False)
+
+        body = platform.login("anne@example.test", "FAKE_AGENT_PASSWORD")
+
+        assert not isinstance(body, Refusal)
+        assert platform.is_online(agent)
+        assert "secret_key" not in body["data"]["user"]["app"]
 
     def test_cannot_be_entered_with_a_wrong_password(self, platform: Platform) -> None:
-        assert isinstance(platform.app.login("admin@example.test", "wrong"), Refusal)
+        assert isinstance(platform.login("admin@example.test", "wrong"), Refusal)
 
     def test_registers_webhooks_and_answers_with_the_keys_of_the_example(
         self, platform: Platform
@@ -749,7 +872,7 @@ def test_a_lagging_answer_is_what_a_fresh_one_was_then(
     steps: list[tuple[int, int, int]], lag: float
 ) -> None:
     clock = Clock()
-    platform = a_platform(clock, unclean_unserved=False)
+    platform = a_platform(clock, unclean_rows=0)
     agents = [platform.add_agent() for _ in range(4)]
     filters = [UNSERVED, RoomFilter(), RoomFilter(status="resolved")]
     filters += [RoomFilter(serve_status="served", user_ids=(each,)) for each in agents]

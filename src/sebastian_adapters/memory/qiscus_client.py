@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from attrs import evolve
+
 from sebastian_adapters.memory.platform import (
     AgentView,
     Page,
@@ -102,7 +104,9 @@ class InMemoryQiscusClient(QiscusClient):
             view = self.platform.room(room_id)
             if view is None:
                 return PlatformRoom(room_id=room_id, state=RoomState.GONE)
-            return self._room(view)
+            room = self._room(view)
+            is_silent = room.state is RoomState.SERVED and view.is_waiting is None
+            return evolve(room, state=RoomState.WAITING) if is_silent else room
 
         began_at = self._clock.now()
         return Reading(began_at, await self._call("room", read))
@@ -195,8 +199,11 @@ class InMemoryQiscusClient(QiscusClient):
             state=_state(view),
             channel_id=ChannelId(view.channel.id),
             source=view.channel.source,
-            waits_since=self.platform.epoch + timedelta(seconds=int(view.last_customer_at)),
+            waits_since=self._moment(view.last_customer_at),
         )
+
+    def _moment(self, seconds: float | None) -> datetime | None:
+        return None if seconds is None else self.platform.epoch + timedelta(seconds=int(seconds))
 
 
 async def _at_once() -> None:

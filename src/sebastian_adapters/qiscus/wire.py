@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sebastian_adapters.qiscus.answers import Answer, unreadable
 from sebastian_core.domain import readings
@@ -58,11 +58,16 @@ def rooms_page(answer: Answer) -> Page[PlatformRoom]:
 
 
 def single_room(answer: Answer, asked: RoomId) -> PlatformRoom:
-    """The room that was asked for; raises where the answer is about another one."""
+    """The room that was asked for; raises where the answer is about another one.
+
+    Before the first message `is_waiting` is null: a customer of whom we know waits nevertheless.
+    """
     row = _object(_data_object(answer).get("customer_room"), "data.customer_room")
     if row.get("room_id") is not None and _room_id_text(row) != asked:
         raise unreadable("the answer is about another room")
-    return _room(row, asked)
+    room = _room(row, asked)
+    is_silent = room.state is RoomState.SERVED and row.get("is_waiting") is None
+    return evolve(room, state=RoomState.WAITING) if is_silent else room
 
 
 def assign_answer(answer: Answer) -> readings.Answer:

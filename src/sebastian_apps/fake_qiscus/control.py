@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from attrs import AttrsInstance, asdict, fields_dict
 
-from sebastian_adapters.memory.platform import AgentView, Channel, Refusal, Switches
+from sebastian_adapters.memory.platform import AgentView, Refusal, Switches
 from sebastian_apps.fake_qiscus.config import FloorConfig
 from sebastian_apps.fake_qiscus.faults import Fault
 from sebastian_apps.fake_qiscus.http_server import Request, Response
+from sebastian_apps.fake_qiscus.wishes import (
+    WishNotUnderstoodError,
+    channel_of,
+    channels_of,
+    divisions_of,
+    properties_of,
+    type_of,
+)
 from sebastian_apps.request_headers import is_sent_by_another_site, names_this_machine
 
 if TYPE_CHECKING:
@@ -23,14 +31,12 @@ if TYPE_CHECKING:
 
 PREFIX = "/_fake/"
 _MOST_ROWS = 10_000
-_LIVE_CHAT = Channel(id=130821)
+_OF_AGENTS = {
+    *("count", "agent_id", "name", "email", "type", "channels", "divisions", "online"),
+}
 
 Value = TypeVar("Value", bound=AttrsInstance)
 Wishes = dict[str, Any]
-
-
-class WishNotUnderstoodError(ValueError):
-    """A control request that names something unknown, or gives it the wrong type."""
 
 
 class Control:
@@ -48,6 +54,7 @@ class Control:
             ("POST", "agents/delete"): self._delete_agent,
             ("POST", "agents/presence"): self._set_presence,
             ("POST", "message"): self._message,
+            ("POST", "rooms"): self._open_room,
             ("POST", "assign"): self._assign,
             ("POST", "move"): self._move,
             ("POST", "remove"): self._remove,
@@ -113,15 +120,19 @@ class Control:
         return {"answered": self._fake.calls, "faults": self._fake.faults.hits}
 
     def _add_agents(self, request: Request) -> object:
-        wishes = _wishes(request, {"count", "agent_id", "name", "email", "channels", "online"})
+        wishes = _wishes(request, _OF_AGENTS)
         platform = self._fake.platform
-        channels = tuple(_channels(wishes.get("channels")))
+        type_ = type_of(wishes.get("type", "agent"))
+        channels = channels_of(platform, wishes.get("channels"))
+        divisions = divisions_of(platform, wishes.get("divisions"))
         ids = [
             platform.add_agent(
                 wishes.get("name"),
                 agent_id=wishes.get("agent_id"),
                 email=wishes.get("email"),
+                type_=type_,
                 channels=channels,
+                roles=divisions,
                 online=bool(wishes.get("online", True)),
             )
             for _ in range(int(wishes.get("count", 1)))
@@ -139,13 +150,28 @@ class Control:
         return {"is_online": self._fake.platform.is_online(agent_id)}
 
     def _message(self, request: Request) -> object:
-        wishes = _wishes(request, {"room_id", "count"})
+        wishes = _wishes(request, {"room_id", "count", "channel", "name", "user_properties"})
         room_id = wishes.get("room_id")
+        channel = channel_of(self._fake.platform, wishes.get("channel"))
+        properties = properties_of(wishes.get("user_properties"))
         rooms = [
-            self._fake.customer_message(None if room_id is None else str(room_id))
+            self._fake.customer_message(
+                None if room_id is None else str(room_id),
+                channel=channel,
+                name=wishes.get("name"),
+                properties=properties,
+            )
             for _ in range(int(wishes.get("count", 1)))
         ]
         return {"room_ids": rooms}
+
+    def _open_room(self, request: Request) -> object:
+        wishes = _wishes(request, {"room_id", "channel", "name"})
+        platform = self._fake.platform
+        room_id = str(wishes.get("room_id") or platform.new_room_id())
+        channel = channel_of(platform, wishes.get("channel"))
+        platform.open_room(room_id, channel=channel, name=wishes.get("name"))
+        return {"room_ids": [room_id]}
 
     def _assign(self, request: Request) -> object:
         wishes = _wishes(request, {"room_id", "agent_id"})
@@ -243,10 +269,6 @@ def _built(kind: type[Value], wishes: Wishes) -> Value:
 def _with(current: Value, wishes: Wishes) -> Value:
     """The current value with some fields replaced, types and ranges checked."""
     return _built(type(current), {**asdict(current), **wishes})
-
-
-def _channels(wished: list[Wishes] | None) -> list[Channel]:
-    return [_LIVE_CHAT] if wished is None else [_built(Channel, each) for each in wished]
 
 
 def _span(request: Request) -> tuple[int, int]:

@@ -4,8 +4,10 @@ import random
 from collections import Counter
 from typing import Literal
 
-from attrs import define, field, frozen
+from attrs import Attribute, define, field, frozen
 from attrs.validators import ge, in_, le, optional
+
+from sebastian_apps.fake_qiscus.routes import OPERATIONS
 
 FaultKind = Literal["latency", "status", "reset", "silence", "rubbish"]
 FAULT_KINDS: tuple[FaultKind, ...] = ("latency", "status", "reset", "silence", "rubbish")
@@ -20,13 +22,19 @@ _share = [ge(0.0), le(1.0)]
 EVERY_OPERATION = "*"
 
 
+def _known(instance: object, attribute: "Attribute[str]", value: str) -> None:
+    if value not in {EVERY_OPERATION, *OPERATIONS}:
+        known = ", ".join([EVERY_OPERATION, *sorted(OPERATIONS)])
+        raise ValueError(f"no call is named {value!r}; known: {known}")
+
+
 @frozen(kw_only=True)
 class Fault:
     """One rule. Without `count` and `for_seconds` it holds until it is taken back."""
 
     kind: FaultKind = field(validator=in_(FAULT_KINDS))
-    operation: str = EVERY_OPERATION
-    """Which call, by the name that `api.OPERATIONS` gives it; `*` is every one."""
+    operation: str = field(default=EVERY_OPERATION, validator=_known)
+    """Which call, by the name that `routes.ROUTES` gives it; `*` is every one."""
     probability: float = field(default=1.0, validator=_share)
     count: int | None = field(default=None, validator=optional(ge(1)))
     """How many calls it hits before it is spent."""

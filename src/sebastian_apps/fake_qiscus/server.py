@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from sebastian_adapters.memory.platform import Platform, Refusal
-from sebastian_apps.fake_qiscus.api import Call, PlatformApi, find_call
+from sebastian_adapters.memory.platform import Channel, Platform, Properties, Refusal
+from sebastian_adapters.memory.platform.values import LIVE_CHAT
+from sebastian_apps.fake_qiscus.api import PlatformApi
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.control import PREFIX, Control
 from sebastian_apps.fake_qiscus.faults import RUBBISH, Fault, Faults
 from sebastian_apps.fake_qiscus.floor import FloorScript
 from sebastian_apps.fake_qiscus.http_server import Exchange, HttpServer, Response
+from sebastian_apps.fake_qiscus.routes import Call, find_call
 from sebastian_apps.fake_qiscus.webhooks import WEBHOOK_PATHS, WebhookPoster
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,10 +90,19 @@ class FakeQiscus:
             await self.webhooks.stop()
             await self._server.stop()
 
-    def customer_message(self, room_id: str | None = None) -> str:
+    def customer_message(
+        self,
+        room_id: str | None = None,
+        *,
+        channel: Channel = LIVE_CHAT,
+        name: str | None = None,
+        properties: Properties | None = None,
+    ) -> str:
         """A customer writes (in a new room, if none is given), and the webhook goes out."""
         room = room_id or self.platform.new_room_id()
-        body = self.platform.customer_message(room)
+        body = self.platform.customer_message(
+            room, channel=channel, name=name, properties=properties
+        )
         if body:
             service_id = self.platform.open_service_id(room)
             self.webhooks.post("allocation", body, room, service_id)

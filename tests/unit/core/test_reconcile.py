@@ -185,7 +185,7 @@ class TestAListing:
         assert await floor.stage.find_chat(ROOM) is None
 
     async def test_is_cleaned_of_rooms_that_do_not_wait(self) -> None:
-        floor = Floor(unclean_unserved=True)
+        floor = Floor(unclean_rows=10, unclean_seconds=60.0)
         floor.stage.message(ROOM)
         floor.stage.platform.assign_by_hand(ROOM, BEN)
 

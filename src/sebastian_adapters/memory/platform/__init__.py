@@ -16,11 +16,13 @@ from sebastian_adapters.memory.platform.truth import (
 )
 from sebastian_adapters.memory.platform.values import (
     Account,
+    AgentFilter,
     AgentView,
     Assigned,
     Body,
     Channel,
     Page,
+    Properties,
     Refusal,
     Resolved,
     Role,
@@ -30,6 +32,7 @@ from sebastian_adapters.memory.platform.values import (
 
 __all__ = [
     "Account",
+    "AgentFilter",
     "AgentView",
     "Assigned",
     "Body",
@@ -39,6 +42,7 @@ __all__ = [
     "EventLog",
     "Page",
     "Platform",
+    "Properties",
     "Refusal",
     "Resolved",
     "Role",

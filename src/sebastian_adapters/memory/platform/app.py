@@ -1,60 +1,63 @@
-"""The account as an app of the platform: its admin, its tokens, its registered webhooks."""
+"""The account as an app of the platform: its logins, its registered webhooks, its hours."""
 
 import random
 
-from sebastian_adapters.memory.platform.bodies import AVATAR_URL, Stamps
-from sebastian_adapters.memory.platform.values import ADMIN, Account, Body, Refusal
+from sebastian_adapters.memory.platform.agent_bodies import AVATAR_URL, type_name
+from sebastian_adapters.memory.platform.stamps import Stamps
+from sebastian_adapters.memory.platform.values import ADMIN, Account, AgentView, Body
 
 ALLOCATION, RESOLVED = "allocation", "resolved"
+_WORKING_DAYS = range(1, 6)
 
 
 class App:
-    """Logs the admin in, and remembers where webhooks go."""
+    """Hands out tokens, remembers where webhooks go, and tells how the account is set up."""
 
     def __init__(self, account: Account, stamps: Stamps, rng: random.Random) -> None:
         self._account = account
         self._stamps = stamps
         self._rng = rng
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, int] = {}
         self._urls: dict[str, str | None] = {ALLOCATION: None, RESOLVED: None}
         self._enabled = {ALLOCATION: False, RESOLVED: False}
 
-    def login(self, email: str, password: str) -> Body | Refusal:
-        """`auth`: a new admin token, or 401."""
-        if (email, password) != (self._account.admin_email, self._account.admin_password):
-            return Refusal(401, "wrong e-mail or password")
+    def login(self, user: AgentView, *, details: bool) -> Body:
+        """A new token for somebody whose password was right, and who they are."""
         token = f"{self._rng.getrandbits(128):032x}"
-        self._tokens.add(token)
-        user = {**self.admin(), "authentication_token": token}
-        return {"data": {"user": user, "long_lived_token": token}}
+        self._tokens[token] = user.id
+        body: Body = {
+            "user": {**self._user(user), "authentication_token": token},
+            "long_lived_token": token,
+        }
+        return {"data": self._with_details(body, user) if details else body}
 
-    def knows_token(self, token: str) -> bool:
-        """Whether a login answered it and nobody has voided it since."""
-        return token in self._tokens
+    def user_id_of(self, token: str) -> int | None:
+        """Whose login answered it, if nobody has voided it since."""
+        return self._tokens.get(token)
 
     def log_out_everybody(self) -> None:
-        """Every admin token is void from now on."""
+        """Every token is void from now on."""
         self._tokens.clear()
 
-    def profile(self, *, shows_app: bool) -> Body:
-        """Who the credential belongs to: cheap, and about no chat.
+    def profile(self, admin: AgentView, *, shows_app: bool) -> Body:
+        """What `get_profile` tells.
 
         The gem qismo and the agents' app read the short body, which names no app; with
         `shows_app` it is the user of a login.
         """
         if shows_app:
-            return {"data": self.admin()}
+            return {"data": self._user(admin)}
         return {
             "data": {
-                "id": self._account.admin_id,
+                "id": admin.id,
                 "name": self._account.name,
                 "avatar_url": AVATAR_URL,
                 "company_name": self._account.name,
                 "address": None,
                 "phone_number": None,
                 "industry": None,
-                "email_address": self._account.admin_email,
-                "type": ADMIN,
+                "email_address": admin.email,
+                "type": admin.type,
             }
         }
 
@@ -83,21 +86,29 @@ class App:
         ]
         return {"data": {"webhook_configs": configs}, "status": 200}
 
-    def admin(self) -> Body:
-        """The admin's user object."""
+    def office_hours(self) -> Body:
+        """`v1/admin/office_hours`: eight to five from Monday (day 1) to Friday."""
+        made_at = self._stamps.plain(0)
         return {
-            "id": self._account.admin_id,
-            "name": "Admin",
-            "email": self._account.admin_email,
-            "authentication_token": "FAKE_ADMIN_TOKEN",
-            "sdk_email": f"{self._account.app_code}_admin@qismo.com",
-            "is_available": True,
-            "type": 1,
-            "app_id": self._account.app_number,
-            "force_offline": False,
-            "type_as_string": "admin",
-            "assigned_rules": None,
-            "app": self._own_app(),
+            "data": {
+                "online_message": None,
+                "offline_message": None,
+                "timezone": "+07:00",
+                "send_online_if_resolved": False,
+                "send_offline_each_message": False,
+                "office_hours": [
+                    {
+                        "id": day,
+                        "app_id": self._account.app_number,
+                        "day": day,
+                        "starttime": "08:00",
+                        "endtime": "17:00",
+                        "created_at": made_at,
+                        "updated_at": made_at,
+                    }
+                    for day in _WORKING_DAYS
+                ],
+            }
         }
 
     def app(self) -> Body:
@@ -118,6 +129,66 @@ class App:
             "paid_channel_approved": None,
             "free_sessions": 0,
             "is_force_send_bot": False,
+        }
+
+    def _user(self, user: AgentView) -> Body:
+        """Somebody with a login, and the app; its secret key is the admin's alone."""
+        app = self._own_app()
+        is_admin = user.type == ADMIN
+        if not is_admin:
+            del app["secret_key"]
+        return {
+            "id": user.id,
+            "name": user.name,
+            "email": user.email,
+            "authentication_token": "FAKE_ADMIN_TOKEN",
+            "sdk_email": (
+                f"{self._account.app_code}_admin@qismo.com" if is_admin else f"fakex_{user.email}"
+            ),
+            "is_available": user.is_available,
+            "type": user.type,
+            "app_id": self._account.app_number,
+            "force_offline": user.force_offline,
+            "type_as_string": type_name(user.type),
+            "assigned_rules": None,
+            "app": app,
+        }
+
+    def _with_details(self, body: Body, user: AgentView) -> Body:
+        """The same with what newer accounts answer beside it."""
+        number, made_at = self._account.app_number, self._stamps.plain(0)
+        config = {
+            "id": 1,
+            "app_id": number,
+            "widget": "{}",
+            "created_at": made_at,
+            "updated_at": made_at,
+            "offline_message": None,
+            "online_message": "",
+            "timezone": "+07:00",
+            "enable_bulk_assign": False,
+            "send_online_if_resolved": False,
+            "send_offline_each_message": False,
+        }
+        own = body["user"]["app"]
+        app = {**own, "id": number, "name": self._account.name, "app_config": config}
+        sdk_user = {
+            "id": 1,
+            "token": "FAKE_TOKEN",
+            "email": body["user"]["sdk_email"],
+            "password": "FAKE_KEY",
+            "display_name": user.name,
+            "avatar_url": AVATAR_URL,
+            "extras": {"type": type_name(user.type), "user_bubble_color": None},
+        }
+        return {
+            **body,
+            "user": {**body["user"], "sdk_key": "FAKE_KEY", "app": app},
+            "details": {
+                "is_integrated": True,
+                "sdk_user": sdk_user,
+                "app": {**own, "name": self._account.name},
+            },
         }
 
     def _own_app(self) -> Body:

@@ -5,144 +5,40 @@ stores or logs one of these has kept what must be dropped.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Iterable
 
-from attrs import frozen
+from attrs import field, frozen
 
+from sebastian_adapters.memory.platform.agent_bodies import AVATAR_URL, AgentBodies, type_name
 from sebastian_adapters.memory.platform.rooms import Room, Service
 from sebastian_adapters.memory.platform.roster import Person
+from sebastian_adapters.memory.platform.stamps import Stamps
+from sebastian_adapters.memory.platform.switches import Switches
 from sebastian_adapters.memory.platform.values import (
-    ADMIN,
-    TYPE_NAMES,
     Account,
     AgentView,
-    Assigned,
     Body,
+    Channel,
     Page,
     RoomView,
+    Tag,
 )
 
-AVATAR_URL = "https://cdn.example.test/avatar.png"
-FAKE_TOKEN = "FAKE_TOKEN"
-_EXTRAS = json.dumps(
-    {
-        "additional_extras": {"timezone_offset": 7},
-        "notes": None,
-        "timezone_offset": None,
-        "user_properties": [],
-        "user_properties_migrated": True,
-    },
-    separators=(",", ":"),
-)
-
-
-@lru_cache(maxsize=4096)
-def _moment(epoch: datetime, seconds: int) -> datetime:
-    return epoch + timedelta(seconds=seconds)
-
-
-@frozen
-class Stamps:
-    """Turns seconds on the platform's clock into the formats that it mixes."""
-
-    epoch: datetime
-
-    def zoned(self, at: float) -> str:
-        """`2025-06-22T06:37:58Z`: version 2 of the API and the newer webhooks."""
-        return _zoned(self.epoch, int(at))
-
-    def plain(self, at: float) -> str:
-        """`2023-01-02 03:04:05`: version 1 and the older webhooks."""
-        return _plain(self.epoch, int(at))
-
-    def as_object(self, at: float) -> Body:
-        """The form that only the answer of `mark_as_resolved` uses."""
-        return {"date": f"{self.plain(at)}.000000", "timezone_type": 3, "timezone": "UTC"}
-
-
-@lru_cache(maxsize=4096)
-def _zoned(epoch: datetime, seconds: int) -> str:
-    return _moment(epoch, seconds).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@lru_cache(maxsize=4096)
-def _plain(epoch: datetime, seconds: int) -> str:
-    return _moment(epoch, seconds).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+SOURCES = ("wa", "fb", "ig", "line", "telegram", "qiscus", "custom")
+"""The groups of `v2/channels`; a channel of another source is in the last one."""
 
 
 @frozen
 class Bodies:
-    """Writes every body of one account."""
+    """Writes every body of one account; the ones about people are in `agents`."""
 
     account: Account
     stamps: Stamps
+    agents: AgentBodies = field(init=False)
 
-    def listed_agent(self, agent: AgentView) -> Body:
-        """One agent in `v2/admin/agents` and `available_agents`."""
-        body: Body = {
-            "avatar_url": AVATAR_URL,
-            "created_at": self.stamps.plain(agent.created_at),
-            "current_customer_count": agent.customer_count,
-            "email": agent.email,
-            "force_offline": agent.force_offline,
-            "id": agent.id,
-            "is_available": agent.is_available,
-            "is_req_otp_reset": None,
-            "last_login": self.stamps.zoned(agent.created_at),
-            "name": agent.name,
-            "sdk_email": f"fakex_{agent.email}",
-            "sdk_key": "FAKE_KEY",
-            "type": agent.type,
-            "type_as_string": TYPE_NAMES.get(agent.type, "supervisor"),
-            "user_channels": [{"id": each.id, "name": each.name} for each in agent.channels],
-            "user_roles": [{"id": each.id, "name": each.name} for each in agent.roles],
-        }
-        if agent.customer_count is None:
-            del body["current_customer_count"]
-        return body
-
-    def agent_detail(self, agent: AgentView) -> Body:
-        """`v2/admin/agent/{id}`."""
-        body = self.listed_agent(agent)
-        del body["is_req_otp_reset"]
-        return {"data": {"agent": body}, "status": 200}
-
-    def full_agent(self, agent: AgentView) -> Body:
-        """One agent in `get_by_ids`; the totals are text, as observed."""
-        return {
-            **self._account_agent(agent),
-            **self._login_traces(),
-            "is_toc_agree": True,
-            "totp_token": None,
-            "is_req_otp_reset": None,
-            "last_password_update": self.stamps.plain(agent.created_at),
-            "latest_service": None,
-            "assigned_rules": [],
-            "current_customer_count": agent.customer_count,
-            "total_resolved": "12",
-            "total_customers": "13",
-            "assigned_agent_roles": [
-                {"id": each.id, "name": each.name, "is_default_role": True} for each in agent.roles
-            ],
-            "is_supervisor": agent.type not in {1, 2},
-        }
-
-    def assignment(self, assigned: Assigned, *, with_service: bool) -> Body:
-        """The answer of `assign_agent`."""
-        data: Body = {
-            "added_agent": {
-                **self._account_agent(assigned.agent),
-                "notifications_room_id": "1692312",
-                "bubble_color": "#666666",
-                "qismo_key": None,
-                "type_as_string": TYPE_NAMES.get(assigned.agent.type, "supervisor"),
-                "assigned_rules": ["qiscus_messaging"],
-            }
-        }
-        if with_service:
-            data["service"] = self._assigned_service(assigned)
-        return {"data": data}
+    @agents.default
+    def _make_agents(self) -> AgentBodies:
+        return AgentBodies(self.account, self.stamps)
 
     def room(self, room: RoomView) -> Body:
         """One room in `customer_rooms`."""
@@ -165,23 +61,81 @@ class Bodies:
         """`meta` of a list that is paged by number."""
         return {"per_page": page.per_page, "total_count": page.total_count}
 
+    def numbered(self, number: int, limit: int, total: int) -> Body:
+        """`meta` of `by_division` and of the divisions."""
+        return {
+            "limit": limit,
+            "page": number,
+            "total": total,
+            "total_page": -(-total // limit),
+        }
+
+    def tag(self, tag: Tag) -> Body:
+        """One tag of a room."""
+        return {"id": tag.id, "name": tag.name}
+
+    def user_info(self, room: Room) -> Body:
+        """`user_info`: what is known of the room's customer; it carries the channel's secret."""
+        first_at = room.services[0].opened_at if room.services else None
+        return {
+            "data": {
+                "extras": _extras(room),
+                "first_initiated": None if first_at is None else self.stamps.zoned(first_at),
+                "first_agent_response_time": None,
+                "user_id": room.user_id,
+                "channel_id": room.channel.id,
+                "is_blocked": False,
+                "channel_name": room.channel.name,
+                "channel": {
+                    "id": room.channel.id,
+                    "name": room.channel.name,
+                    "app_code": self.account.app_code,
+                    "secret_key": "FAKE_KEY",
+                    "is_active": True,
+                    "app_id": self.account.app_number,
+                },
+            }
+        }
+
+    def channels(self, channels: Iterable[Channel]) -> Body:
+        """`v2/channels`, by source; each carries a secret of its own."""
+        groups: dict[str, list[Body]] = {source: [] for source in SOURCES}
+        for channel in channels:
+            group = groups[channel.source if channel.source in SOURCES else "custom"]
+            group.append(
+                {
+                    "id": channel.id,
+                    "name": channel.name,
+                    "is_active": True,
+                    "app_id": self.account.app_number,
+                    "secret_key": "FAKE_KEY",
+                    "badge_url": AVATAR_URL,
+                }
+            )
+        return {"data": {f"{source}_channels": group for source, group in groups.items()}}
+
     def allocation_webhook(
         self,
         room: Room,
+        switches: Switches,
         *,
-        shape: str,
         latest: Service | None,
         candidate: AgentView | None,
         is_new_session: bool,
         was_resolved: bool,
     ) -> Body:
         """What the platform posts while a room has no agent."""
+        is_old = switches.webhook_shape == "old"
+        suggested = self.agents.old_candidate if is_old else self.agents.candidate
+        extras = json.dumps(
+            {**_extras(room), "user_properties_migrated": True}, separators=(",", ":")
+        )
         body: Body = {
             "app_id": self.account.app_code,
             "avatar_url": AVATAR_URL,
-            "candidate_agent": self._candidate(candidate) if candidate else None,
+            "candidate_agent": suggested(candidate) if candidate else None,
             "email": room.user_id,
-            "extras": _EXTRAS,
+            "extras": None if switches.extras_null else extras,
             "is_new_session": is_new_session,
             "is_resolved": was_resolved,
             "latest_service": self._latest_service(room, latest) if latest else None,
@@ -189,15 +143,13 @@ class Bodies:
             "room_id": room.room_id,
             "source": room.channel.source,
         }
-        if shape == "new":
-            body["app_code"] = self.account.app_code
-            body["channel"] = _channel(room)
-        return body
+        return body if is_old else {**body, **self._newer_keys(room)}
 
     def resolve_webhook(
-        self, room: Room, service: Service, *, shape: str, by: Person | None
+        self, room: Room, service: Service, by: Person | None, switches: Switches
     ) -> Body:
-        """What the platform posts when a room was resolved."""
+        """What the platform posts when a room was resolved; without `by` it names nobody."""
+        comment_id = service.last_comment_id
         body: Body = {
             "customer": {
                 "additional_info": [],
@@ -205,42 +157,51 @@ class Bodies:
                 "name": room.name,
                 "user_id": room.user_id,
             },
-            "resolved_by": self._resolver(by),
             "service": {
                 "first_comment_id": str(service.first_comment_id),
                 "id": service.id,
                 "is_resolved": True,
-                "last_comment_id": str(service.last_comment_id),
+                "last_comment_id": (
+                    comment_id if switches.last_comment_id == "number" else str(comment_id)
+                ),
                 "notes": service.notes,
                 "room_id": room.room_id,
                 "source": room.channel.source,
             },
         }
-        if shape == "new":
-            body["app_code"] = self.account.app_code
-            body["channel"] = _channel(room)
-        return body
+        if by is not None:
+            body["resolved_by"] = {
+                "email": by.email,
+                "id": by.id,
+                "is_available": by.is_available,
+                "name": by.name,
+                "type": type_name(by.type),
+            }
+        return body if switches.webhook_shape == "old" else {**body, **self._newer_keys(room)}
 
-    def resolve_answer(self, room: Room, service: Service, agent: AgentView | None) -> Body:
-        """The answer of `mark_as_resolved`; two of its moments are objects, as observed."""
+    def resolve_answer(
+        self, room: Room, service: Service, agent: AgentView | None, switches: Switches
+    ) -> Body:
+        """The answer of `mark_as_resolved`; two of its moments are objects, or text."""
         resolved_at = service.resolved_at or service.opened_at
+        moment = self.stamps.plain if switches.resolve_dates == "text" else self.stamps.as_object
         return {
             "data": {
                 "service": {
                     "notes": service.notes,
                     "is_resolved": True,
-                    "resolved_at": self.stamps.as_object(resolved_at),
+                    "resolved_at": moment(resolved_at),
                     "user_id": service.agent_id,
                     "app_id": self.account.app_number,
                     "room_log_id": room.id,
                     "room_id": room.room_id,
-                    "retrieved_at": self.stamps.as_object(service.retrieved_at or resolved_at),
+                    "retrieved_at": moment(service.retrieved_at or resolved_at),
                     "first_comment_id": str(service.first_comment_id),
                     "last_comment_id": str(service.last_comment_id),
                     "updated_at": self.stamps.plain(resolved_at),
                     "created_at": self.stamps.plain(resolved_at),
                     "id": service.id,
-                    "user": self._serving_user(agent) if agent else None,
+                    "user": self.agents.serving(agent) if agent else None,
                 },
                 "room_info": {
                     "room": {
@@ -255,8 +216,16 @@ class Bodies:
             }
         }
 
+    def _newer_keys(self, room: Room) -> Body:
+        channel = room.channel
+        return {
+            "app_code": self.account.app_code,
+            "channel": {"id": channel.id, "name": channel.name, "source": channel.source},
+        }
+
     def _single_room(self, room: RoomView) -> Body:
-        said_at = self.stamps.zoned(room.last_customer_at)
+        wrote_at = room.last_customer_at
+        said_at = None if wrote_at is None else self.stamps.zoned(wrote_at)
         return {
             "channel_id": room.channel.id,
             "contact_id": 20_000_000 + room.id,
@@ -264,9 +233,9 @@ class Bodies:
             "is_handled_by_bot": False,
             "is_resolved": room.is_resolved,
             "is_waiting": room.is_waiting,
-            "last_comment_sender": room.user_id,
-            "last_comment_sender_type": "customer",
-            "last_comment_text": "FAKE_MESSAGE halo",
+            "last_comment_sender": room.user_id if said_at else None,
+            "last_comment_sender_type": "customer" if said_at else None,
+            "last_comment_text": "FAKE_MESSAGE halo" if said_at else None,
             "last_comment_timestamp": said_at,
             "last_customer_comment_text": None,
             "last_customer_timestamp": said_at,
@@ -277,72 +246,6 @@ class Bodies:
             "source": room.channel.source,
             "user_avatar_url": AVATAR_URL,
             "user_id": room.user_id,
-        }
-
-    def _account_agent(self, agent: AgentView) -> Body:
-        created_at = self.stamps.plain(agent.created_at)
-        return {
-            "id": agent.id,
-            "name": agent.name,
-            "email": agent.email,
-            "authentication_token": FAKE_TOKEN,
-            "created_at": created_at,
-            "updated_at": created_at,
-            "sdk_email": f"fakex_{agent.email}",
-            "sdk_key": "FAKE_KEY",
-            "is_available": agent.is_available,
-            "type": agent.type,
-            "avatar_url": AVATAR_URL,
-            "app_id": self.account.app_number,
-            "is_verified": True,
-        }
-
-    def _login_traces(self) -> Body:
-        return {
-            "notifications_room_id": None,
-            "bubble_color": None,
-            "qismo_key": "FAKE_KEY",
-            "direct_login_token": None,
-            "last_login": None,
-            "force_offline": False,
-            "deleted_at": None,
-        }
-
-    def _serving_user(self, agent: AgentView) -> Body:
-        return {
-            **self._account_agent(agent),
-            **self._login_traces(),
-            "force_offline": agent.force_offline,
-            "type_as_string": TYPE_NAMES.get(agent.type, "supervisor"),
-            "assigned_rules": [],
-        }
-
-    def _assigned_service(self, assigned: Assigned) -> Body:
-        return {
-            "room_id": assigned.room_id,
-            "user_id": assigned.agent.id,
-            "is_resolved": assigned.is_resolved,
-            "retrieved_at": self.stamps.plain(assigned.at),
-            "created_at": self.stamps.plain(assigned.opened_at),
-            "updated_at": self.stamps.plain(assigned.at),
-        }
-
-    def _candidate(self, agent: AgentView) -> Body:
-        return {
-            "avatar_url": None,
-            "created_at": self.stamps.zoned(agent.created_at),
-            "email": agent.email,
-            "force_offline": agent.force_offline,
-            "id": agent.id,
-            "is_available": agent.is_available,
-            "is_verified": True,
-            "last_login": self.stamps.zoned(agent.created_at),
-            "name": agent.name,
-            "sdk_email": f"fakex_{agent.email}",
-            "sdk_key": "FAKE_KEY",
-            "type": agent.type,
-            "type_as_string": TYPE_NAMES.get(agent.type, "supervisor"),
-            "updated_at": self.stamps.zoned(agent.created_at),
         }
 
     def _latest_service(self, room: Room, service: Service) -> Body:
@@ -365,23 +268,11 @@ class Bodies:
             "first_comment_timestamp": None,
         }
 
-    def _resolver(self, by: Person | None) -> Body:
-        if by is None:
-            return {
-                "email": self.account.admin_email,
-                "id": self.account.admin_id,
-                "is_available": True,
-                "name": "Admin",
-                "type": TYPE_NAMES[ADMIN],
-            }
-        return {
-            "email": by.email,
-            "id": by.id,
-            "is_available": by.is_available,
-            "name": by.name,
-            "type": TYPE_NAMES.get(by.type, "supervisor"),
-        }
 
-
-def _channel(room: Room) -> Body:
-    return {"id": room.channel.id, "name": room.channel.name, "source": room.channel.source}
+def _extras(room: Room) -> Body:
+    return {
+        "additional_extras": {"timezone_offset": 7},
+        "notes": None,
+        "timezone_offset": None,
+        "user_properties": [{"key": key, "value": value} for key, value in room.properties],
+    }

@@ -13,6 +13,7 @@ EventKind = Literal[
     "offline",
     "opened",
     "message",
+    "bot_message",
     "assigned",
     "assigned_again",
     "assigned_resolved",

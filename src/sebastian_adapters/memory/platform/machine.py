@@ -3,26 +3,32 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 from attrs import evolve
 
 from sebastian_adapters.memory.platform.app import App
-from sebastian_adapters.memory.platform.bodies import Bodies, Stamps
+from sebastian_adapters.memory.platform.bodies import Bodies
+from sebastian_adapters.memory.platform.customers import Customers
 from sebastian_adapters.memory.platform.history import History
 from sebastian_adapters.memory.platform.log import Actor, Event, EventKind, EventLog
-from sebastian_adapters.memory.platform.rooms import Room, Rooms, RoomState, Service
+from sebastian_adapters.memory.platform.rooms import Room, Rooms, RoomState, Service, Unclean
 from sebastian_adapters.memory.platform.roster import Person, Roster, page_of
+from sebastian_adapters.memory.platform.stamps import Stamps
 from sebastian_adapters.memory.platform.switches import Switches
 from sebastian_adapters.memory.platform.values import (
+    ADMIN,
     AGENT,
     GENERAL,
     LIVE_CHAT,
     Account,
+    AgentFilter,
     AgentView,
     Assigned,
     Body,
     Channel,
     Page,
+    Properties,
     Refusal,
     Resolved,
     Role,
@@ -32,6 +38,7 @@ from sebastian_adapters.memory.platform.values import (
 
 EPOCH = datetime(2025, 6, 22, tzinfo=UTC)
 _FIRST_AGENT, _FIRST_ROOM = 160001, 273683234
+_EVERYBODY = AgentFilter()
 _FIRST_ROOM_NUMBER, _FIRST_SERVICE, _FIRST_COMMENT = 68303333, 115830865, 2487134935
 
 
@@ -65,8 +72,12 @@ class Platform:
         self.app = App(self.account, self.bodies.stamps, self.rng)
         self._roster = Roster()
         self._rooms = Rooms()
+        self.customers = Customers(self._rooms)
+        self.channels: dict[int, Channel] = {LIVE_CHAT.id: LIVE_CHAT}
+        """Every channel that somebody serves or wrote from."""
         self._next_agent, self._next_room = _FIRST_AGENT, _FIRST_ROOM
         self._next_service, self._next_comment = _FIRST_SERVICE, _FIRST_COMMENT
+        self._roster.add(self._person_of_admin())
 
     def add_agent(
         self,
@@ -96,6 +107,7 @@ class Platform:
             counts=History(now, 0),
         )
         self._roster.add(person)
+        self.channels |= {channel.id: channel for channel in channels}
         self._tell("agent_added", agent_id=new_id)
         if online:
             self.set_online(new_id, online=True)
@@ -122,19 +134,59 @@ class Platform:
         if differs:
             self._tell("online" if person.is_online else "offline", agent_id=agent_id)
 
+    def login(self, email: str, password: str) -> Body | Refusal:
+        """`auth`: a new token for the admin, a supervisor or an agent, or 401.
+
+        An agent who logs in is online from then on, as observed.
+        """
+        person = self._roster.of_email(email)
+        is_admin = person is not None and person.type == ADMIN
+        wanted = self.account.admin_password if is_admin else self.account.agent_password
+        if person is None or password != wanted:
+            return Refusal(401, "wrong e-mail or password")
+        self.set_online(person.id, online=True)
+        return self.app.login(self._view(person), details=self.switches.login_details)
+
+    def profile(self) -> Body:
+        """`get_profile`: whom the credential belongs to; cheap, and about no chat."""
+        admin = self._view(self._person(self.account.admin_id))
+        return self.app.profile(admin, shows_app=self.switches.profile_shows_app)
+
+    def user_of(self, token: str) -> AgentView | None:
+        """Whose login answered that token; None once it is void, or its owner is gone."""
+        user_id = self.app.user_id_of(token)
+        person = None if user_id is None else self._roster.get(user_id)
+        return self._view(person) if person else None
+
     def new_room_id(self) -> str:
         """A room id that nobody has yet."""
         self._next_room += 1
         return str(self._next_room - 1)
 
-    def customer_message(
+    def open_room(
         self, room_id: str, *, channel: Channel = LIVE_CHAT, name: str | None = None
+    ) -> None:
+        """Somebody of the account opens a room; the customer has not written yet."""
+        if self._rooms.get(room_id) is None:
+            room = self._make_room(room_id, channel, name)
+            self._become(room, room.state, touch=True)
+
+    def customer_message(
+        self,
+        room_id: str,
+        *,
+        channel: Channel = LIVE_CHAT,
+        name: str | None = None,
+        properties: Properties | None = None,
     ) -> Body | None:
         """The customer writes: answers the allocation webhook to post, None once served.
 
-        The first message ever, or since the room was resolved, opens a service.
+        The first message ever, or since the room was resolved, opens a service. Channel and name
+        are those of a new room; properties replace what was known.
         """
         room = self._rooms.get(room_id) or self._make_room(room_id, channel, name)
+        if properties is not None:
+            room.properties = properties
         was_resolved = room.state.is_resolved
         service = room.open_service
         is_new_session = service is None
@@ -181,6 +233,48 @@ class Platform:
         """A person in the dashboard gives the room to an agent, beside those who are in it."""
         return self.assign(room_id, agent_id, by="person")
 
+    def allocate(
+        self, channel_id: int | None = None, *, ignore_availability: bool = False
+    ) -> AgentView | Refusal:
+        """`allocate_agent`: the agent with the fewest rooms, online unless ignored; gives nothing.
+
+        Knows no capacity, as the platform does not.
+        """
+        agents = self._roster.agents_for(channel_id, online_only=not ignore_availability)
+        if not agents:
+            return Refusal(400, "no agent available")
+        return self._view(min(agents, key=lambda each: (self.load(each.id), each.id)))
+
+    def allocate_assign(
+        self, room_id: str, *, ignore_availability: bool = False
+    ) -> AgentView | Refusal:
+        """`allocate_assign_agent`: the platform picks for a room without an agent, and assigns."""
+        room = self._rooms.get(room_id)
+        if room is None:
+            return self._refuse(room_id, None, "api", "room not found")
+        chosen = self.allocate(room.channel.id, ignore_availability=ignore_availability)
+        if isinstance(chosen, Refusal):
+            return chosen
+        answer = self.assign(room_id, chosen.id, max_agent=1)
+        return answer if isinstance(answer, Refusal) else answer.agent
+
+    def take_over(self, agent_id: int) -> RoomView | Refusal:
+        """`takeover_unserved`: the agent takes the room that was silent longest of theirs."""
+        person = self._person(agent_id)
+        for room_id in self._rooms.waiting():
+            room = self._known_room(room_id)
+            if not person.channels or room.channel in person.channels:
+                self._join(room, person, "agent")
+                return room.view(room.state)
+        return Refusal(400, "nobody waits")
+
+    def bot_message(self, room_id: str) -> Refusal | None:
+        """A program writes to the customer; who waits goes on waiting."""
+        if self._rooms.get(room_id) is None:
+            return Refusal(400, "room not found")
+        self._tell("bot_message", room_id, service_id=self.open_service_id(room_id), by="api")
+        return None
+
     def move(self, room_id: str, from_agent: int, to_agent: int) -> Assigned | Refusal:
         """A person hands the room over from one agent to another."""
         room, newcomer = self._rooms.get(room_id), self._roster.get(to_agent)
@@ -221,42 +315,89 @@ class Platform:
             service_id=service.id,
             agent_id=service.agent_id,
             answer=self.bodies.resolve_answer(
-                room, service, self._view(server) if server else None
+                room, service, self._view(server) if server else None, self.switches
             ),
             webhook=self.bodies.resolve_webhook(
-                room,
-                service,
-                shape=self.switches.webhook_shape,
-                by=None if by is None else self._roster.get(by),
+                room, service, self._resolver(by, actor), self.switches
             ),
         )
 
     def agents(
-        self, *, page: int = 1, cursor_after: str | None = None, limit: int | None = None
+        self,
+        *,
+        page: int = 1,
+        cursor_after: str | None = None,
+        limit: int | None = None,
+        wanted: AgentFilter = _EVERYBODY,
     ) -> Page[AgentView]:
         """All people, admins and supervisors too, in pages by number or cursor (a switch).
 
         An unknown cursor raises `ValueError`.
         """
-        size = self._page_size(limit, self.switches.agents_page_size)
-        total = len(self._roster)
         if self.switches.agents_paging == "page":
-            people, _ = self._roster.all_from((max(page, 1) - 1) * size, size)
-            return page_of(map(self._listed, people), limit=size, after=None, total_count=total)
-        people, more = self._roster.all_after(_place(cursor_after), size)
+            return self.numbered_agents(wanted, page=page, limit=limit)
+        size = self._page_size(limit, self.switches.agents_page_size)
+        ids = self._roster.ids(wanted)
+        people, more = self._roster.after(ids, _place(cursor_after), size)
         after = _cursor(people[-1].id) if more else None
-        return page_of(map(self._listed, people), limit=size, after=after, total_count=total)
+        return page_of(map(self._listed, people), limit=size, after=after, total_count=len(ids))
+
+    def numbered_agents(
+        self,
+        wanted: AgentFilter = _EVERYBODY,
+        *,
+        page: int = 1,
+        limit: int | None = None,
+        by_load: Literal["asc", "desc"] | None = None,
+    ) -> Page[AgentView]:
+        """The people who match, by id or by their number of customers, in numbered pages."""
+        size = self._page_size(limit, self.switches.agents_page_size)
+        ids = self._roster.ids(wanted)
+        if by_load:
+            ids = sorted(ids, key=self.load, reverse=by_load == "desc")
+        start = (max(page, 1) - 1) * size
+        people = [self._person(each) for each in ids[start : start + size]]
+        return page_of(map(self._listed, people), limit=size, after=None, total_count=len(ids))
+
+    def other_agents(
+        self, room_id: str, *, page: int = 1, limit: int | None = None, search: str | None = None
+    ) -> Page[AgentView] | Refusal:
+        """`other_agents`: everybody who is not in the room, eligible for it or not."""
+        if self._rooms.get(room_id) is None:
+            return Refusal(400, "room not found")
+        wanted = AgentFilter(search=search, not_in=self.agents_in(room_id))
+        return self.numbered_agents(wanted, page=page, limit=limit)
+
+    def divisions(self) -> list[Role]:
+        """Every division that somebody ever was in, by id."""
+        return [self._roster.divisions[each] for each in sorted(self._roster.divisions)]
+
+    def division(self, name: str) -> Role:
+        """The division of that name; a new one for a new name."""
+        known = next((each for each in self.divisions() if each.name == name), None)
+        if known is None:
+            known = Role(max(self._roster.divisions) + 1, name)
+            self._roster.divisions[known.id] = known
+        return known
 
     def available_agents(
-        self, room_id: str, *, cursor_after: str | None = None, limit: int | None = None
+        self,
+        room_id: str,
+        *,
+        cursor_after: str | None = None,
+        limit: int | None = None,
+        in_room: bool = False,
     ) -> Page[AgentView] | Refusal:
-        """Who is eligible for the room by its channel, online or not."""
+        """Who is eligible for the room by its channel, online or not; or those in it already."""
         room = self._rooms.get(room_id)
         if room is None:
             return Refusal(400, "room not found")
         size = self._page_size(limit, self.switches.agents_page_size)
         after = _place(cursor_after)
-        people, more = self._roster.eligible_after(room.channel.id, after, size)
+        if in_room:
+            people, more = self._roster.after(sorted(room.state.agents), after, size)
+        else:
+            people, more = self._roster.eligible_after(room.channel.id, after, size)
         next_after = _cursor(people[-1].id) if more else None
         return page_of(map(self._listed, people), limit=size, after=next_after, total_count=None)
 
@@ -281,7 +422,7 @@ class Platform:
             at=self.clock() - self.switches.rooms_lag_seconds,
             before=_place(cursor_after),
             limit=self._page_size(limit, self.switches.rooms_page_size),
-            also_unclean=self.switches.unclean_unserved,
+            unclean=Unclean(self.switches.unclean_rows, self.switches.unclean_seconds),
         )
         return evolve(page, after=page.after and _cursor(int(page.after)))
 
@@ -298,14 +439,18 @@ class Platform:
         return self._rooms.load_of(agent_id)
 
     def loads(self) -> dict[int, int]:
-        return {person.id: self.load(person.id) for person in self._roster}
+        """The load of every agent, and of whoever else is in a room."""
+        loads = {person.id: self.load(person.id) for person in self._roster}
+        agents = set(self.agent_ids())
+        return {user_id: load for user_id, load in loads.items() if load or user_id in agents}
 
     def is_online(self, agent_id: int) -> bool:
         person = self._roster.get(agent_id)
         return person is not None and person.is_online
 
     def agent_ids(self) -> list[int]:
-        return [person.id for person in self._roster]
+        """The agents, online or not; no admins and no supervisors."""
+        return [person.id for person in self._roster if person.type == AGENT]
 
     def online_agents(self) -> list[int]:
         return self._roster.online_agents()
@@ -346,7 +491,35 @@ class Platform:
             history=History(self.clock(), RoomState()),
         )
         self._rooms.add(room)
+        self.channels[channel.id] = channel
         return room
+
+    def _known_room(self, room_id: str) -> Room:
+        room = self._rooms.get(room_id)
+        if room is None:
+            raise KeyError(f"no room {room_id}")
+        return room
+
+    def _person_of_admin(self) -> Person:
+        """Who was there before the log begins."""
+        now = self.clock()
+        return Person(
+            id=self.account.admin_id,
+            name="Admin",
+            email=self.account.admin_email,
+            type=ADMIN,
+            channels=(),
+            roles=(),
+            created_at=now,
+            counts=History(now, 0),
+            is_available=True,
+        )
+
+    def _resolver(self, by: int | None, actor: Actor) -> Person | None:
+        """Whom the resolve webhook names: the admin where nobody is named, or nobody at all."""
+        if by is None and actor == "api" and not self.switches.resolver_named:
+            return None
+        return self._roster.get(self.account.admin_id if by is None else by)
 
     def _open_service(self, room: Room) -> Service:
         comment = self._comment_id()
@@ -365,7 +538,7 @@ class Platform:
         )
         return self.bodies.allocation_webhook(
             room,
-            shape=self.switches.webhook_shape,
+            self.switches,
             latest=self._latest_service(room),
             candidate=self._view(candidate) if candidate else None,
             is_new_session=is_new_session,

@@ -9,10 +9,15 @@ from typing import TypeAlias
 from attrs import define, evolve, field, frozen
 
 from sebastian_adapters.memory.platform.history import History
-from sebastian_adapters.memory.platform.switches import REMEMBERED_SECONDS
-from sebastian_adapters.memory.platform.values import Channel, Page, RoomFilter, RoomView
-
-_UNCLEAN_ROOMS = 10
+from sebastian_adapters.memory.platform.switches import MOST_UNCLEAN_ROWS, REMEMBERED_SECONDS
+from sebastian_adapters.memory.platform.values import (
+    Channel,
+    Page,
+    Properties,
+    RoomFilter,
+    RoomView,
+    Tag,
+)
 
 
 @define(eq=False)
@@ -36,7 +41,8 @@ class RoomState:
     is_resolved: bool = False
     is_waiting: bool = False
     agents: tuple[int, ...] = ()
-    last_customer_at: float = 0.0
+    last_customer_at: float | None = None
+    """None before the customer's first message."""
     touched: int = 0
     """A number that every message raises above all others: lists show the highest first."""
 
@@ -52,6 +58,8 @@ class Room:
     user_id: str
     history: History[RoomState]
     services: list[Service] = field(factory=list)
+    properties: Properties = ()
+    tags: list[Tag] = field(factory=list)
 
     @property
     def state(self) -> RoomState:
@@ -76,13 +84,21 @@ class Room:
             name=self.name,
             user_id=self.user_id,
             is_resolved=state.is_resolved,
-            is_waiting=state.is_waiting,
+            is_waiting=None if state.last_customer_at is None else state.is_waiting,
             is_served=bool(state.agents),
             last_customer_at=state.last_customer_at,
         )
 
 
 Candidate: TypeAlias = tuple[Room, RoomState]
+
+
+@frozen
+class Unclean:
+    """How many rooms that stopped waiting the unserved list still shows, and for how long."""
+
+    rows: int
+    seconds: float
 
 
 class Rooms:
@@ -99,7 +115,7 @@ class Rooms:
         self._waiting: dict[str, Room] = {}
         self._held: dict[int, dict[str, Room]] = {}
         self._changes: deque[tuple[float, Room]] = deque()
-        self._lately_odd: deque[Room] = deque(maxlen=_UNCLEAN_ROOMS)
+        self._lately_odd: deque[tuple[float, Room]] = deque(maxlen=MOST_UNCLEAN_ROWS)
         self._touches = 0
 
     def __len__(self) -> int:
@@ -134,7 +150,7 @@ class Rooms:
         self._index(room, state, touch=touch)
         self._index_agents(room, before.agents, state.agents)
         if before.is_waiting and not state.is_waiting:
-            self._lately_odd.append(room)
+            self._lately_odd.append((at, room))
 
     def page(
         self,
@@ -143,16 +159,16 @@ class Rooms:
         at: float,
         before: int | None,
         limit: int,
-        also_unclean: bool = False,
+        unclean: Unclean,
     ) -> Page[RoomView]:
         """The rooms that were so at that moment, newest first, behind the cursor.
 
-        With `also_unclean` the unserved list holds a few rooms that do not belong in it.
+        The unserved list also holds a few rooms that do not belong in it, as `unclean` says.
         """
-        odd = list(self._lately_odd) if also_unclean and wanted.serve_status == "unserved" else []
+        odd = self._odd(unclean, at) if wanted.serve_status == "unserved" else []
         matching = (
             (room, state)
-            for room, state in self._newest_first(wanted, at)
+            for room, state in self._newest_first(wanted, at, odd)
             if (before is None or state.touched < before)
             and (_matches(room, state, wanted) or (room in odd and _matches_widely(room, wanted)))
         )
@@ -164,9 +180,15 @@ class Rooms:
             after=str(rows[-1][1].touched) if len(found) > limit else None,
         )
 
-    def _newest_first(self, wanted: RoomFilter, at: float) -> Iterator[Candidate]:
+    def _odd(self, unclean: Unclean, at: float) -> list[Room]:
+        """The rooms that stopped waiting last, as many and as long ago as `unclean` says."""
+        since = at - unclean.seconds
+        lately = [room for stopped_at, room in self._lately_odd if stopped_at >= since]
+        return lately[len(lately) - min(unclean.rows, len(lately)) :]
+
+    def _newest_first(self, wanted: RoomFilter, at: float, odd: list[Room]) -> Iterator[Candidate]:
         moved = self._changed_since(at)
-        moved.update((room.room_id, room) for room in self._lately_odd)
+        moved.update((room.room_id, room) for room in odd)
         steady = (
             (room, room.state) for room in self._index_for(wanted) if room.room_id not in moved
         )
@@ -236,6 +258,10 @@ def _matches(room: Room, state: RoomState, wanted: RoomFilter) -> bool:
 
 def _matches_widely(room: Room, wanted: RoomFilter) -> bool:
     if wanted.channel_ids and room.channel.id not in wanted.channel_ids:
+        return False
+    if wanted.tag_ids and not {tag.id for tag in room.tags} & {*wanted.tag_ids}:
+        return False
+    if wanted.is_handled_by_bot:
         return False
     return wanted.name is None or wanted.name in room.name
 

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator
 from attrs import define, evolve, field
 
 from sebastian_adapters.memory.platform.history import History
-from sebastian_adapters.memory.platform.values import AGENT, AgentView, Channel, Page, Role
+from sebastian_adapters.memory.platform.values import (
+    ADMIN,
+    AGENT,
+    GENERAL,
+    TYPE_NAMES,
+    AgentFilter,
+    AgentView,
+    Channel,
+    Page,
+    Role,
+)
 
 
 @define(eq=False)
@@ -67,6 +77,7 @@ class Roster:
         self._of_channel: dict[int, list[int]] = {}
         self._of_any_channel: list[int] = []
         self._online: dict[int, None] = {}
+        self.divisions: dict[int, Role] = {GENERAL.id: GENERAL}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -77,12 +88,16 @@ class Roster:
     def get(self, agent_id: int) -> Person | None:
         return self._people.get(agent_id)
 
+    def of_email(self, email: str) -> Person | None:
+        return next((each for each in self if each.email == email), None)
+
     def online_agents(self) -> list[int]:
         """The ids of the agents (no admins, no supervisors) who are online."""
         return [each for each in self._online if self._people[each].type == AGENT]
 
     def add(self, person: Person) -> None:
         self._people[person.id] = person
+        self.divisions |= {role.id: role for role in person.roles}
         for ids in self._lists_of(person):
             insort(ids, person.id)
         self._note_presence(person)
@@ -100,17 +115,20 @@ class Roster:
         self._note_presence(person)
         return person.is_online != was_online
 
-    def all_after(self, after: int | None, limit: int) -> tuple[list[Person], bool]:
-        """The people behind that id, and whether there are more."""
-        return self._people_of(_behind(self._ids, after, limit + 1), limit)
+    def ids(self, wanted: AgentFilter) -> list[int]:
+        """The ids of all who match, in ascending order."""
+        if wanted == _EVERYBODY:
+            return self._ids
+        return [each for each in self._ids if _matches(self._people[each], wanted)]
 
-    def all_from(self, offset: int, limit: int) -> tuple[list[Person], bool]:
-        return self._people_of(self._ids[offset : offset + limit + 1], limit)
+    def after(self, ids: list[int], after: int | None, limit: int) -> tuple[list[Person], bool]:
+        """Of these people the ones behind that id, and whether there are more."""
+        return self._people_of(_behind(ids, after, limit + 1), limit)
 
     def eligible_after(
         self, channel_id: int, after: int | None, limit: int
     ) -> tuple[list[Person], bool]:
-        """The people who serve the channel (or have none of their own), behind that id."""
+        """Who serves the channel (or has none of their own), behind that id; never the admin."""
         own = _behind(self._of_channel.get(channel_id, []), after, limit + 1)
         any_channel = _behind(self._of_any_channel, after, limit + 1)
         ids = sorted([*own, *any_channel])[: limit + 1] if any_channel else own
@@ -124,10 +142,22 @@ class Roster:
                 return person
         return None
 
+    def agents_for(self, channel_id: int | None, *, online_only: bool) -> list[Person]:
+        """The agents who serve the channel (None: any channel)."""
+        return [
+            person
+            for person in self
+            if person.type == AGENT
+            and (channel_id is None or _serves(person, channel_id))
+            and (person.is_online or not online_only)
+        ]
+
     def _people_of(self, ids: list[int], limit: int) -> tuple[list[Person], bool]:
         return [self._people[each] for each in ids[:limit]], len(ids) > limit
 
     def _lists_of(self, person: Person) -> list[list[int]]:
+        if person.type == ADMIN:
+            return [self._ids]
         if not person.channels:
             return [self._ids, self._of_any_channel]
         channel_ids = dict.fromkeys(channel.id for channel in person.channels)
@@ -140,6 +170,9 @@ class Roster:
             self._online[person.id] = None
 
 
+_EVERYBODY = AgentFilter()
+
+
 def page_of(
     items: Iterable[AgentView], *, limit: int, after: str | None, total_count: int | None
 ) -> Page[AgentView]:
@@ -149,6 +182,28 @@ def page_of(
 def _behind(ids: list[int], after: int | None, limit: int) -> list[int]:
     start = 0 if after is None else bisect_right(ids, after)
     return ids[start : start + limit]
+
+
+def _matches(person: Person, wanted: AgentFilter) -> bool:
+    if wanted.is_available is not None and person.is_available != wanted.is_available:
+        return False
+    if wanted.type_name and TYPE_NAMES.get(person.type, "supervisor") != wanted.type_name:
+        return False
+    if wanted.division_ids and not {each.id for each in person.roles} & {*wanted.division_ids}:
+        return False
+    if person.id in wanted.not_in:
+        return False
+    return not wanted.search or _is_found(person, wanted.search.lower(), wanted.scope)
+
+
+def _is_found(person: Person, search: str, scope: str | None) -> bool:
+    places = {
+        "name": [person.name],
+        "email": [person.email],
+        "division": [role.name for role in person.roles],
+    }
+    searched = places[scope] if scope else [person.name, person.email]
+    return any(search in place.lower() for place in searched)
 
 
 def _serves(person: Person, channel_id: int) -> bool:

@@ -9,6 +9,8 @@ from attrs.validators import ge, in_, le
 REMEMBERED_SECONDS = 120.0
 """How far back the platform remembers what it was: no lag can be longer."""
 
+MOST_UNCLEAN_ROWS = 10
+
 _lag = [ge(0.0), le(REMEMBERED_SECONDS)]
 
 
@@ -36,9 +38,25 @@ class Switches:
     )
     """`as_docs`: null at first, then the last resolved one; `shows_open`: the open one [2]."""
     webhook_shape: Literal["new", "old"] = field(default="new", validator=in_(("new", "old")))
-    """With `app_code` and `channel`, or without [5]."""
-    candidate_agent: bool = False
-    """Whether the allocation webhook suggests an agent [3]."""
+    """With `app_code` and `channel`, or without; an old candidate carries more, tokens too [5]."""
+    candidate_agent: bool = True
+    """Whether the allocation webhook suggests an agent, where one is online [3]."""
+    extras_null: bool = False
+    """Whether the allocation webhook's `extras` is null [7]."""
+    last_comment_id: Literal["text", "number"] = field(
+        default="text", validator=in_(("text", "number"))
+    )
+    """What `service.last_comment_id` is in the resolve webhook [6]."""
+    resolver_named: bool = True
+    """Whether the resolve webhook has a `resolved_by` for a resolve through the API [32]."""
+    resolve_dates: Literal["object", "text"] = field(
+        default="object", validator=in_(("object", "text"))
+    )
+    """What the moments are in the answer of `mark_as_resolved` [7]."""
+    login_details: bool = False
+    """Whether a login also answers `details`, `user.sdk_key` and more of the app [0]."""
+    added_agent_details: bool = False
+    """Whether `added_agent` also has the fields of newer accounts [4]."""
     available_agents_shape: Literal["object", "array"] = field(
         default="object", validator=in_(("object", "array"))
     )
@@ -53,8 +71,10 @@ class Switches:
     page_size_limit: int = field(default=100, validator=ge(1))
     """The largest page that any list answers, whatever was asked."""
     rooms_page_size: int = field(default=50, validator=ge(1))
-    unclean_unserved: bool = True
-    """Whether the unserved list also holds rooms that are resolved or not waiting [8]."""
+    unclean_rows: int = field(default=2, validator=[ge(0), le(MOST_UNCLEAN_ROWS)])
+    """How many rooms that are served or resolved the unserved list still holds, at most [8]."""
+    unclean_seconds: float = field(default=3.0, validator=_lag)
+    """For how long it holds each of them."""
     assign_answers_service: bool = True
     """Whether `assign_agent` answers `service` beside `added_agent` [18]."""
     webhook_registration: Literal["secret", "token", "both"] = field(
@@ -67,6 +87,11 @@ class Switches:
         default="text", validator=in_(("text", "object", "list"))
     )
     """How `errors` looks in a refusal [20]."""
+
+    @classmethod
+    def untidy(cls) -> "Switches":
+        """The defaults, with an unserved list that is never tidied up: for those who test us."""
+        return cls(unclean_rows=MOST_UNCLEAN_ROWS, unclean_seconds=REMEMBERED_SECONDS)
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Switches":
@@ -86,8 +111,12 @@ class Switches:
             agents_paging=rng.choice(("page", "cursor")),
             agents_page_size=rng.choice((3, 20)),
             rooms_page_size=rng.choice((5, 50)),
-            unclean_unserved=rng.random() < 0.75,
+            unclean_rows=MOST_UNCLEAN_ROWS if rng.random() < 0.75 else 0,
+            unclean_seconds=REMEMBERED_SECONDS,
             assign_answers_service=rng.random() < 0.5,
             webhook_registration=rng.choice(("secret", "token", "both")),
             errors_shape=rng.choice(("text", "object", "list")),
+            extras_null=rng.random() < 0.25,
+            last_comment_id=rng.choice(("text", "number")),
+            resolver_named=rng.random() < 0.5,
         )

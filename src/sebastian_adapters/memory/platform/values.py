@@ -30,8 +30,18 @@ class Role:
     name: str = "General"
 
 
+@frozen
+class Tag:
+    """A word that somebody put on rooms; the same word is the same tag in every room."""
+
+    id: int
+    name: str
+
+
 LIVE_CHAT = Channel(id=130821)
 GENERAL = Role(id=125015)
+Properties = tuple[tuple[str, str], ...]
+"""What is known of a customer, as keys and values."""
 
 
 @frozen(kw_only=True)
@@ -45,6 +55,8 @@ class Account:
     admin_id: int = 11111
     admin_email: str = "admin@example.test"
     admin_password: str = field(default="FAKE_PASSWORD", repr=False)
+    agent_password: str = field(default="FAKE_AGENT_PASSWORD", repr=False)
+    """Of every agent and supervisor, beside their own e-mail."""
 
 
 @frozen(kw_only=True)
@@ -74,9 +86,10 @@ class RoomView:
     name: str
     user_id: str
     is_resolved: bool
-    is_waiting: bool
+    is_waiting: bool | None
+    """None before the customer's first message."""
     is_served: bool
-    last_customer_at: float
+    last_customer_at: float | None
 
 
 @frozen(kw_only=True)
@@ -90,6 +103,24 @@ class RoomFilter:
     user_ids: tuple[int, ...] = ()
     channel_ids: tuple[int, ...] = ()
     name: str | None = None
+    tag_ids: tuple[int, ...] = ()
+    is_handled_by_bot: bool | None = None
+    """The stand-in has no bot: true matches nothing, false everything."""
+
+
+@frozen(kw_only=True)
+class AgentFilter:
+    """What lists of agents may be asked for; empty means everybody."""
+
+    search: str | None = None
+    scope: str | None = None
+    """Where to search: `name`, `email` or `division`; None is the first two."""
+    type_name: str | None = None
+    """`admin`, `supervisor` or `agent`."""
+    division_ids: tuple[int, ...] = ()
+    is_available: bool | None = None
+    not_in: tuple[int, ...] = ()
+    """Agents to leave out: those who are in a room."""
 
 
 @frozen(kw_only=True)
