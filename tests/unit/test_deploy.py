@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sebastian_apps.settings import describe
+from sebastian_apps.settings import describe, load_settings
+from tests import canaries
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -49,10 +50,33 @@ def test_the_services_of_the_compose_file_are_programs_of_ours() -> None:
 
 
 def test_the_compose_file_sets_what_can_be_set() -> None:
-    known = {key.env for key in describe()}
+    known = {key.env for key in describe()} | {"PGPASSWORD"}
 
     for service in OURS.values():
         assert set(service["environment"]) <= known
+
+
+@pytest.mark.parametrize("password", [canaries.DATABASE_PASSWORD, "57#x", "a b", "'", "\\"])
+def test_the_compose_file_works_with_any_password_of_the_database(password: str) -> None:
+    """None stands where it would have to be encoded; what the services get is what was chosen."""
+    chosen = {"POSTGRES_PASSWORD": password, "QT_WEBHOOK_BASE_URL": "https://sebastian.example.com"}
+
+    def filled_in(found: re.Match[str]) -> str:
+        return chosen.get(found[1], f"{found[1]}-0123456789")
+
+    for service in OURS.values():
+        environ = {
+            name: re.sub(r"\$\{(\w+):\?\}", filled_in, value)
+            for name, value in service["environment"].items()
+        }
+
+        settings = load_settings(None, environ, role="webhook")
+
+        assert str(settings.db.connection_string) == "postgresql://***@postgres:5432/sebastian"
+        assert password not in settings.db.connection_string.reveal()  # type: ignore[union-attr]
+        assert environ["PGPASSWORD"] == password
+    server = COMPOSE["services"]["postgres"]["environment"]
+    assert server["POSTGRES_PASSWORD"] == OURS["webhook"]["environment"]["PGPASSWORD"]
 
 
 def test_every_service_waits_for_services_that_there_are() -> None:

@@ -493,6 +493,18 @@ BROKEN = [
         {"QT_QISCUS_SECRET": "hunter2"},
     ),
     Broken(
+        "a variable whose section is misspelt",
+        "",
+        "QT_LISTN_PORT: unknown variable; did you mean QT_LISTEN_PORT?",
+        {"QT_LISTN_PORT": "8080"},
+    ),
+    Broken(
+        "a variable whose section has another name",
+        "",
+        "QT_DATABASE_CONNECTION_STRING: unknown variable; did you mean QT_DB_CONNECTION_STRING?",
+        {"QT_DATABASE_CONNECTION_STRING": "postgresql://me:hunter2@h/d"},
+    ),
+    Broken(
         "a variable and its file at once",
         "",
         "QT_ADMIN_TOKEN admin.token: set together with QT_ADMIN_TOKEN_FILE; keep one of them",
@@ -630,6 +642,13 @@ def test_a_value_that_cannot_be_read_is_not_called_missing_or_contradictory() ->
     [
         ("QT_QPA_PLATFORM", "xcb"),
         ("QT_LOGGING_RULES", "*.debug=false"),
+        ("QT_LOGGING_CONF", "/etc/qt.conf"),
+        ("QT_PLUGIN_PATH", "/usr/lib/qt"),
+        ("QT_SCALE_FACTOR", "2"),
+        ("QT_ACCESSIBILITY", "1"),
+        ("QT_IM_MODULE", "ibus"),
+        ("QT_DEBUG_PLUGINS", "1"),
+        ("QT_STYLE_OVERRIDE", "fusion"),
         ("QT_WEBHOOK_SERVICE_HOST", "10.0.0.7"),
         ("QT_WEBHOOK_PORT_3000_TCP_ADDR", "10.0.0.7"),
         ("QT_REDIS_PORT", "tcp://10.0.0.7:6379"),

@@ -72,12 +72,22 @@ def _unknown(environ: Mapping[str, str], keys: list[Key]) -> Iterator[Problem]:
     known = {name for key in keys for name in (*key.variables, *key.file_variables)}
     ours = tuple(sorted({f"QT_{key.section.upper()}_" for key in keys}))
     for name, value in environ.items():
-        if name.startswith(ours) and name not in known and not _is_service_link(name, value):
-            yield _unknown_variable(name, known)
+        if name in known or not name.startswith("QT_") or _is_service_link(name, value):
+            continue
+        if name.startswith(ours):
+            yield _unknown_variable(name, nearest_of(name, sorted(known)))
+        elif meant := _nearly(name, known):
+            yield _unknown_variable(name, meant)
 
 
-def _unknown_variable(name: str, known: set[str]) -> Problem:
-    nearest = nearest_of(name, sorted(known))
+def _nearly(name: str, known: set[str]) -> str | None:
+    """The variable that was meant if only a letter or two are wrong; others belong to Qt itself."""
+    by_rest = {each.removeprefix("QT_"): each for each in sorted(known)}
+    like = nearest_of(name.removeprefix("QT_"), by_rest, at_least=0.85)
+    return by_rest[like] if like else None
+
+
+def _unknown_variable(name: str, nearest: str | None) -> Problem:
     advice = f"; did you mean {nearest}?" if nearest else ""
     return Problem(Place(name), "", f"unknown variable{advice}", nearest)
 

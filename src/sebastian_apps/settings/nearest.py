@@ -16,12 +16,15 @@ def plain_name(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else "?"
 
 
-def nearest_of(name: str, existing: Iterable[str]) -> str | None:
-    """The existing name that looks most like this one, whatever its case; None if none does."""
+def nearest_of(name: str, existing: Iterable[str], *, at_least: float = 0.6) -> str | None:
+    """The existing name that looks most like this one, whatever its case; None if none does.
+
+    `at_least` is how much like it, from 0 to 1.
+    """
     from difflib import get_close_matches
 
     by_case = {candidate.lower(): candidate for candidate in existing}
-    close = get_close_matches(name.lower(), by_case, n=1, cutoff=0.6)
+    close = get_close_matches(name.lower(), by_case, n=1, cutoff=at_least)
     return by_case[close[0]] if close else None
 
 
