@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
 
 import structlog
 from attrs import evolve
@@ -39,7 +41,9 @@ from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
+from sebastian_core.domain.arrivals import Arrival, admit
 from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.readings import Registration
@@ -292,10 +296,22 @@ def build_webhook(
         floor_is_open=floor_is_open,
         ended_logins=container.ended_logins(),
         counts=WebhookMetrics(),
-        checks={"database": lambda: check_tables(container.pool())} if is_real else {},
+        checks={"database": partial(_check_work, container)} if is_real else {},
         open=open_all,
         close=_closing(container, client, keeping_time, is_real=is_real),
     )
+
+
+async def _check_work(container: Container) -> None:
+    """Raise unless a webhook would be recorded: one is, and is taken back.
+
+    Each asking is for a room of its own: two processes that ask for the same would wait for each
+    other.
+    """
+    arrival = Arrival(room_id=RoomId(f"sebastian-readyz-{uuid4().hex[:12]}"))
+    decision = partial(admit, arrival, container.rules())
+    await container.room_repo().rehearse(arrival.room_id, decision)
+    await check_tables(container.pool())
 
 
 async def _tell_if_away(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.postgres.pools import Pool, worker_pool
@@ -61,6 +61,19 @@ def execute(url: str, statements: str) -> None:
     """Let the database do what the test wants."""
     with psycopg.connect(url, autocommit=True, client_encoding="utf8") as connection:
         connection.execute(statements.encode())
+
+
+@contextmanager
+def read_only_for_new_sessions(url: str) -> Iterator[None]:
+    """Whoever connects meanwhile may not write; whoever is connected stays as they are."""
+    name = conninfo_to_dict(url)["dbname"]
+    setting = "default_transaction_read_only"
+    execute(url, f"alter database {name} set {setting} = on")
+    try:
+        yield
+    finally:
+        takes_writes = make_conninfo(url, options=f"-c {setting}=off")
+        execute(takes_writes, f"alter database {name} reset {setting}")
 
 
 @asynccontextmanager

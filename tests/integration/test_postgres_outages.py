@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Room
 from tests.builders import a_plan, an_arrival
 from tests.contracts.room_repo import RULES, arrive, arrive_all, chat_of, reserve_one
-from tests.integration.postgres import execute, room_repo, rows
+from tests.integration.postgres import execute, read_only_for_new_sessions, room_repo, rows
 from tests.servers import temporary_directory
 from tests.waiting import until
 
@@ -46,19 +46,6 @@ OUR_SESSIONS = """
     select pid from pg_stat_activity
     where starts_with(application_name, 'sebastian-') and datname = current_database()
 """
-
-
-@contextmanager
-def read_only_for_new_sessions(url: str) -> Iterator[None]:
-    """Whoever connects meanwhile may not write; whoever is connected stays as they are."""
-    name = conninfo_to_dict(url)["dbname"]
-    setting = "default_transaction_read_only"
-    execute(url, f"alter database {name} set {setting} = on")
-    try:
-        yield
-    finally:
-        takes_writes = make_conninfo(url, options=f"-c {setting}=off")
-        execute(takes_writes, f"alter database {name} reset {setting}")
 
 
 def rows_of_type(url: str, column_type: str) -> None:

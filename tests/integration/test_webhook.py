@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.routes.admin import DASHBOARD_NOTE, admin_routes
-from sebastian_apps.webhook.routes.health import health_routes
+from sebastian_apps.webhook.routes.health import KNOWN_SECONDS, health_routes
 from sebastian_apps.webhook.routes.openapi import openapi_document
 from sebastian_apps.webhook.routes.webhooks import webhook_routes
 from sebastian_core.domain.agent import AgentSetting, Presence
@@ -34,6 +35,7 @@ from sebastian_core.domain.ids import AgentId, ChannelId
 from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.room import Decided, Decision
 from sebastian_core.usecases.known_roster import KnownRoster
+from tests.waiting import until
 from tests.webhook_service import (
     APP_ID,
     ARRIVAL,
@@ -268,6 +270,26 @@ async def test_readiness_names_the_checks_that_fail_or_hang() -> None:
     assert "canary" not in answer.text
 
 
+async def test_however_many_ask_for_readiness_the_checks_are_asked_now_and_then() -> None:
+    asked: list[float] = []
+
+    async def slow() -> None:
+        asked.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0)
+
+    async with webhook_service(parts_in_memory(checks={"a": slow})) as service:
+        for _ in range(5):
+            answers = await asyncio.gather(*(service.http.get("/readyz") for _ in range(20)))
+            assert {answer.status_code for answer in answers} == {200}
+        await until(lambda: asyncio.get_running_loop().time() - asked[-1] > KNOWN_SECONDS)
+        before = len(asked)
+        await service.http.get("/readyz")
+
+    pauses = [later - sooner for sooner, later in itertools.pairwise(asked)]
+    assert all(pause >= KNOWN_SECONDS for pause in pauses)
+    assert len(asked) == before + 1
+
+
 @pytest.mark.parametrize(
     "authorization",
     [
@@ -438,7 +460,7 @@ def test_the_description_has_every_route(environ: dict[str, str]) -> None:
 
     there = {
         (path.replace(":str", ""), method.lower())
-        for handler in (*webhook_routes(settings), *health_routes(), *admin_routes(settings))
+        for handler in (*webhook_routes(settings), *health_routes({}), *admin_routes(settings))
         for path in handler.paths
         for method in handler.http_methods
     }

@@ -15,7 +15,19 @@ from sebastian_apps.container import build_webhook
 from sebastian_apps.dev.servers import EmbeddedPostgres
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_core.domain.chat import ChatState
+from tests.integration.postgres import execute, read_only_for_new_sessions, rows
+from tests.integration.transaction_pooler import transaction_pooler
 from tests.webhook_service import ARRIVAL, RESOLVE, WebhookService, some_settings, webhook_service
+
+FULL = """
+create function public.fail() returns trigger language plpgsql as $$
+begin
+    raise exception 'could not extend file: No space left on device' using errcode = '53100';
+end $$;
+create trigger full_disk before insert on sebastian.{table}
+for each row execute function public.fail()
+"""
+"""What an insert meets on a full disk."""
 
 NO_REDIS = "redis://127.0.0.1:1"
 """Nobody listens there: webhooks need no Redis."""
@@ -133,6 +145,49 @@ async def test_webhooks_that_find_no_free_connection_are_answered_503_and_readin
         }
         assert ready.json()["detail"].startswith("Not ready: database ")
         await answer_once(service, ARRIVAL, 200)
+
+
+async def test_readiness_takes_back_what_it_has_tried(postgres_url: str) -> None:
+    async with service_on(postgres_url) as service:
+        await answer_once(service, "/readyz", 200)
+
+        kept = rows(postgres_url, "select from sebastian.room union all select from sebastian.chat")
+
+        assert kept == []
+        assert await service.rows() == 0
+
+
+async def test_a_service_that_may_not_write_is_not_ready(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    with read_only_for_new_sessions(postgres_url):
+        async with service_on(postgres_url) as service:
+            answer = await service.post(ARRIVAL, {"room_id": "1"})
+            ready = await service.http.get("/readyz")
+
+            assert (answer.status_code, ready.status_code) == (503, 503)
+
+
+@pytest.mark.parametrize("table", ["room", "chat", "history"])
+async def test_a_service_whose_table_takes_no_rows_is_not_ready(
+    postgres_url: str, table: str
+) -> None:
+    async with service_on(postgres_url) as service:
+        await answer_once(service, "/readyz", 200)
+
+        execute(postgres_url, FULL.format(table=table))
+        await answer_once(service, "/readyz", 503)
+        execute(postgres_url, f"drop trigger full_disk on sebastian.{table}")
+
+        await answer_once(service, "/readyz", 200)
+
+
+async def test_a_service_behind_a_pooler_of_transactions_is_not_ready(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    async with (
+        transaction_pooler(postgres_url) as pooled,
+        webhook_service(parts_of(pooled)) as service,
+    ):
+        await answer_once(service, "/readyz", 503)
 
 
 async def test_a_service_that_starts_before_its_database_works_once_it_is_there(

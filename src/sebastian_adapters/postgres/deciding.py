@@ -20,7 +20,7 @@ from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import ChatId, RoomId
-from sebastian_core.domain.room import Decided, Room
+from sebastian_core.domain.room import Decided, Decision, Room
 from sebastian_core.ports.room_repo import FloorDecision
 
 T = TypeVar("T")
@@ -75,6 +75,14 @@ class Groups:
             outcome if isinstance(outcome, Exception) else _identified(outcome, ids)
             for outcome in outcomes
         ]
+
+
+async def rehearse(transaction: Transaction, room_id: RoomId, decision: Decision[Any]) -> None:
+    """Do all that a decision takes, and take it back; raises what the decision would raise."""
+    rooms, now = await _lock_rooms(transaction, [room_id], alters_line=False)
+    writing = _writing(rooms, [decision(rooms[room_id], now)])
+    await transaction.send(*writing.statements(now))
+    await transaction.rollback()
 
 
 async def decide_on_floor(

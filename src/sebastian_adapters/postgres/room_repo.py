@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from sebastian_adapters.postgres import steering
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.deciding import Groups, decide_on_floor
+from sebastian_adapters.postgres.deciding import Groups, decide_on_floor, rehearse
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.group_commit import Lane
 from sebastian_adapters.postgres.pools import Pool, Transaction
@@ -56,6 +56,17 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.decide."""
         lane = self._altering_lane if alters_line else self._lane
         return cast(Decided[T], await lane.call(room_id, decision))
+
+    async def rehearse(self, room_id: RoomId, decision: Decision[Any]) -> None:
+        """Do all that `decide` does for it, and take it back: nothing is changed.
+
+        Raises what `decide` would raise. Beside the groups: it keeps no webhook waiting.
+        """
+
+        async def work(transaction: Transaction) -> None:
+            await rehearse(transaction, room_id, decision)
+
+        await self._pool.run(work)
 
     async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
         """See RoomRepo.reserve."""

@@ -58,7 +58,7 @@ def create_app(parts: WebhookParts) -> Litestar:
     return Litestar(
         [
             *webhook_routes(settings),
-            *health_routes(),
+            *health_routes(parts.checks),
             *admin_routes(settings),
             *openapi_routes(settings),
             *floor.handlers,

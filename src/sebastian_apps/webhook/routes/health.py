@@ -7,29 +7,50 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from litestar import MediaType, Request, Response, get
+from attrs import define
+from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from sebastian_apps.webhook.parts import Check, parts_of
+from sebastian_apps.webhook.parts import Check
 from sebastian_apps.webhook.problems import NOT_READY, Problem
 
 CHECK_SECONDS = 0.5
 """How long one check of `/readyz` may take."""
 
+KNOWN_SECONDS = 0.5
+"""How long what was found is told again: whoever asks more often makes us ask no more often."""
+
 FINE = "ok"
 log = structlog.stdlib.get_logger("sebastian.webhook")
 
 
-def health_routes() -> list[HTTPRouteHandler]:
+@define(eq=False)
+class Readiness:
+    """What the checks find: asked once for all who want to know it at about the same time."""
+
+    _checks: Mapping[str, Check]
+    _asking: asyncio.Task[dict[str, str]] | None = None
+    _began_at: float = 0.0
+
+    async def found(self) -> dict[str, str]:
+        """What each check found, at most a second ago."""
+        now = asyncio.get_running_loop().time()
+        if self._asking is None or (self._asking.done() and now - self._began_at >= KNOWN_SECONDS):
+            self._asking, self._began_at = asyncio.create_task(run_checks(self._checks)), now
+        return await asyncio.shield(self._asking)
+
+
+def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
     """For whoever supervises the process or sends it traffic."""
+    readiness = Readiness(checks)
 
     @get("/healthz", media_type=MediaType.JSON)
     async def healthz() -> dict[str, str]:
         return {"status": FINE}
 
     @get("/readyz", media_type=MediaType.JSON)
-    async def readyz(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        found = await run_checks(parts_of(request).checks)
+    async def readyz() -> Response[dict[str, Any]]:
+        found = await readiness.found()
         failed = [f"{name} {finding}" for name, finding in found.items() if finding != FINE]
         if failed:
             raise Problem(NOT_READY, f"Not ready: {'; '.join(failed)}.", extra={"checks": found})
