@@ -342,8 +342,8 @@ def _floor(container: Container, settings: Settings) -> FloorUseCases:
         explain=container.explain_room(),
         drop=DropChat(repo),
         release=ReleaseChat(repo, queue),
-        pause=PauseAgent(repo, queue),
-        capacity=SetCapacity(repo, queue),
+        pause=PauseAgent(repo, queue, container.roster()),
+        capacity=SetCapacity(repo, queue, container.roster()),
         assign=container.assign_by_hand() if settings.qiscus.app_id else None,
     )
 
@@ -439,8 +439,8 @@ def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliPart
         capacities=_capacities(settings),
         drop=DropChat(room_repo),
         release=ReleaseChat(room_repo, job_queue),
-        pause=PauseAgent(room_repo, job_queue),
-        capacity=SetCapacity(room_repo, job_queue),
+        pause=PauseAgent(room_repo, job_queue, container.roster()),
+        capacity=SetCapacity(room_repo, job_queue, container.roster()),
         explain=container.explain_room(),
         assign=container.assign_by_hand() if knows_platform else None,
         open=open_all,

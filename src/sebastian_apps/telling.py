@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from attrs import field, frozen
 
+from sebastian_apps.printable import as_argument
 from sebastian_core.domain.chat import Chat, ChatState, Move
 from sebastian_core.domain.explaining import Explanation, Given, Hold, Waiting, Way
 from sebastian_core.domain.history import HistoryRow
@@ -133,7 +134,7 @@ def _being_given(chat: Chat, agent: str, teller: Teller) -> str:
 def why_it_waits(chat: Chat, waiting: Waiting, teller: Teller) -> list[str]:
     """What holds a waiting chat, and what would change that."""
     ways = [f"  - {_way(way, chat, waiting, teller)}" for way in waiting.ways]
-    by_hand = f"  - a person gives it: sebastian assign {chat.room_id} AGENT"
+    by_hand = f"  - a person gives it: sebastian assign {as_argument(chat.room_id)} AGENT"
     return [_held(chat, waiting, teller), "", "What would change that:", *ways, by_hand]
 
 
@@ -261,7 +262,7 @@ def _held(chat: Chat, waiting: Waiting, teller: Teller) -> str:
 
 def _way(way: Way, chat: Chat, waiting: Waiting, teller: Teller) -> str:
     return _WAYS[way].format(
-        release=f"or at once: sebastian queue release {chat.room_id}",
+        release=f"or at once: sebastian queue release {as_argument(chat.room_id)}",
         until=_until(waiting.until, teller),
         lifted=_until(chat.excluded_until, teller),
         read=f" again (last at {teller.ago(waiting.read_at)})" if waiting.read_at else "",

@@ -215,8 +215,8 @@ class Stage:
                 ),
                 drop=DropChat(repo),
                 release=ReleaseChat(repo, queue),
-                pause=PauseAgent(repo, queue),
-                capacity=SetCapacity(repo, queue),
+                pause=PauseAgent(repo, queue, self.roster),
+                capacity=SetCapacity(repo, queue, self.roster),
             ),
         )
         return evolve(parts, **other)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import getpass
+import asyncio
+import json
+import os
+import pwd
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sebastian_apps.cli.main import main
 from sebastian_apps.fake_qiscus import Fault
 from sebastian_core.domain.chat import Move
-from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.usecases.drop_chat import DropChat
+from sebastian_core.usecases.pause_agent import PauseAgent
+from sebastian_core.usecases.release_chat import ReleaseChat
 from tests.integration.cli_world import World, a_world
 
-ME = f"cli:{getpass.getuser()}"
+ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 @pytest.fixture
@@ -187,6 +196,73 @@ async def test_pause_resume_and_capacity_hold_at_once_and_are_told(world: World,
         {"paused": True},
     ]
     assert {each["actor"] for each in log} == {ME}
+
+
+async def test_the_history_says_whose_process_it_was_whatever_the_environment_says(
+    world: World, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "page\x1b[31m\nadmin")
+
+    await world.output("agents", "pause", "7")
+
+    (newest,) = await world.json("agents", "log", "--limit", "1")
+    assert newest["actor"] == ME
+
+
+ESCAPE = "\x1b[31m\n2030-01-01 00:00:00  forged\x9b"
+
+
+async def test_what_stands_in_the_database_moves_no_cursor(world: World, room: str) -> None:
+    async with world.worker() as parts:
+        pause = PauseAgent(parts.room_repo, parts.job_queue)
+        await pause(AgentId(7), paused=True, actor=f"cli:{ESCAPE}")
+        release = ReleaseChat(parts.room_repo, parts.job_queue)
+        await release(RoomId(room), actor=f"cli:{ESCAPE}")
+        await DropChat(parts.room_repo)(RoomId(room), actor=f"cli:{ESCAPE}")
+
+    log, why = await world.output("agents", "log"), await world.output("why", room)
+    as_json = (await world.run("agents", "log", "--json")).output
+
+    for shown in (log, why, as_json):
+        assert "forged" in shown
+        assert all(line.isprintable() for line in shown.split("\n"))
+        assert not any(line.startswith("2030") for line in shown.split("\n"))
+    assert json.loads(as_json)[0]["actor"] == f"cli:{ESCAPE}"
+
+
+@pytest.mark.parametrize("room_id", [";touch${IFS}x;", "-x", "$(reboot)"])
+async def test_a_command_to_paste_runs_nothing_else(world: World, room_id: str) -> None:
+    async def output(*words: str) -> str:
+        arguments = ["-c", str(world.config), *words]
+        return (await asyncio.to_thread(CliRunner().invoke, main, arguments)).output
+
+    refused = await output("queue", "drop", "--", room_id)
+
+    words = shlex.split(refused.partition("See: ")[2])
+    assert (words[:2], words[-1]) == (["sebastian", "why"], room_id)
+    asked = await output(*words[1:])
+    assert asked.startswith(f"Nothing is known of room {room_id}.")
+
+
+@pytest.mark.parametrize("words", ["pause 999", "resume 999", "capacity 999 3"])
+async def test_an_agent_who_is_not_listed_is_refused(world: World, room: str, words: str) -> None:
+    refused = await world.run("agents", *words.split())
+
+    assert refused.exit_code == 1
+    assert refused.output == "Error: agent 999 is not in the list of Qiscus\n"
+    assert [agent["id"] for agent in (await world.json("agents"))["agents"]] == [7]
+
+
+@pytest.mark.parametrize("agent", ["0", "-1", "99999999999999999999"])
+async def test_what_is_no_agents_id_is_a_usage_error(world: World, agent: str) -> None:
+    refused = await world.run("agents", "pause", "--", agent)
+
+    assert refused.exit_code == 2
+
+
+async def test_before_the_agents_were_read_anybody_can_be_paused(world: World) -> None:
+    assert await world.output("agents", "pause", "999")
 
 
 async def test_a_capacity_without_a_number_is_a_usage_error(world: World) -> None:

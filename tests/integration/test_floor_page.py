@@ -340,9 +340,24 @@ async def test_an_agent_can_be_paused_and_given_another_capacity() -> None:
             await act("capacity", agent=1, capacity=-1),
             await act("capacity", agent=1, capacity="many"),
             await act("pause", agent=True),
+            await act("pause", agent=-1),
+            await act("pause", agent=0),
+            await act("resume", agent=2**63),
+            await act("capacity", agent=999, capacity=3),
             await act("explode"),
         ):
             assert refused.status_code == 422
+
+
+async def test_an_agent_who_is_not_listed_is_refused_with_a_sentence() -> None:
+    async with webhook_service((await empty()).parts()) as service:
+        headers = {"x-floor-proof": await proof_of(service, {})}
+
+        url, wanted = "/floor/actions/pause", {"agent": 999}
+        refused = await service.http.post(url, json=wanted, headers=headers)
+
+        assert refused.status_code == 422
+        assert refused.json()["detail"] == "agent 999 is not in the list of Qiscus."
 
 
 async def test_the_default_capacity_of_all_agents_can_be_changed_and_taken_back() -> None:

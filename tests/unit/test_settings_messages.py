@@ -481,6 +481,16 @@ BROKEN = [
         "config.yml:2:12: a control character; it cannot stand in YAML",
     ),
     Broken(
+        "lists in lists in lists",
+        "[" * 5_000,
+        "config.yml: is not YAML: lists or braces stand in each other far too deep",
+    ),
+    Broken(
+        "lists in lists that are closed again",
+        f"agents: {'[' * 3_000}{']' * 3_000}\n",
+        "config.yml: is not YAML: lists or braces stand in each other far too deep",
+    ),
+    Broken(
         "a bad variable",
         "",
         "QT_LISTEN_PORT listen.port: expected a whole number from 1 to 65535, found 'http'",

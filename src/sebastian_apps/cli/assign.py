@@ -9,6 +9,7 @@ import click
 
 from sebastian_apps.cli.options import AGENT, ROOM, config_option
 from sebastian_apps.cli.running import actor, run, tell
+from sebastian_apps.printable import as_argument
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
@@ -57,7 +58,7 @@ def _sentence(room: RoomId, agent: AgentId, given: GivenByHand) -> str:
     if ended.ending in (Ending.DOUBTED, Ending.LOST):
         return (
             f"Room {room} may be with agent {agent}: {ended.reason}. "
-            f"A worker finds out; see: sebastian why {room}"
+            f"A worker finds out; see: sebastian why {as_argument(room)}"
         )
     return f"Room {room} was not given to agent {agent}, and waits again: {ended.reason}."
 
@@ -82,4 +83,5 @@ def _refusal(room: RoomId, agent: AgentId, given: GivenByHand) -> str:
         case ByHand.BEING_GIVEN:
             return f"Room {room} is being given to agent {holder} right now; look again in 10 s."
         case _:
-            return f"Room {room} does not wait: it has no live chat. See: sebastian why {room}"
+            see = f"See: sebastian why {as_argument(room)}"
+            return f"Room {room} does not wait: it has no live chat. {see}"

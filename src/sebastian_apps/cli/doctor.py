@@ -12,6 +12,7 @@ import click
 
 from sebastian_apps.cli.options import config_option, json_option
 from sebastian_apps.cli.running import print_json, quiet
+from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.diagnosis.findings import Finding
@@ -64,6 +65,6 @@ def print_findings(findings: Iterable[Finding]) -> None:
     for each in findings:
         sign, colour = SIGNS[each.verdict]
         mark = click.style(sign, fg=colour) if is_terminal else f"{each.verdict:<7}"
-        click.echo(f"{mark} {each.name}: {each.text}")
+        click.echo(f"{mark} {each.name}: {printable(each.text)}")
         if each.remedy:
-            click.echo(f"{' ' * (2 if is_terminal else 8)}→ {each.remedy}")
+            click.echo(f"{' ' * (2 if is_terminal else 8)}→ {printable(each.remedy)}")

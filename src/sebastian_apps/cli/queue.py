@@ -9,6 +9,7 @@ import click
 
 from sebastian_apps.cli.options import ROOM, HintingGroup, config_option, json_option
 from sebastian_apps.cli.running import actor, print_json, run, tell
+from sebastian_apps.printable import as_argument
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
@@ -84,7 +85,8 @@ def _not_done(room: RoomId, handled: Handled) -> str:
     agent = handled.chat.agent_id if handled.chat else None
     match handled.outcome:
         case ByHand.NO_CHAT:
-            return f"Room {room} does not wait: it has no live chat. See: sebastian why {room}"
+            see = f"See: sebastian why {as_argument(room)}"
+            return f"Room {room} does not wait: it has no live chat. {see}"
         case ByHand.BEING_GIVEN:
             return f"Room {room} is being given to agent {agent} right now; look again in 10 s."
         case _:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import logging
+import os
+import pwd
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
@@ -59,20 +62,29 @@ async def _carried_out(parts: CliParts, work: Work[T]) -> T:
 
 
 def actor() -> str:
-    """Who is at the keyboard, as the history names them."""
+    """Whose process this is, as the history names them; no variable has a say in it."""
+    user_id = os.getuid()
     try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "cli"
+        name = pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        name = str(user_id)
+    return f"cli:{printable(name)}"
 
 
 def tell(done: bool, sentence: str) -> None:
     """Say what became of a wish; end with 1 if it was not granted."""
-    click.echo(sentence, err=not done)
+    click.echo(printable(sentence), err=not done)
     if not done:
         raise SystemExit(REFUSED)
 
 
 def print_json(document: Any) -> None:
-    """Print a document for programs."""
-    click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+    """Print a document for programs; what a terminal would not print as it is stands escaped."""
+    text = json.dumps(document, indent=2, default=str, ensure_ascii=False)
+    click.echo("\n".join(_escaped(line) for line in text.split("\n")))
+
+
+def _escaped(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import click
 
+from sebastian_apps.printable import printable
+
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their columns' names."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    """Print rows under their columns' names, whatever characters others put into them."""
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(columns, texts)
     else:

@@ -10,6 +10,7 @@ import click
 
 from sebastian_apps.cli.options import ROOM, config_option, json_option
 from sebastian_apps.cli.running import print_json, run
+from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
@@ -35,7 +36,7 @@ def why(room: RoomId, as_json: bool, config: Path | None) -> None:
     if as_json:
         print_json(document(explanation))
     else:
-        click.echo("\n".join(explained(explanation, _here())))
+        click.echo("\n".join(map(printable, explained(explanation, _here()))))
     if not explanation.is_known:
         raise SystemExit(1)
 

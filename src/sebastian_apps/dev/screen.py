@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
@@ -81,7 +82,7 @@ class Screen:
         command = _command()
         self.say("Ask it, from another terminal:")
         for words in ("queue", "agents", "why ROOM", "agents pause ID", "doctor"):
-            self.say(f"  {command} {words} -c {config}")
+            self.say(f"  {command} {words} -c {shlex.quote(str(config))}")
 
     def take(self, newest_first: Iterable[HistoryRow], roster: Roster | None) -> None:
         """Print the rows that are new since the last time."""

@@ -12,7 +12,7 @@ from sebastian_apps.telling import explained
 from sebastian_core.domain.by_hand import ByHand, HandedOver, Handled, Wish
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.explaining import Explanation
-from sebastian_core.domain.ids import AgentId, RoomId, parse_room_id
+from sebastian_core.domain.ids import AgentId, RoomId, parse_agent_id, parse_room_id
 from sebastian_core.usecases.assign_by_hand import AssignByHand
 from sebastian_core.usecases.drop_chat import DropChat
 from sebastian_core.usecases.explain_room import ExplainRoom
@@ -136,10 +136,7 @@ def told(explanation: Explanation, zone: tzinfo = UTC) -> Told:
 
 
 def _agent_id(wanted: Wanted) -> AgentId:
-    agent_id = wanted.get("agent")
-    if isinstance(agent_id, bool) or not isinstance(agent_id, int):
-        raise InvalidInput("agent", "must be an agent's id")
-    return AgentId(agent_id)
+    return parse_agent_id(wanted.get("agent"))
 
 
 def _capacity_in(wanted: Wanted) -> int | None:

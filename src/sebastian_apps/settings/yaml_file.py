@@ -38,6 +38,9 @@ _REASONS = (
 _BEGINNING_MATTERS = ("unexpected end of stream", "could not find expected ':'")
 
 
+_TOO_DEEP = "is not YAML: lists or braces stand in each other far too deep"
+
+
 @frozen(eq=False, repr=False)
 class Document:
     """What a file holds, and what is wrong with its form although it can be read."""
@@ -92,6 +95,8 @@ def _compose(text: str, source: str) -> Node | None:
         raise _unusable(place, "a control character; it cannot stand in YAML") from None
     except YAMLError as error:
         raise _unusable(_place_of_error(error, source), _reason(error)) from None
+    except RecursionError:
+        raise _unusable(Place(source), _TOO_DEEP) from None
 
 
 def _place_of_error(error: YAMLError, source: str) -> Place:

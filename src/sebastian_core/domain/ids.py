@@ -17,6 +17,17 @@ ROOM_ID_LIMIT = 64
 """The longest room id that is accepted, in characters (Qiscus sends about ten digits)."""
 
 
+GREATEST_AGENT_ID = 2**63 - 1
+"""What a database's bigint holds."""
+
+
+def parse_agent_id(raw: object) -> AgentId:
+    """Read an agent's id, a whole number from 1 on; raises InvalidInput for anything else."""
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= GREATEST_AGENT_ID:
+        raise InvalidInput("agent", "must be an agent's id, a whole number from 1")
+    return AgentId(raw)
+
+
 def parse_room_id(raw: object) -> RoomId:
     """Read a room id as Qiscus sends it: text, or a whole number in some variants.
 

@@ -8,17 +8,30 @@ from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.known_agents import require_agent
+from sebastian_core.usecases.known_roster import KnownRoster
 
 
 class PauseAgent:
-    """Pauses an agent, who keeps their chats and gets no new ones, or lets them take part again."""
+    """Pauses an agent, who keeps their chats and gets no new ones, or lets them take part again.
 
-    def __init__(self, room_repo: RoomRepo, job_queue: JobQueue) -> None:
+    With a roster only agents that are known can be meant.
+    """
+
+    def __init__(
+        self, room_repo: RoomRepo, job_queue: JobQueue, roster: KnownRoster | None = None
+    ) -> None:
         self._room_repo = room_repo
         self._job_queue = job_queue
+        self._roster = roster
 
     async def __call__(self, agent_id: AgentId, *, paused: bool, actor: str) -> AgentSetting:
-        """Pause or resume; doing it twice changes nothing. The agent's capacity stays."""
+        """Pause or resume; doing it twice changes nothing. The agent's capacity stays.
+
+        Raises InvalidInput for an agent who is not known.
+        """
+        if self._roster is not None:
+            await require_agent(agent_id, self._room_repo, self._roster)
         setting = await self._room_repo.set_agent(
             agent_id, lambda held: evolve(held, paused=paused), actor=actor
         )

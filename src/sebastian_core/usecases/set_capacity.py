@@ -9,6 +9,8 @@ from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.known_agents import require_agent
+from sebastian_core.usecases.known_roster import KnownRoster
 
 GREATEST_CAPACITY = 1000
 
@@ -17,18 +19,23 @@ class SetCapacity:
     """Sets the capacity of one agent or of all others; it beats the configuration, at once.
 
     None takes it back: the agent then has the default, the default is then the configuration's.
-    Lowering it takes no chat away.
+    Lowering it takes no chat away. With a roster only agents that are known can be meant.
     """
 
-    def __init__(self, room_repo: RoomRepo, job_queue: JobQueue) -> None:
+    def __init__(
+        self, room_repo: RoomRepo, job_queue: JobQueue, roster: KnownRoster | None = None
+    ) -> None:
         self._room_repo = room_repo
         self._job_queue = job_queue
+        self._roster = roster
 
     async def of_agent(
         self, agent_id: AgentId, capacity: int | None, *, actor: str
     ) -> AgentSetting:
-        """Set one agent's; raises InvalidInput out of range."""
+        """Set one agent's; raises InvalidInput out of range, and for one who is not known."""
         _check(capacity)
+        if self._roster is not None:
+            await require_agent(agent_id, self._room_repo, self._roster)
         setting = await self._room_repo.set_agent(
             agent_id, lambda held: evolve(held, capacity=capacity), actor=actor
         )
