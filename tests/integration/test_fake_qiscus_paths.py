@@ -514,6 +514,14 @@ class TestFromOutside:
         assert answer.status_code == 400
         assert said in answer.json()["error"]
 
+    async def test_a_request_that_does_not_exist_is_told_those_that_do(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        answer = await client.post("/_fake/agent", json={})
+
+        assert answer.status_code == 404
+        assert {"POST agents", "GET truth"} <= set(answer.json()["known"])
+
     async def test_a_fault_for_a_call_that_does_not_exist_is_refused_with_those_that_do(
         self, client: httpx.AsyncClient
     ) -> None:

@@ -76,12 +76,19 @@ class Control:
     def answer(self, request: Request) -> Response:
         """200 with what was asked; 400 with what was wrong; 404 for strangers."""
         action = self._actions.get((request.method, request.path.removeprefix(PREFIX)))
-        if action is None or not self._is_trusted(request):
+        if not self._is_trusted(request):
             return _json(404, {"error": "no such control"})
+        if action is None:
+            return _json(404, {"error": "no such control", "known": self.known})
         try:
             return _json(200, action(request))
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             return _json(400, {"error": str(error)})
+
+    @property
+    def known(self) -> list[str]:
+        """Every control request, as `POST agents`."""
+        return [f"{method} {path}" for method, path in self._actions]
 
     def _is_trusted(self, request: Request) -> bool:
         """Whether it comes from this machine, and not from a page of somebody else in a browser."""
