@@ -75,7 +75,7 @@ class TakesTheListAtItsWord:
     async def _give(self, room_id: str) -> None:
         try:
             await asyncio.sleep(PONDERED_SECONDS)
-            query = {"room_id": room_id, "limit": 15}
+            query = {"room_id": room_id, "limit": "15"}
             answer = await self._client.get("/api/v2/admin/service/other_agents", params=query)
             for agent in answer.json()["data"]["agents"]:
                 is_free = agent["current_customer_count"] < CAPACITY
