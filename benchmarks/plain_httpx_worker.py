@@ -5,20 +5,20 @@ from __future__ import annotations
 import httpx
 
 from sebastian_adapters.qiscus import calls
-from sebastian_adapters.qiscus.lanes import NewLane
+from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_apps.worker.main import main
 
 
-def pooled(
-    count: int, _: NewLane, keep_alive_seconds: float, **__: object
-) -> httpx.AsyncBaseTransport:
+def pooled(count: int, options: LaneOptions) -> httpx.AsyncBaseTransport:
     """httpx's own pool with as many connections as there would be lanes."""
     limits = httpx.Limits(
-        max_connections=count, max_keepalive_connections=count, keepalive_expiry=keep_alive_seconds
+        max_connections=count,
+        max_keepalive_connections=count,
+        keepalive_expiry=options.keep_alive_seconds,
     )
     return httpx.AsyncHTTPTransport(limits=limits)
 
 
 if __name__ == "__main__":
-    vars(calls)["LaneTransport"] = pooled
+    vars(calls)["AiohttpTransport"] = pooled
     main()

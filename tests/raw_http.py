@@ -57,6 +57,9 @@ class RawServer:
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
+        except RuntimeError:  # uvloop's word for a connection that was closed meanwhile
+            if not writer.is_closing():
+                raise
         finally:
             self.open.discard(number)
             self._tasks.discard(task)

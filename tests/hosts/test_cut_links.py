@@ -12,11 +12,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from attrs import define, field
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import Pool, webhook_pool
-from sebastian_adapters.qiscus.http11 import Http11Transport
+from sebastian_adapters.qiscus.http import AiohttpTransport
+from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.hosts.deployment import POSTGRES_PORT, database_url, postgres_on
 from tests.hosts.network import Cut, Network, NoNamespaces, network
@@ -24,6 +26,7 @@ from tests.servers import skip_or_fail, temporary_directory
 from tests.waiting import until
 
 SERVERS, OURS = "servers", "ours"
+CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 PLATFORM_PORT = 4000
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 PATIENCE = {
@@ -71,21 +74,24 @@ def cut_off(hosts: Network, how: Cut = Cut.SWALLOWED) -> Iterator[None]:
         hosts.heal(OURS, how)
 
 
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("how", list(Cut))
 async def test_a_call_that_was_given_up_is_not_delivered_when_the_network_is_back(
-    hosts: Network, how: Cut
+    hosts: Network, how: Cut, is_secure: bool
 ) -> None:
-    async with platform_on(hosts) as transport:
-        await transport.handle_async_request(a_call(hosts))
+    async with platform_on(hosts, is_secure=is_secure) as (transport, platform):
+        answer = await transport.handle_async_request(platform.a_call())
+        answer.extensions["release"](True)
         with cut_off(hosts, how):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await transport.handle_async_request(a_call(hosts))
-            assert undelivered_to(PLATFORM_PORT)
-
-            await transport.aclose()
+                    await transport.handle_async_request(platform.a_call())
 
             await until(lambda: not undelivered_to(PLATFORM_PORT))
+
+        again = await transport.handle_async_request(platform.a_call())
+        again.extensions["release"](False)
+        assert platform.heard == 2
 
 
 async def test_a_database_behind_a_cut_is_given_up_and_found_again(
@@ -132,28 +138,52 @@ async def answered(pool: Pool) -> dict[str, str]:
                 continue
 
 
-@asynccontextmanager
-async def platform_on(hosts: Network) -> AsyncIterator[Http11Transport]:
-    """A connection of ours to a platform on the servers' host that answers everything at once."""
+@define
+class Platform:
+    """Answers everything at once and counts what it hears."""
 
-    lines: list[asyncio.StreamWriter] = []
+    url: str
+    heard: int = 0
+    lines: list[asyncio.StreamWriter] = field(factory=list)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines.append(writer)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.lines.append(writer)
         with suppress(OSError, asyncio.IncompleteReadError):
             while await reader.readuntil(b"\r\n\r\n"):
+                self.heard += 1
                 writer.write(ANSWER)
 
+    def a_call(self) -> httpx.Request:
+        return httpx.Request("POST", f"{self.url}/assign")
+
+
+@asynccontextmanager
+async def platform_on(
+    hosts: Network, *, is_secure: bool
+) -> AsyncIterator[tuple[AiohttpTransport, Platform]]:
+    """A platform on the servers' host, and how our host asks it."""
+    address = hosts[SERVERS].address
+    scheme = "https" if is_secure else "http"
+    platform = Platform(f"{scheme}://{address}:{PLATFORM_PORT}")
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(CERTIFICATE)
+    ours = ssl.create_default_context(cafile=str(CERTIFICATE))
+    ours.check_hostname = False
     with hosts[SERVERS].entered():
-        server = await asyncio.start_server(serve, hosts[SERVERS].address, PLATFORM_PORT)
-    async with server:
-        yield Http11Transport(ssl.create_default_context(), keep_alive_seconds=60.0)
-        for line in lines:
+        server = await asyncio.start_server(
+            platform.serve, address, PLATFORM_PORT, ssl=theirs if is_secure else None
+        )
+    options = LaneOptions(
+        connect_seconds=5.0,
+        call_seconds=60.0,
+        keep_alive_seconds=60.0,
+        ssl_context=ours,
+        proxy=None,
+    )
+    async with server, AiohttpTransport(1, options) as transport:
+        yield transport, platform
+        for line in platform.lines:
             line.transport.abort()
-
-
-def a_call(hosts: Network) -> httpx.Request:
-    return httpx.Request("POST", f"http://{hosts[SERVERS].address}:{PLATFORM_PORT}/assign")
 
 
 def undelivered_to(port: int) -> int:

@@ -17,7 +17,7 @@ import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.platform import Account, Platform, Switches
-from sebastian_adapters.qiscus.exchange import BODY_LIMIT_BYTES
+from sebastian_adapters.qiscus.lane import ANSWER_LIMIT_BYTES
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
 from sebastian_core.domain.errors import Fault as Why
@@ -392,7 +392,7 @@ class TestServersGoneMad:
     async def test_an_endless_body_is_unreadable(self, clock: InMemoryClock) -> None:
         async def flood(_: RawRequest, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
-            for _megabyte in range(2 * BODY_LIMIT_BYTES // 2**20):
+            for _megabyte in range(2 * ANSWER_LIMIT_BYTES // 2**20):
                 writer.write(b" " * 2**20)
                 await writer.drain()
 
@@ -424,10 +424,15 @@ class TestServersGoneMad:
 
         assert error.fault is Why.UNREADABLE
 
-    async def test_a_compressed_answer_is_read(self, clock: InMemoryClock) -> None:
+    async def test_a_compressed_answer_was_not_asked_for_and_is_not_read(
+        self, clock: InMemoryClock
+    ) -> None:
         body = gzip.compress(json.dumps(ASSIGNED).encode())
-        async with asking(answering(body, content_encoding="gzip"), clock) as (client, _):
-            assert (await client.assign(ROOM, AGENT)).agent_id == AGENT
+        async with asking(answering(body, content_encoding="gzip"), clock) as (client, server):
+            error = await unavailable(client.assign(ROOM, AGENT))
+
+        assert error.fault is Why.UNREADABLE
+        assert server.requests[0].headers["accept-encoding"] == "identity"
 
     async def test_a_redirect_is_not_followed(self, clock: InMemoryClock) -> None:
         moved = answering(b"", 302, location="https://elsewhere.example.test/")

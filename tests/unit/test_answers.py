@@ -47,6 +47,15 @@ def test_what_may_work_later_is_unavailable(status: int, fault: Fault) -> None:
     assert (unavailable.value.fault, unavailable.value.status) == (fault, status)
 
 
+@pytest.mark.parametrize("status", [408, 421, 425])
+def test_what_is_said_of_the_connection_leaves_open_what_became_of_the_call(status: int) -> None:
+    with pytest.raises(PlatformUnavailable) as unavailable:
+        check(status, b'{"errors": "no"}')
+
+    assert (unavailable.value.fault, unavailable.value.status) == (Fault.BROKEN, status)
+    assert not unavailable.value.surely_not_applied
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 def test_any_other_4xx_is_a_refusal(status: int) -> None:
     with pytest.raises(PlatformRefused) as refused:

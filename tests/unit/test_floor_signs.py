@@ -91,6 +91,9 @@ DRIFT = {"at": NOON.isoformat(), "admitted": 1, "settled": 2}
         (a_look(agent_store_is_up=False), "redis"),
         (a_look(a_report(UP | {"drift": DRIFT})), "drift"),
         (a_look(a_report(UP | {"reconcile": {"too_old": 3}})), "too old"),
+        (a_look(a_report(UP | {"reconcile": {"without_message": 2}})), "no message"),
+        (a_look(a_report(UP | {"reconcile": {"unreadable": 2}})), "unreadable"),
+        (a_look(a_report(UP | {"refresh": {"findings": {"unreadable": 1}}})), "unreadable"),
         (a_look(a_report(UP | {"honours_user_ids": False})), "user_ids"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sebastian_adapters.qiscus import paging
-from sebastian_adapters.qiscus.paging import Position, all_pages
+from sebastian_adapters.qiscus.paging import AskPage, IsEnough, Position, never_enough
 from sebastian_adapters.qiscus.wire import Page
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 
@@ -25,7 +25,7 @@ class Pages:
 async def test_cursors_are_followed_until_there_is_none() -> None:
     pages = Pages(page("a", "b", cursor="x"), page("c", cursor="y"), page("d"))
 
-    seen = await all_pages(pages, 2, numbered=True)
+    seen = await seen_of(pages, 2, numbered=True)
 
     assert seen == ("a", "b", "c", "d")
     assert pages.asked == [Position(), Position(cursor="x"), Position(cursor="y")]
@@ -34,49 +34,49 @@ async def test_cursors_are_followed_until_there_is_none() -> None:
 async def test_without_cursors_the_next_number_is_asked_until_the_total_is_there() -> None:
     pages = Pages(page("a", "b", total=3), page("c", total=3))
 
-    assert await all_pages(pages, 2, numbered=True) == ("a", "b", "c")
+    assert await seen_of(pages, 2, numbered=True) == ("a", "b", "c")
     assert pages.asked == [Position(), Position(number=2)]
 
 
 async def test_without_a_total_a_page_that_is_not_full_is_the_last() -> None:
     pages = Pages(page("a", "b", size=2), page("c", size=2))
 
-    assert await all_pages(pages, 100, numbered=True) == ("a", "b", "c")
+    assert await seen_of(pages, 100, numbered=True) == ("a", "b", "c")
     assert len(pages.asked) == 2
 
 
 async def test_without_total_and_size_the_last_page_is_the_one_with_nothing_new() -> None:
     pages = Pages(page("a", "b"), page("c"), page())
 
-    assert await all_pages(pages, 100, numbered=True) == ("a", "b", "c")
+    assert await seen_of(pages, 100, numbered=True) == ("a", "b", "c")
     assert len(pages.asked) == 3
 
 
 async def test_a_platform_that_knows_no_numbers_and_repeats_its_only_page_is_understood() -> None:
     pages = Pages(page("a", "b"))
 
-    assert await all_pages(pages, 2, numbered=True) == ("a", "b")
+    assert await seen_of(pages, 2, numbered=True) == ("a", "b")
     assert len(pages.asked) == 2
 
 
 async def test_a_list_that_has_no_numbers_ends_without_a_cursor() -> None:
     pages = Pages(page("a", "b", size=2))
 
-    assert await all_pages(pages, 2, numbered=False) == ("a", "b")
+    assert await seen_of(pages, 2, numbered=False) == ("a", "b")
     assert len(pages.asked) == 1
 
 
 async def test_a_cursor_that_leads_nowhere_new_ends_the_list() -> None:
     pages = Pages(page("a", cursor="x"))
 
-    assert await all_pages(pages, 2, numbered=False) == ("a",)
+    assert await seen_of(pages, 2, numbered=False) == ("a",)
     assert len(pages.asked) == 2
 
 
 async def test_what_is_not_wanted_counts_for_the_pages_but_not_for_the_list() -> None:
     pages = Pages(page(unwanted=["admin"], cursor="x"), page("a"))
 
-    assert await all_pages(pages, 1, numbered=False) == ("a",)
+    assert await seen_of(pages, 1, numbered=False) == ("a",)
 
 
 async def test_a_list_without_end_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,17 +87,47 @@ async def test_a_list_without_end_is_unreadable(monkeypatch: pytest.MonkeyPatch)
         return page(str(next(number)), cursor="x")
 
     with pytest.raises(PlatformUnavailable) as unavailable:
-        await all_pages(another, 1, numbered=False)
+        await seen_of(another, 1, numbered=False)
 
     assert unavailable.value.fault is Fault.UNREADABLE
+
+
+async def test_a_row_that_cannot_be_read_hides_no_other_and_is_counted() -> None:
+    pages = Pages(page("a", cursor="x"), page(unreadable=["?"], cursor="y"), page("b"))
+
+    listing = await paging.all_pages(pages, 1, numbered=False)
+
+    assert listing.wanted == ("a", "b")
+    assert len(listing.unreadable) == 1
+
+
+async def test_a_list_of_which_nothing_can_be_read_is_none() -> None:
+    with pytest.raises(PlatformUnavailable) as unavailable:
+        await seen_of(Pages(page(unreadable=["?", "!"])), 2, numbered=True)
+
+    assert unavailable.value.fault is Fault.UNREADABLE
+
+
+async def seen_of(
+    ask: AskPage[str],
+    page_size: int,
+    *,
+    numbered: bool,
+    is_enough: IsEnough[str] = never_enough,
+) -> tuple[str, ...]:
+    listing = await paging.all_pages(ask, page_size, numbered=numbered, is_enough=is_enough)
+    return listing.wanted
 
 
 def page(
     *items: str,
     unwanted: list[str] | None = None,
+    unreadable: list[str] | None = None,
     cursor: str | None = None,
     size: int | None = None,
     total: int | None = None,
 ) -> Page[str]:
     rows: dict[str, str | None] = {**dict.fromkeys(unwanted or [], None), **{i: i for i in items}}
-    return Page(items=rows, rows=len(rows), cursor=cursor, size=size, total=total)
+    marks = frozenset(unreadable or ())
+    count = len(rows) + len(marks)
+    return Page(items=rows, rows=count, unreadable=marks, cursor=cursor, size=size, total=total)

@@ -8,11 +8,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sebastian_adapters.qiscus import wire
+from sebastian_adapters.qiscus.answers import Answered
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from sebastian_core.domain.ids import RoomId
@@ -30,17 +32,22 @@ class TestAgents:
         "shape", [lambda rows: {"data": {"agents": rows}}, lambda rows: {"data": rows}]
     )
     def test_stand_in_data_or_in_data_agents(self, shape: Any) -> None:
-        page = wire.agents_page(shape([AGENT]), NOON)
+        page = wire.agents_page(answered(shape([AGENT])), NOON)
 
         assert presences(page) == [Presence(160001, True, NOON, name="Ada")]  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("agent_id", [160001, "160001"])
+    @pytest.mark.parametrize("agent_id", [160001, "160001", 160001.0])
     def test_have_ids_in_text_or_number(self, agent_id: object) -> None:
         assert presence({**AGENT, "id": agent_id}).agent_id == 160001
 
     @pytest.mark.parametrize("agent_id", [None, True, 1.5, [], {}])
-    def test_without_an_id_make_the_listing_unreadable(self, agent_id: object) -> None:
-        assert_unreadable(lambda: agents({**AGENT, "id": agent_id}))
+    def test_without_an_id_are_left_out_and_counted_and_hide_no_other(
+        self, agent_id: object
+    ) -> None:
+        page = agents({**AGENT, "id": agent_id}, AGENT)
+
+        assert [each.agent_id for each in presences(page)] == [160001]
+        assert (page.rows, len(page.unreadable)) == (2, 1)
 
     @pytest.mark.parametrize("agent_id", [0, -1, 2**63, 10**30, "-1", "one", "", "٣", "1" * 5000])
     def test_with_an_id_that_nothing_could_hold_are_nobody_of_ours(self, agent_id: object) -> None:
@@ -54,7 +61,9 @@ class TestAgents:
         [
             {"type": 2},
             {"type": "2"},
+            {"type": 2.0},
             {"type": None, "type_as_string": "agent"},
+            {"type": None, "type_as_string": "Agent"},
             {"type": 2, "type_as_string": "agent"},
             {"type": None},
             {"type": None, "type_as_string": None},
@@ -101,15 +110,26 @@ class TestAgents:
     def test_may_lack_the_switch(self) -> None:
         assert presence({"id": 1, "is_available": True}).online
 
-    @pytest.mark.parametrize("row", [{"id": 1}, {"id": 1, "is_available": "perhaps"}])
-    def test_without_a_presence_make_the_listing_unreadable(self, row: Any) -> None:
-        assert_unreadable(lambda: agents(row))
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"id": 1},
+            {"id": 1, "is_available": "perhaps"},
+            {"id": 1, "is_available": True, "force_offline": []},
+        ],
+    )
+    def test_without_a_presence_are_left_out_and_counted(self, row: Any) -> None:
+        page = agents(row, AGENT)
+
+        assert [each.agent_id for each in presences(page)] == [160001]
+        assert len(page.unreadable) == 1
 
     @pytest.mark.parametrize(
         ("listed", "channels"),
         [
             ([{"id": 7, "name": "Phone"}, {"id": "9"}], {7, 9}),
             ([7, "9"], {7, 9}),
+            ([{"id": 7.0}, 9.0], {7, 9}),
             ([], set()),
             (None, set()),
             ("7", set()),
@@ -125,6 +145,7 @@ class TestAgents:
             (0, 0),
             (3, 3),
             ("3", 3),
+            (3.0, 3),
             (None, None),
             (-1, None),
             (True, None),
@@ -142,13 +163,98 @@ class TestAgents:
     def test_have_names_that_every_store_can_keep(self, told: object, name: str) -> None:
         assert presence({**AGENT, "name": told}).name == name
 
-    @pytest.mark.parametrize("data", [None, {}, {"agents": None}, {"agents": {"data": []}}, "x", 1])
-    def test_that_are_no_list_are_unreadable(self, data: object) -> None:
-        assert_unreadable(lambda: wire.agents_page({"data": data}, NOON))
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"data": {"agents": []}},
+            {"data": {"agents": None}},
+            {"data": {"agents": {}}},
+            {"data": {"meta": {"total_count": 0}}},
+            {"data": {}, "meta": {"total_count": 0}},
+            {"data": None, "meta": {"total_count": 0}},
+            {"meta": {"total_count": 0}, "status": 200},
+        ],
+    )
+    def test_are_none_where_an_empty_list_is_null_or_left_out(self, answer: Any) -> None:
+        page = wire.agents_page(answered(answer), NOON)
+
+        assert (page.items, page.rows) == ({}, 0)
+
+    @pytest.mark.parametrize(
+        "shape", [lambda rows: {"data": {"agents": rows}}, lambda rows: {"data": rows}]
+    )
+    def test_are_listed_by_an_object_with_numbers_for_keys_too(self, shape: Any) -> None:
+        rows = {"10": {**AGENT, "id": 3}, "2": {**AGENT, "id": 2}, "0": {**AGENT, "id": 1}}
+
+        page = wire.agents_page(answered(shape(rows)), NOON)
+
+        assert [each.agent_id for each in presences(page)] == [1, 2, 3]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {},
+            {"data": None},
+            {"data": {}},
+            {"data": {"agents": {"data": []}}},
+            {"data": "x"},
+            {"data": 1},
+            {"errors": "no"},
+            {"data": {"added_agent": {"id": 7}}},
+            {"data": {"customer_rooms": []}, "meta": {"total_count": 0}},
+            {"data": {"agents": [AGENT] * (wire.ROWS_LIMIT + 1)}},
+        ],
+    )
+    def test_that_are_no_list_are_unreadable(self, answer: Any) -> None:
+        assert_unreadable(lambda: wire.agents_page(answered(answer), NOON))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"[]",
+            b"not JSON",
+            b'{"data": [{"id": 7, "is_available": true}',
+            b'{"data": ' + b"[" * 100_000,
+            b'{"data": [%s]}' % (b'{"id": "7"},' * 100_000),
+        ],
+    )
+    def test_in_no_json_are_unreadable(self, body: bytes) -> None:
+        assert_unreadable(lambda: wire.agents_page(a_body(body), NOON))
+
+    @pytest.mark.parametrize("name", [b"Ad\xf0\x9f\x98", b"A\nda", b"Ada\\ud83d"])
+    def test_with_a_broken_name_hide_nobody(self, name: bytes) -> None:
+        rows = b'{"id": 1, "is_available": true, "name": "%s"}, {"id": 2, "is_available": true}'
+        page = wire.agents_page(a_body(b'{"data": [' + rows % name + b"]}"), NOON)
+
+        assert [each.agent_id for each in presences(page)] == [1, 2]
 
     @pytest.mark.parametrize("row", [None, 1, "x", []])
-    def test_that_are_no_objects_are_unreadable(self, row: Any) -> None:
-        assert_unreadable(lambda: agents(row))
+    def test_that_are_no_objects_are_left_out_and_counted(self, row: Any) -> None:
+        page = agents(row, AGENT)
+
+        assert [each.agent_id for each in presences(page)] == [160001]
+        assert len(page.unreadable) == 1
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"data": {"agents": [AGENT, {**AGENT, "id": 7, "type": 1}]}, "meta": {"after": "x"}},
+            {"data": [AGENT], "meta": {"total_count": 2}},
+            {"data": {"agents": [AGENT], "meta": {"cursor_after": 5}, "total": 9}},
+            {"data": {"agents": [AGENT]}, "meta": {"per_page": 3, "limit": 7, "after": None}},
+            {"status": 200, "extra": [{"deep": None}], "data": [AGENT, AGENT]},
+            {"data": [{**AGENT, "user_channels": [{"id": 0}], "name": "A\x00b", "id": 2**63 - 1}]},
+            {"data": [{**AGENT, "id": 0}, {**AGENT, "id": 2**63}, {**AGENT, "id": -1}]},
+        ],
+    )
+    def test_of_the_usual_shape_are_read_as_any_other(
+        self, monkeypatch: pytest.MonkeyPatch, answer: Any
+    ) -> None:
+        quickly = wire.agents_page(answered(answer), NOON)
+        monkeypatch.setattr(wire, "_usual_agents", NeverUsual())
+
+        assert wire.agents_page(answered(answer), NOON) == quickly
 
 
 class TestPages:
@@ -157,33 +263,39 @@ class TestPages:
     def test_tell_the_next_cursor_at_the_top_or_in_data(self, key: str, cursor: object) -> None:
         rows = {"agents": [AGENT]}
 
-        tops = wire.agents_page({"data": rows, "meta": {key: cursor}}, NOON)
-        insides = wire.agents_page({"data": {**rows, "meta": {key: cursor}}}, NOON)
-        flat = wire.agents_page({"data": {**rows, key: cursor}}, NOON)
+        tops = wire.agents_page(answered({"data": rows, "meta": {key: cursor}}), NOON)
+        insides = wire.agents_page(answered({"data": {**rows, "meta": {key: cursor}}}), NOON)
+        flat = wire.agents_page(answered({"data": {**rows, key: cursor}}), NOON)
 
         assert tops.cursor == insides.cursor == flat.cursor == str(cursor)
 
     @pytest.mark.parametrize("cursor", [None, "", False, [], {}])
     def test_have_none_where_it_is_empty(self, cursor: object) -> None:
-        page = wire.agents_page({"data": [AGENT], "meta": {"after": cursor}}, NOON)
+        page = wire.agents_page(answered({"data": [AGENT], "meta": {"after": cursor}}), NOON)
 
         assert page.cursor is None
 
+    @pytest.mark.parametrize("cursor", ["\ud800", "x" * 65_537, "line\nbreak"])
+    def test_with_a_cursor_that_cannot_be_sent_back_are_unreadable(self, cursor: str) -> None:
+        answer = {"data": [AGENT], "meta": {"after": cursor}}
+
+        assert_unreadable(lambda: wire.agents_page(answered(answer), NOON))
+
     def test_tell_their_size_and_the_total(self) -> None:
         meta = {"per_page": 20, "total_count": 2}
-        page = wire.agents_page({"data": [AGENT], "meta": meta}, NOON)
+        page = wire.agents_page(answered({"data": [AGENT], "meta": meta}), NOON)
 
         assert (page.size, page.total) == (20, 2)
 
     @pytest.mark.parametrize("meta", [None, [], {}, {"per_page": None, "total_count": "many"}])
     def test_may_tell_neither(self, meta: object) -> None:
-        page = wire.agents_page({"data": [AGENT], "meta": meta}, NOON)
+        page = wire.agents_page(answered({"data": [AGENT], "meta": meta}), NOON)
 
         assert (page.cursor, page.size, page.total) == (None, None, None)
 
 
 class TestRooms:
-    @pytest.mark.parametrize("room_id", ["273683234", 273683234])
+    @pytest.mark.parametrize("room_id", ["273683234", 273683234, 273683234.0])
     def test_have_ids_in_text_or_number(self, room_id: object) -> None:
         assert listed({**WAITING, "room_id": room_id})[0].room_id == ROOM
 
@@ -192,8 +304,8 @@ class TestRooms:
         assert [room.room_id for room in listed({**WAITING, "room_id": room_id}, WAITING)] == [ROOM]
 
     @pytest.mark.parametrize("room_id", [None, True, 1.5, []])
-    def test_without_an_id_make_the_listing_unreadable(self, room_id: object) -> None:
-        assert_unreadable(lambda: listed({**WAITING, "room_id": room_id}))
+    def test_without_an_id_are_left_out_and_hide_no_other(self, room_id: object) -> None:
+        assert [room.room_id for room in listed({**WAITING, "room_id": room_id}, WAITING)] == [ROOM]
 
     @pytest.mark.parametrize(
         ("is_resolved", "is_waiting", "state"),
@@ -215,10 +327,27 @@ class TestRooms:
         assert listed(row)[0].state is state
 
     @pytest.mark.parametrize("missing", ["is_resolved", "is_waiting"])
-    def test_without_their_state_make_the_listing_unreadable(self, missing: str) -> None:
+    def test_without_their_state_are_left_out_and_hide_no_other(self, missing: str) -> None:
         row = {key: value for key, value in WAITING.items() if key != missing}
 
-        assert_unreadable(lambda: listed(row))
+        assert [room.room_id for room in listed({**row, "room_id": "1"}, WAITING)] == [ROOM]
+
+    @pytest.mark.parametrize(
+        ("told", "customer_wrote"),
+        [
+            ({}, True),
+            ({"last_customer_timestamp": "2024-05-02T12:00:00Z"}, True),
+            ({"last_customer_timestamp": "yesterday"}, True),
+            ({"last_customer_timestamp": None, "last_customer_comment_text": "Hello"}, True),
+            ({"last_customer_timestamp": None, "last_customer_comment_text": None}, False),
+            ({"last_customer_timestamp": None}, False),
+            ({"last_customer_timestamp": ""}, False),
+        ],
+    )
+    def test_are_without_a_customer_s_message_only_where_the_platform_shows_it(
+        self, told: dict[str, object], customer_wrote: bool
+    ) -> None:
+        assert listed({**WAITING, **told})[0].customer_wrote is customer_wrote
 
     @pytest.mark.parametrize(
         ("told", "waits_since"),
@@ -265,17 +394,32 @@ class TestAssignments:
             ({"service": {"user_id": None}, "added_agent": {"id": 8}}, 8),
             ({"service": None, "added_agent": {"id": "8"}}, 8),
             ({"added_agent": {}}, None),
-            ({}, None),
+            ({"service": {"room_id": ROOM, "user_id": 7}}, 7),
+            ({"service": {"room_id": int(ROOM), "user_id": 7}}, 7),
+            ({"service": {"room_id": float(ROOM), "user_id": 7}}, 7),
+            ({"service": {"room_id": None}, "added_agent": None}, None),
         ],
     )
     def test_name_whom_the_service_names_else_whom_was_added(
         self, data: Any, agent_id: int | None
     ) -> None:
-        assert wire.assign_answer({"data": data}).agent_id == agent_id
+        assert wire.assign_answer({"data": data}, ROOM).agent_id == agent_id
+
+    @pytest.mark.parametrize("room_id", ["1", 1, "", [], {}, True])
+    def test_of_another_room_are_somebody_else_s(self, room_id: object) -> None:
+        data = {"service": {"room_id": room_id, "user_id": 7}, "added_agent": {"id": 7}}
+
+        assert_unreadable(lambda: wire.assign_answer({"data": data}, ROOM))
+
+    @pytest.mark.parametrize(
+        "data", [{}, {"agents": [AGENT]}, {"customer_rooms": []}, {"customer_room": WAITING}]
+    )
+    def test_that_tell_of_no_assignment_are_somebody_else_s(self, data: object) -> None:
+        assert_unreadable(lambda: wire.assign_answer({"data": data}, ROOM))
 
     @pytest.mark.parametrize("data", [None, [], "ok", 1])
     def test_need_an_object(self, data: object) -> None:
-        assert_unreadable(lambda: wire.assign_answer({"data": data}))
+        assert_unreadable(lambda: wire.assign_answer({"data": data}, ROOM))
 
 
 class TestAccounts:
@@ -344,10 +488,10 @@ ANSWERS = st.fixed_dictionaries({"data": DATA}, optional={"meta": JSON})
 @given(ANSWERS)
 def test_whatever_comes_is_read_or_unreadable_and_its_texts_can_be_stored(answer: Any) -> None:
     readers: list[Callable[[], object]] = [
-        lambda: [kept(each.name) for each in presences(wire.agents_page(answer, NOON))],
-        lambda: [texts(room) for room in wire.rooms_page(answer).items.values() if room],
+        lambda: [kept(each.name) for each in presences(wire.agents_page(answered(answer), NOON))],
+        lambda: [texts(room) for room in wire.rooms_page(answered(answer)).items.values() if room],
         lambda: texts(wire.single_room(answer, ROOM)),
-        lambda: wire.assign_answer(answer),
+        lambda: wire.assign_answer(answer, ROOM),
         lambda: kept(wire.account(answer).app_code),
         lambda: kept(wire.login_token(answer)),
     ]
@@ -374,8 +518,23 @@ def kept(text: str | None) -> bytes:
     return (text or "").encode()
 
 
+class NeverUsual:
+    """A decoder to which no page is of the usual shape."""
+
+    def decode(self, body: bytes) -> Any:
+        raise ValueError
+
+
+def answered(answer: object) -> Answered:
+    return a_body(json.dumps(answer).encode())
+
+
+def a_body(body: bytes) -> Answered:
+    return Answered(200, httpx.Headers(), body)
+
+
 def agents(*rows: Any) -> wire.Page[Presence]:
-    return wire.agents_page({"data": {"agents": list(rows)}}, NOON)
+    return wire.agents_page(answered({"data": {"agents": list(rows)}}), NOON)
 
 
 def presences(page: wire.Page[Presence]) -> list[Presence]:
@@ -387,7 +546,7 @@ def presence(row: Any) -> Presence:
 
 
 def listed(*rows: Any) -> list[PlatformRoom]:
-    page = wire.rooms_page({"data": {"customer_rooms": list(rows)}})
+    page = wire.rooms_page(answered({"data": {"customer_rooms": list(rows)}}))
     return [item for item in page.items.values() if item is not None]
 
 

@@ -14,13 +14,11 @@ from attrs import define, field, frozen
 
 from sebastian_adapters.qiscus.answers import Answered, check_status
 from sebastian_adapters.qiscus.exchange import exchanged
-from sebastian_adapters.qiscus.http11 import Http11Transport
-from sebastian_adapters.qiscus.lanes import LaneTransport
+from sebastian_adapters.qiscus.http import KEEP_ALIVE_SECONDS, AiohttpTransport
+from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_adapters.qiscus.login import Login
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.ports.clock import Clock
-
-KEEP_ALIVE_SECONDS = 5.0
 
 OnCall = Callable[[str, str, float], None]
 """Told of each call when it ended: operation, HTTP status or name of the fault, seconds."""
@@ -37,8 +35,8 @@ class Question:
     url: httpx.URL
     content: bytes | None = None
     content_type: str = ""
-    repeatable: bool = True
-    """Whether it changes nothing, so that it may be sent again over a fresh connection."""
+    repeatable: bool = False
+    """Whether a POST may be sent again over a fresh connection; a GET always may."""
     also_answers: tuple[int, ...] = ()
     """Statuses that are answers here, beside 2xx."""
     hidden: tuple[str, ...] = field(default=(), repr=False)
@@ -62,8 +60,9 @@ class Calls:
     in_flight: int
     login: Login | None = None
     ssl_context: ssl.SSLContext | None = None
+    proxy: str | None = field(default=None, repr=False)
     on_call: OnCall | None = None
-    _transport: LaneTransport | None = field(default=None, init=False, repr=False)
+    _transport: AiohttpTransport | None = field(default=None, init=False, repr=False)
     _under_way: set[asyncio.Task[Any]] = field(factory=set, init=False, repr=False)
     _by_token: set[str] = field(factory=set, init=False)
 
@@ -97,14 +96,20 @@ class Calls:
             call.exception()
 
     async def _told(
-        self, transport: LaneTransport, question: Question, read: Callable[[Answered], T]
+        self, transport: AiohttpTransport, question: Question, read: Callable[[Answered], T]
     ) -> T:
         began = time.monotonic()
         outcome = "failed"
+
+        def take(answered: Answered) -> tuple[int, T]:
+            if answered.status not in question.also_answers:
+                secrets = (*self._secrets(), *question.hidden)
+                check_status(answered, now=self.clock.now, secrets=secrets)
+            return answered.status, read(answered)
+
         try:
-            answered = await self._in_time(transport, question)
-            seen = read(answered)
-            outcome = str(answered.status)
+            status, seen = await self._in_time(transport, question, take)
+            outcome = str(status)
             return seen
         except PlatformUnavailable as error:
             outcome = _outcome(error)
@@ -116,44 +121,52 @@ class Calls:
             if self.on_call is not None:
                 self.on_call(question.operation, outcome, time.monotonic() - began)
 
-    async def _in_time(self, transport: LaneTransport, question: Question) -> Answered:
+    async def _in_time(
+        self, transport: AiohttpTransport, question: Question, take: Callable[[Answered], T]
+    ) -> T:
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
-                answered = await self._authorised(transport, question)
+                return await self._authorised(transport, question, take)
         except TimeoutError as error:
             raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
-        if answered.status not in question.also_answers:
-            secrets = (*self._secrets(), *question.hidden)
-            check_status(answered, now=self.clock.now, secrets=secrets)
-        return answered
 
-    async def _authorised(self, transport: LaneTransport, question: Question) -> Answered:
+    async def _authorised(
+        self, transport: AiohttpTransport, question: Question, take: Callable[[Answered], T]
+    ) -> T:
         """By the secret key; where that is refused and a login is known, by its token."""
         login = self.login
         if login is None:
-            return await self._sent(transport, question, None)
+            return await self._sent(transport, question, None, take)
         token = login.token if question.operation in self._by_token else None
-        answered = await self._sent(transport, question, token)
-        while _asks_for_login(answered, token):
-            fresh = await login.renewed(token, transport)
-            if fresh is None:
-                return answered
-            token = fresh
-            answered = await self._sent(transport, question, token)
-        if token and not answered.about_credentials:
-            self._by_token.add(question.operation)
-        return answered
+        while True:
+            try:
+                taken = await self._sent(transport, question, token, take)
+            except PlatformRefused as refused:
+                if not _asks_for_login(refused.status, token):
+                    raise
+                fresh = await login.renewed(token, transport)
+                if fresh is None:
+                    raise
+                token = fresh
+            else:
+                if token:
+                    self._by_token.add(question.operation)
+                return taken
 
     async def _sent(
-        self, transport: LaneTransport, question: Question, token: str | None
-    ) -> Answered:
+        self,
+        transport: AiohttpTransport,
+        question: Question,
+        token: str | None,
+        take: Callable[[Answered], T],
+    ) -> T:
         headers = self._headers(token)
         try:
-            return await exchanged(transport, _request(question, headers))
+            return await exchanged(transport, _request(question, headers), take)
         except PlatformUnavailable as error:
             if error.fault is not Fault.BROKEN or not question.repeatable:
                 raise
-        return await exchanged(transport, _request(question, headers))
+        return await exchanged(transport, _request(question, headers), take)
 
     def _headers(self, token: str | None) -> dict[str, str]:
         proof = {"Authorization": token} if token else {"Qiscus-Secret-Key": self.secret_key}
@@ -162,13 +175,16 @@ class Calls:
     def _secrets(self) -> tuple[str, ...]:
         return (self.secret_key, *(self.login.secrets if self.login else ()))
 
-    def _new_transport(self) -> LaneTransport:
-        context = self.ssl_context or httpx.create_ssl_context()
-        return LaneTransport(
+    def _new_transport(self) -> AiohttpTransport:
+        return AiohttpTransport(
             self.in_flight,
-            lambda: Http11Transport(context, KEEP_ALIVE_SECONDS),
-            KEEP_ALIVE_SECONDS,
-            connect_seconds=self.connect_timeout.total_seconds(),
+            LaneOptions(
+                connect_seconds=self.connect_timeout.total_seconds(),
+                call_seconds=self.timeout.total_seconds(),
+                keep_alive_seconds=KEEP_ALIVE_SECONDS,
+                ssl_context=self.ssl_context or httpx.create_ssl_context(),
+                proxy=self.proxy,
+            ),
         )
 
 
@@ -178,12 +194,12 @@ def _outcome(error: PlatformUnavailable) -> str:
     return str(error.status)
 
 
-def _asks_for_login(answered: Answered, token: str | None) -> bool:
-    return answered.status == 401 or (answered.status == 403 and token is None)
+def _asks_for_login(status: int, token: str | None) -> bool:
+    return status == 401 or (status == 403 and token is None)
 
 
 def _request(question: Question, credentials: dict[str, str]) -> httpx.Request:
-    headers = {"Accept": "application/json", "Accept-Encoding": "gzip", **credentials}
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **credentials}
     if question.content is not None:
         headers["Content-Type"] = question.content_type
     return httpx.Request(question.method, question.url, headers=headers, content=question.content)

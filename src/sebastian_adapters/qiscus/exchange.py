@@ -1,42 +1,49 @@
-"""One HTTP exchange: a request, and its complete answer or a sentence why there is none."""
+"""One HTTP exchange: a request, and what is taken from its answer or why there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import httpx
 
 from sebastian_adapters.qiscus.answers import Answered, unreadable
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 
-BODY_LIMIT_BYTES = 16 * 1024 * 1024
-"""More than any page of a hundred agents could ever be."""
+T = TypeVar("T")
 
 
-async def exchanged(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answered:
-    """The complete answer to the request; raises PlatformUnavailable where there is none.
+async def exchanged(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, take: Callable[[Answered], T]
+) -> T:
+    """What `take` makes of the answer; raises PlatformUnavailable where there is none.
 
     httpx's errors die here. The faults `connect` and `crowded` mean that nothing was sent. No
     redirect is followed and no cookie kept: a call depends on nothing that an earlier one was
-    answered.
+    answered. A connection serves another call only after a 2xx that `take` found to fit: whatever
+    else may still come over it would be taken for the next call's answer.
     """
     try:
         response = await transport.handle_async_request(request)
+        fits = False
         try:
-            body = await _whole_body(response)
+            body = await response.aread()
+            taken = take(Answered(response.status_code, response.headers, body))
+            fits = response.is_success
         finally:
+            response.extensions.get("release", _nothing)(fits)
             await response.aclose()
     except httpx.PoolTimeout as error:
-        raise PlatformUnavailable(Fault.CROWDED, type(error).__name__) from error
+        raise PlatformUnavailable(Fault.CROWDED, _told(error)) from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise PlatformUnavailable(Fault.CONNECT, type(error).__name__) from error
+        raise PlatformUnavailable(Fault.CONNECT, _told(error)) from error
     except httpx.TimeoutException as error:
-        raise PlatformUnavailable(Fault.TIMEOUT, type(error).__name__) from error
+        raise PlatformUnavailable(Fault.TIMEOUT, _told(error)) from error
     except httpx.DecodingError as error:
-        raise unreadable("the body's encoding is broken") from error
+        raise unreadable(_told(error)) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-        raise PlatformUnavailable(Fault.BROKEN, type(error).__name__) from error
-    return Answered(response.status_code, response.headers, body)
+        raise PlatformUnavailable(Fault.BROKEN, _told(error)) from error
+    return taken
 
 
 def multipart(fields: Mapping[str, str]) -> tuple[bytes, str]:
@@ -45,12 +52,9 @@ def multipart(fields: Mapping[str, str]) -> tuple[bytes, str]:
     return form.read(), form.headers["content-type"]
 
 
-async def _whole_body(response: httpx.Response) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > BODY_LIMIT_BYTES:
-            raise unreadable("the answer is too long", response.status_code)
-        parts.append(part)
-    return b"".join(parts)
+def _nothing(_: bool) -> None:
+    """What there is to release of a transport that is not ours."""
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -11,6 +11,8 @@ from attrs import evolve, field, frozen
 
 from sebastian_adapters.qiscus.answers import Answer, Answered, check_status, parse_object
 from sebastian_adapters.qiscus.exchange import exchanged, multipart
+from sebastian_adapters.qiscus.http import KEEP_ALIVE_SECONDS, AiohttpTransport
+from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.ports.clock import Clock
 
@@ -64,13 +66,26 @@ class AppReading:
 
 
 async def read_app(
-    base_url: str, credentials: Credentials, clock: Clock, timeout: timedelta
+    base_url: str,
+    credentials: Credentials,
+    clock: Clock,
+    timeout: timedelta,
+    *,
+    proxy: str | None = None,
 ) -> AppReading:
     """Read the profile; where it does not show the app, what a login answers (contract 7).
 
     Raises PlatformUnavailable, or PlatformRefused where the credentials are.
     """
-    async with httpx.AsyncHTTPTransport() as transport:
+    seconds = timeout.total_seconds()
+    options = LaneOptions(
+        connect_seconds=seconds / 3,
+        call_seconds=seconds,
+        keep_alive_seconds=KEEP_ALIVE_SECONDS,
+        ssl_context=httpx.create_ssl_context(),
+        proxy=proxy,
+    )
+    async with AiohttpTransport(1, options) as transport:
         session = _Session(transport, base_url.rstrip("/"), credentials, clock, timeout)
         profile = await session.profile()
         if profile.shows_app or not (credentials.email and credentials.password):
@@ -105,18 +120,17 @@ class _Session:
         return await self._read(httpx.Request("POST", url, headers=headers, content=content))
 
     async def _read(self, request: httpx.Request) -> AppReading:
-        answered = await self._answered(request)
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                return await exchanged(self._transport, request, self._taken)
+        except TimeoutError as error:
+            raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
+
+    def _taken(self, answered: Answered) -> AppReading:
         own = self._credentials
         secrets = [each for each in (own.secret_key, own.password, own.email) if each]
         check_status(answered, now=self._clock.now, secrets=secrets)
         return app_reading(parse_object(answered))
-
-    async def _answered(self, request: httpx.Request) -> Answered:
-        try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                return await exchanged(self._transport, request)
-        except TimeoutError as error:
-            raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
 
 
 def app_reading(answer: Answer) -> AppReading:

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 from attrs import define, field
 
-from sebastian_adapters.qiscus.answers import parse_object
+from sebastian_adapters.qiscus.answers import Answered, parse_object
 from sebastian_adapters.qiscus.exchange import exchanged, multipart
 from sebastian_adapters.qiscus.wire import login_token
 from sebastian_core.domain.errors import PlatformUnavailable
@@ -52,7 +52,10 @@ class Login:
         headers = {"Qiscus-App-Id": self.app_id, "Content-Type": content_type}
         request = httpx.Request("POST", self.url, headers=headers, content=content)
         try:
-            answered = await exchanged(transport, request)
-            return login_token(parse_object(answered)) if answered.status == 200 else None
+            return await exchanged(transport, request, _token)
         except PlatformUnavailable:
             return None
+
+
+def _token(answered: Answered) -> str | None:
+    return login_token(parse_object(answered)) if answered.status == 200 else None

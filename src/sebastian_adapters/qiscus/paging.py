@@ -36,8 +36,10 @@ def never_enough(_: Page[T]) -> bool:
 
 async def all_pages(
     ask: AskPage[T], page_size: int, *, numbered: bool, is_enough: IsEnough[T] = never_enough
-) -> tuple[T, ...]:
+) -> Listing[T]:
     """Everything that the list holds, each id once; raises as soon as one page cannot be had.
+
+    Rows that cannot be read are left out and counted; a list of nothing else is no list: it raises.
 
     With `is_enough`, everything up to the first page that is.
 
@@ -48,7 +50,7 @@ async def all_pages(
     position: Position | None = Position()
     for _ in range(PAGES_LIMIT):
         if position is None:
-            return listing.wanted
+            return listing.checked()
         page = await ask(position)
         following = listing.take(page, position)
         position = None if is_enough(page) else following
@@ -62,16 +64,24 @@ class Listing(Generic[T]):
     page_size: int
     numbered: bool
     found: dict[str, T | None] = field(factory=dict)
+    unreadable: set[str] = field(factory=set)
 
     @property
     def wanted(self) -> tuple[T, ...]:
         return tuple(item for item in self.found.values() if item is not None)
 
+    def checked(self) -> Listing[T]:
+        """Itself, unless it holds nothing that could be read: then it is somebody else's list."""
+        if self.unreadable and not self.found:
+            raise unreadable("not one row of the list can be read")
+        return self
+
     def take(self, page: Page[T], position: Position) -> Position | None:
         """Keep what the page shows and tell where the next one begins; None after the last."""
-        known = len(self.found)
+        known = self._rows
         self.found.update(page.items)
-        if len(self.found) == known:
+        self.unreadable.update(page.unreadable)
+        if self._rows == known:
             return None
         if page.cursor:
             return Position(cursor=page.cursor)
@@ -79,7 +89,11 @@ class Listing(Generic[T]):
             return None
         return Position(number=position.number + 1)
 
+    @property
+    def _rows(self) -> int:
+        return len(self.found) + len(self.unreadable)
+
     def _is_last(self, page: Page[T]) -> bool:
         if page.total is not None:
-            return len(self.found) >= page.total
+            return self._rows >= page.total
         return page.size is not None and page.rows < min(page.size, self.page_size)

@@ -12,15 +12,21 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from sebastian_adapters.qiscus.answers import Answer, Answered, parse_object, shortened
+from sebastian_adapters.qiscus.answers import (
+    Answer,
+    Answered,
+    parse_object,
+    shortened,
+    unreadable,
+)
 from sebastian_adapters.qiscus.calls import Calls, OnCall, Question
 from sebastian_adapters.qiscus.exchange import multipart
-from sebastian_adapters.qiscus.known_rows import KnownRows
 from sebastian_adapters.qiscus.login import Login
 from sebastian_adapters.qiscus.paging import IsEnough, Position, all_pages, never_enough
 from sebastian_adapters.qiscus.wire import (
     Page,
     account,
+    agents_page,
     assign_answer,
     rooms_page,
     single_room,
@@ -75,6 +81,7 @@ class HttpxQiscusClient(QiscusClient):
         connect_timeout: timedelta = timedelta(seconds=1.5),
         in_flight: int = 64,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         on_call: OnCall | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
@@ -88,9 +95,9 @@ class HttpxQiscusClient(QiscusClient):
             in_flight=in_flight,
             login=self._login(app_id, email, password),
             ssl_context=ssl_context,
+            proxy=proxy,
             on_call=on_call,
         )
-        self._agent_rows = KnownRows()
         self._assign_url = self._url("/api/v1/admin/service/assign_agent")
         self._rooms_url = self._url("/api/v2/customer_rooms")
 
@@ -121,7 +128,7 @@ class HttpxQiscusClient(QiscusClient):
             lambda position: self._get(
                 "agents", "/api/v2/admin/agents", _page_query(position, AGENTS_PER_PAGE)
             ),
-            self._agent_rows.page,
+            agents_page,
             AGENTS_PER_PAGE,
             numbered=True,
         )
@@ -135,7 +142,7 @@ class HttpxQiscusClient(QiscusClient):
                 "/api/v2/admin/service/available_agents",
                 {"room_id": room_id, **_page_query(position, AGENTS_PER_PAGE)},
             ),
-            self._agent_rows.page,
+            agents_page,
             AGENTS_PER_PAGE,
             is_enough=lambda page: page.items.get(str(sought)) is not None,
         )
@@ -149,9 +156,10 @@ class HttpxQiscusClient(QiscusClient):
             url=self._assign_url,
             content=urlencode(form).encode(),
             content_type=_FORM,
-            repeatable=False,
         )
-        return await self._calls.ask(question, _of_object(assign_answer))
+        return await self._calls.ask(
+            question, _of_object(lambda answer: assign_answer(answer, room_id))
+        )
 
     async def room(self, room_id: RoomId) -> Reading[PlatformRoom]:
         """One room. *Gone* needs the platform's own word for it: a 404 with a JSON object.
@@ -179,12 +187,17 @@ class HttpxQiscusClient(QiscusClient):
         wanted = {"serve_status": "unserved", "status": "unresolved"}
         reading = await self._listed_rooms("waiting_rooms", wanted, pace)
         waiting = tuple(room for room in reading.seen if room.state is RoomState.WAITING)
-        return Reading(reading.began_at, waiting)
+        return Reading(reading.began_at, waiting, reading.unreadable)
 
     async def rooms_of(self, agent_id: AgentId, pace: Pace) -> Reading[PlatformRooms]:
-        """What the platform lists for this agent; whether it honours `user_ids` is not known."""
+        """What the platform lists for this agent; whether it honours `user_ids` is not known.
+
+        A room that the list lacks counts as not theirs: with a row that cannot be read it raises.
+        """
         wanted = {"user_ids": [agent_id], "serve_status": "served", "status": "unresolved"}
         reading = await self._listed_rooms("rooms_of", wanted, pace)
+        if reading.unreadable:
+            raise unreadable("a room of the list has no id or no state")
         unresolved = tuple(room for room in reading.seen if room.state is not RoomState.RESOLVED)
         return Reading(reading.began_at, unresolved)
 
@@ -214,6 +227,7 @@ class HttpxQiscusClient(QiscusClient):
             url=self._url(f"/api/v1/app/webhook/{path}"),
             content=content,
             content_type=content_type,
+            repeatable=True,
             hidden=(url,),
         )
         url_key, enabled_key = f"{name}_webhook_url", f"is_{name}_webhook_enabled"
@@ -234,7 +248,7 @@ class HttpxQiscusClient(QiscusClient):
         return await self._listed(
             pace,
             lambda position: self._ask_rooms(operation, wanted, position),
-            lambda answered, _: rooms_page(parse_object(answered)),
+            lambda answered, _: rooms_page(answered),
             ROOMS_PER_PAGE,
         )
 
@@ -258,8 +272,8 @@ class HttpxQiscusClient(QiscusClient):
                 question_at(position), lambda answered: page_of(answered, asked_at)
             )
 
-        seen = await all_pages(ask, page_size, numbered=numbered, is_enough=is_enough)
-        return Reading(moments[0], seen)
+        listing = await all_pages(ask, page_size, numbered=numbered, is_enough=is_enough)
+        return Reading(moments[0], listing.wanted, len(listing.unreadable))
 
     def _ask_rooms(
         self, operation: str, wanted: Mapping[str, object], position: Position
@@ -273,6 +287,7 @@ class HttpxQiscusClient(QiscusClient):
             url=self._rooms_url,
             content=json.dumps(body).encode(),
             content_type=_JSON,
+            repeatable=True,
         )
 
     def _get(self, operation: str, path: str, query: dict[str, str]) -> Question:

@@ -1,60 +1,86 @@
 """Qiscus's JSON, read tolerantly: only what is needed is required, unknown keys are ignored.
 
 Where sources disagree about a shape, all of them are read (contract, section 11). What lacks
-something needed raises PlatformUnavailable with the fault `unreadable`: a listing of which one row
-cannot be understood is not complete. A row whose id no record of ours could hold is skipped: it
-can be none of ours.
+something needed raises PlatformUnavailable with the fault `unreadable`. A row of a list that cannot
+be understood is left out and counted: it hides none of the others. A row whose id no record of ours
+could hold is skipped: it can be none of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+import msgspec
 from attrs import evolve, frozen
 
-from sebastian_adapters.qiscus.answers import Answer, unreadable
+from sebastian_adapters.qiscus.answers import Answer, Answered, parse_object, unreadable
 from sebastian_core.domain import readings
 from sebastian_core.domain.agent import Presence
-from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.errors import InvalidInput, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, parse_room_id
 from sebastian_core.domain.readings import PlatformRoom
 from sebastian_core.domain.settling import RoomState
 
 LARGEST_ID = 2**63 - 1
+ROWS_LIMIT = 10_000
+"""More rows than a page that was asked for a hundred could ever have."""
+
+CURSOR_LIMIT = 4096
 NAME_LIMIT = 200
 SOURCE_LIMIT = 64
 
 _AGENT_TYPE = 2
+_INDEX = re.compile("[0-9]{1,9}")
 _FALSE_TEXTS = {"false", "0", ""}
 _TRUE_TEXTS = {"true", "1"}
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @frozen(kw_only=True)
 class Page(Generic[T]):
     """One page of a list: what was wanted of it, and what tells whether there is another.
 
-    `items` goes by the ids of all rows, those that are not wanted included (None).
+    `items` goes by the ids of all rows, those that are not wanted included (None). `unreadable`
+    holds a mark for each row that could not be read.
     """
 
     items: dict[str, T | None]
     rows: int
+    unreadable: frozenset[str] = frozenset()
     cursor: str | None = None
     size: int | None = None
     total: int | None = None
 
 
-def agents_page(answer: Answer, read_at: datetime) -> Page[Presence]:
-    """A page of any list of agents: `data.agents[]` or `data[]`; only of those who serve."""
-    return _page(answer, "agents", _id_text, lambda row: _presence(row, read_at))
+def agents_page(answered: Answered, read_at: datetime) -> Page[Presence]:
+    """A page of any list of agents: `data.agents[]` or `data[]`; only of those who serve.
+
+    The usual shape is read quickly (0.3 ms of processor time for 100 agents), any other tolerantly.
+    """
+    try:
+        usual = _usual_agents.decode(answered.body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _page(
+            parse_object(answered), "agents", _id_text, lambda row: _presence(row, read_at)
+        )
+    rows = usual.data if isinstance(usual.data, list) else usual.data.agents
+    places = [each for each in (usual.meta, usual.data) if isinstance(each, _Paging)]
+    if isinstance(usual.data, _UsualAgents) and usual.data.meta is not None:
+        places.insert(1, usual.data.meta)
+    metas: list[Answer] = [msgspec.structs.asdict(each) for each in places]
+    return _paged(
+        metas, {str(row.id): _usual_presence(row, read_at) for row in _limited(rows)}, len(rows)
+    )
 
 
-def rooms_page(answer: Answer) -> Page[PlatformRoom]:
+def rooms_page(answered: Answered) -> Page[PlatformRoom]:
     """A page of `customer_rooms`."""
-    return _page(answer, "customer_rooms", _room_id_text, _listed_room)
+    return _page(parse_object(answered), "customer_rooms", _room_id_text, _listed_room)
 
 
 def single_room(answer: Answer, asked: RoomId) -> PlatformRoom:
@@ -70,9 +96,18 @@ def single_room(answer: Answer, asked: RoomId) -> PlatformRoom:
     return evolve(room, state=RoomState.WAITING) if is_silent else room
 
 
-def assign_answer(answer: Answer) -> readings.Answer:
-    """Whom the platform names as the one who serves the room now, if it names somebody."""
+def assign_answer(answer: Answer, asked: RoomId) -> readings.Answer:
+    """Whom the platform names as the one who serves the room now, if it names somebody.
+
+    Raises where the answer is about another room, or is none to an assignment (contract section 4):
+    it was meant for somebody else's call.
+    """
     data = _data_object(answer)
+    if data.keys().isdisjoint(("service", "added_agent")):
+        raise unreadable("the answer is not about an assignment")
+    room_id = _part(data, "service").get("room_id")
+    if room_id is not None and _required_text(room_id, "room_id") != asked:
+        raise unreadable("the answer is about another room")
     named = _id(_part(data, "service").get("user_id")) or _id(_part(data, "added_agent").get("id"))
     return readings.Answer(agent_id=None if named is None else AgentId(named))
 
@@ -108,23 +143,60 @@ def _page(
     key_of: Callable[[Answer], str],
     item_of: Callable[[Answer], T | None],
 ) -> Page[T]:
-    rows = _rows(answer, name)
-    metas = _metas(answer)
+    rows = _limited(_rows(answer, name))
+    items: dict[str, T | None] = {}
+    unreadable_rows = set()
+    for row in rows:
+        try:
+            seen = _object(row, f"an entry of {name}")
+            key = key_of(seen)
+            items[key] = item_of(seen)
+        except PlatformUnavailable:
+            unreadable_rows.add(f"{hash(repr(row)):x}")
+    return _paged(_metas(answer), items, len(rows), frozenset(unreadable_rows))
+
+
+def _paged(
+    metas: Sequence[Answer],
+    items: dict[str, T | None],
+    rows: int,
+    unreadable_rows: frozenset[str] = frozenset(),
+) -> Page[T]:
     return Page(
-        items={key_of(row): item_of(row) for row in rows},
-        rows=len(rows),
+        items=items,
+        rows=rows,
+        unreadable=unreadable_rows,
         cursor=_first(metas, ("after", "cursor_after"), _cursor),
         size=_first(metas, ("per_page", "limit"), _count),
         total=_first(metas, ("total_count", "total"), _count),
     )
 
 
-def _rows(answer: Answer, name: str) -> list[Answer]:
+def _rows(answer: Answer, name: str) -> list[object]:
+    """The rows; none where an empty list came as null, or was left out of what only tells pages."""
     data = answer.get("data")
-    rows = data.get(name) if isinstance(data, dict) else data
-    if not isinstance(rows, list):
-        raise unreadable(f"neither data nor data.{name} is a list")
-    return [_object(row, f"an entry of {name}") for row in rows]
+    rows = data.get(name) if isinstance(data, dict) and name in data else data
+    if isinstance(rows, list):
+        return rows
+    if isinstance(rows, dict) and rows and all(map(_INDEX.fullmatch, rows)):
+        return [row for _, row in sorted(rows.items(), key=lambda item: int(item[0]))]
+    if _is_left_empty(answer, name):
+        return []
+    raise unreadable(f"neither data nor data.{name} is a list")
+
+
+def _is_left_empty(answer: Answer, name: str) -> bool:
+    data = answer.get("data")
+    if isinstance(data, dict) and name in data:
+        return data[name] is None or data[name] == {}
+    tells_pages = isinstance(answer.get("meta"), dict) or bool(_part(answer, "data"))
+    return tells_pages and (data is None or (isinstance(data, dict) and data.keys() <= _PAGING))
+
+
+def _limited(rows: list[R]) -> list[R]:
+    if len(rows) > ROWS_LIMIT:
+        raise unreadable(f"a page has more than {ROWS_LIMIT} rows")
+    return rows
 
 
 def _metas(answer: Answer) -> list[Answer]:
@@ -139,9 +211,68 @@ def _first(
     return next((value for value in found if value is not None), None)
 
 
+class _Paging(msgspec.Struct, gc=False):
+    """What tells about pages, wherever it stands."""
+
+    after: str | int | None = None
+    cursor_after: str | int | None = None
+    per_page: int | None = None
+    limit: int | None = None
+    total_count: int | None = None
+    total: int | None = None
+
+
+_PAGING = {"meta", *_Paging.__struct_fields__}
+
+
+class _UsualChannel(msgspec.Struct, gc=False):
+    id: int
+
+
+class _UsualAgent(msgspec.Struct, gc=False):
+    """An agent as all samples show one (contract, section 5)."""
+
+    id: int
+    is_available: bool
+    force_offline: bool | None = None
+    user_channels: list[_UsualChannel] | None = None
+    current_customer_count: int | None = None
+    name: str | None = None
+    type: int | None = None
+    type_as_string: str | None = None
+
+
+class _UsualAgents(_Paging, gc=False, kw_only=True):
+    agents: list[_UsualAgent]
+    meta: _Paging | None = None
+
+
+class _UsualPage(msgspec.Struct, gc=False):
+    data: _UsualAgents | list[_UsualAgent]
+    meta: _Paging | None = None
+
+
+_usual_agents = msgspec.json.Decoder(_UsualPage)
+
+
+def _usual_presence(row: _UsualAgent, read_at: datetime) -> Presence | None:
+    agent_id = _id(row.id)
+    if agent_id is None or not _serves(row.type, row.type_as_string):
+        return None
+    channels = [_id(each.id) for each in row.user_channels or ()]
+    return Presence(
+        AgentId(agent_id),
+        row.is_available and not row.force_offline,
+        read_at,
+        _known_channels(channels),
+        _count(row.current_customer_count),
+        _text(row.name, NAME_LIMIT) or "",
+    )
+
+
 def _presence(row: Answer, read_at: datetime) -> Presence | None:
     agent_id = _id(row["id"])
-    if agent_id is None or not _is_agent(row):
+    if agent_id is None or not _serves(row.get("type"), row.get("type_as_string")):
         return None
     return Presence(
         agent_id=AgentId(agent_id),
@@ -153,25 +284,31 @@ def _presence(row: Answer, read_at: datetime) -> Presence | None:
     )
 
 
-def _is_agent(row: Answer) -> bool:
-    kind, kind_text = row.get("type"), row.get("type_as_string")
+def _serves(kind: object, kind_text: object) -> bool:
+    """Whether somebody is an agent: by either mark, or where both are missing."""
     if kind is None and kind_text is None:
         return True
-    return _count(kind) == _AGENT_TYPE or kind_text == "agent"
+    named = isinstance(kind_text, str) and kind_text.casefold() == "agent"
+    return named or _count(kind) == _AGENT_TYPE
 
 
 def _channels(listed: object) -> frozenset[ChannelId]:
     """The channels' ids; empty, which means unknown, where one of them cannot be read."""
     if not isinstance(listed, list):
         return frozenset()
-    ids = [_id(each.get("id") if isinstance(each, dict) else each) for each in listed]
+    return _known_channels(
+        [_id(each.get("id") if isinstance(each, dict) else each) for each in listed]
+    )
+
+
+def _known_channels(ids: list[int | None]) -> frozenset[ChannelId]:
     known = [ChannelId(each) for each in ids if each is not None]
     return frozenset(known) if len(known) == len(ids) else frozenset()
 
 
 def _listed_room(row: Answer) -> PlatformRoom | None:
     try:
-        room_id = parse_room_id(row.get("room_id"))
+        room_id = parse_room_id(_whole(row.get("room_id")))
     except InvalidInput:
         return None
     return _room(row, room_id)
@@ -185,7 +322,14 @@ def _room(row: Answer, room_id: RoomId) -> PlatformRoom:
         channel_id=None if channel_id is None else ChannelId(channel_id),
         source=_text(row.get("source"), SOURCE_LIMIT) or None,
         waits_since=_zoned(row.get("last_customer_timestamp")),
+        customer_wrote=_customer_wrote(row),
     )
+
+
+def _customer_wrote(row: Answer) -> bool:
+    """False only where the platform shows that there is no message of the customer."""
+    shown = ("last_customer_timestamp", "last_customer_comment_text")
+    return shown[0] not in row or any(row.get(each) for each in shown)
 
 
 def _room_state(row: Answer) -> RoomState:
@@ -195,18 +339,23 @@ def _room_state(row: Answer) -> RoomState:
 
 
 def _room_id_text(row: Answer) -> str:
-    return _required_text(row, "room_id")
+    return _required_text(row.get("room_id"), "room_id")
 
 
 def _id_text(row: Answer) -> str:
-    return _required_text(row, "id")
+    return _required_text(row.get("id"), "id")
 
 
-def _required_text(row: Answer, key: str) -> str:
-    value = row.get(key)
+def _required_text(value: object, key: str) -> str:
+    value = _whole(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise unreadable(f"an entry has no {key}")
     return str(value)
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flag(row: Answer, key: str, *, default: bool | None = None) -> bool:
@@ -229,6 +378,7 @@ def _id(value: object) -> int | None:
 
 
 def _count(value: object) -> int | None:
+    value = _whole(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_ID:
@@ -237,9 +387,13 @@ def _count(value: object) -> int | None:
 
 
 def _cursor(value: object) -> str | None:
+    """The cursor; raises for one that fits into no address: without it the list ends too early."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return str(value) or None
+    cursor = str(value)
+    if len(cursor) > CURSOR_LIMIT or not cursor.isprintable():
+        raise unreadable("a cursor cannot be sent back")
+    return cursor or None
 
 
 def _text(value: object, limit: int) -> str | None:

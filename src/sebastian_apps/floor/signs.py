@@ -192,12 +192,35 @@ def _of_reconcile(look: Look) -> Iterator[Banner]:
             title=f"{counted(too_old, 'room')} wait at Qiscus for longer than reconcile.max_age",
             text="They are shown there, and not taken into the line here.",
         )
+    yield from _of_what_is_left_out(said)
     if any(words.ignores_user_ids for words in said):
         yield Banner(
             name="user_ids",
             level=Level.NOTICE,
             title="Qiscus ignores user_ids in this account",
             text="Chats that others give cannot be told apart there, so they fill no slots here.",
+        )
+
+
+def _of_what_is_left_out(said: list[WorkerWords]) -> Iterator[Banner]:
+    agents = max((words.unreadable_agents for words in said), default=0)
+    rooms = max((words.unreadable_rooms for words in said), default=0)
+    if agents or rooms:
+        what = [counted(agents, "agent")] * bool(agents) + [counted(rooms, "room")] * bool(rooms)
+        yield Banner(
+            name="unreadable",
+            level=Level.WARNING,
+            title=f"{' and '.join(what)} in Qiscus's lists cannot be read",
+            text="They are left out: such agents get no chats, and such rooms are not found when "
+            "their webhook is lost. All others are served.",
+        )
+    silent = max((words.without_message for words in said), default=0)
+    if silent:
+        yield Banner(
+            name="no message",
+            level=Level.NOTICE,
+            title=f"No customer has written yet in {counted(silent, 'room')} at Qiscus",
+            text="They are taken into the line when the customer writes.",
         )
 
 

@@ -59,6 +59,8 @@ class WorkerNotes:
             "admitted": found.admitted,
             "settled": found.settled,
             "too_old": found.too_old,
+            "without_message": found.without_message,
+            "unreadable": found.unreadable,
         }
         self._reconcile = self._dated(listed=found.listed, **findings)
         if found.admitted or found.settled:

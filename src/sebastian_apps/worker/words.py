@@ -75,6 +75,22 @@ class WorkerWords:
         return int(self._part("reconcile").get("too_old", 0))
 
     @property
+    def without_message(self) -> int:
+        """In how many rooms that wait at the platform no customer has written."""
+        return int(self._part("reconcile").get("without_message", 0))
+
+    @property
+    def unreadable_rooms(self) -> int:
+        """How many rows of the platform's list of waiting rooms could not be read."""
+        return int(self._part("reconcile").get("unreadable", 0))
+
+    @property
+    def unreadable_agents(self) -> int:
+        """How many agents of the platform's list could not be read, and get no chats."""
+        findings = self._part("refresh").get("findings") or {}
+        return int(findings.get("unreadable", 0))
+
+    @property
     def drift_at(self) -> datetime | None:
         """When it last found that our record differed."""
         return _moment(self._part("drift").get("at"))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
+from attrs import asdict
 
 from sebastian_apps.worker.parts import WorkerParts
 from sebastian_core.domain.errors import (
@@ -242,13 +243,9 @@ class Worker:
     async def _reconcile(self) -> None:
         found = await self.parts.reconcile()
         self.parts.notes.reconciled(found)
-        if found.admitted or found.settled or found.too_old:
-            log.info(
-                "reconcile found differences",
-                admitted=found.admitted,
-                settled=found.settled,
-                too_old=found.too_old,
-            )
+        differences = asdict(found, filter=lambda counted, _: counted.name != "listed")
+        if any(differences.values()):
+            log.info("reconcile found differences", **differences)
 
     async def _report(self) -> None:
         honours = {"honours_user_ids": self.parts.refresh_agents.honours_user_ids}

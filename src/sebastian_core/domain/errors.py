@@ -59,7 +59,8 @@ class PlanRefused(SebastianError):
 class Fault(StrEnum):
     """Why the platform could not be asked, or did not answer usably.
 
-    `crowded` is our own doing: no connection came free in time, and nothing was sent.
+    `crowded` is our own doing: no connection came free in time, or the machine has none to give;
+    nothing was sent.
     """
 
     CONNECT = "connect"
@@ -88,7 +89,8 @@ class PlatformUnavailable(SebastianError):
         status: int | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(f"Qiscus is unavailable ({fault}): {detail or 'no answer'}")
+        whose = "was not asked" if fault is Fault.CROWDED else f"is unavailable ({fault})"
+        super().__init__(f"Qiscus {whose}: {detail or 'no answer'}")
         self.fault = fault
         self.status = status
         self.retry_after_seconds = retry_after_seconds

@@ -16,10 +16,14 @@ T = TypeVar("T")
 
 @frozen
 class Reading(Generic[T]):
-    """The answer of the platform and when its (first) request began, on the database's clock."""
+    """The answer of the platform and when its (first) request began, on the database's clock.
+
+    `unreadable` counts the rows of a listing that could not be read and are left out.
+    """
 
     began_at: datetime
     seen: T
+    unreadable: int = 0
 
 
 @frozen(kw_only=True)
@@ -27,6 +31,7 @@ class PlatformRoom:
     """A room as the platform shows it. It never tells who serves it (contract section 8).
 
     `waits_since` is the platform's time of the last customer message, only where it has a zone.
+    `customer_wrote` is false where the platform shows that there is no such message.
     """
 
     room_id: RoomId
@@ -34,6 +39,7 @@ class PlatformRoom:
     channel_id: ChannelId | None = None
     source: str | None = None
     waits_since: datetime | None = None
+    customer_wrote: bool = True
 
 
 @frozen(kw_only=True)

@@ -10,8 +10,16 @@ from sebastian_core.domain.permits import Limits, Permits, Standing
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
 
+CROWDED_SECONDS = 1.0
+"""How long nothing starts after a call for which this process had no connection to spare."""
+
 UNNOTICED = timedelta(seconds=30)
 """For how long an outage may have shown before it was noticed."""
+
+_WHY_CLOSED = {
+    Standing.DOWN: "it did not answer last time, and is asked again within seconds",
+    Standing.CREDENTIALS_REFUSED: "it refuses qiscus.app_id and qiscus.secret_key",
+}
 
 
 class PlatformGate:
@@ -56,15 +64,20 @@ class PlatformGate:
         try:
             while wait := self.permits.take_for_duty(self._clock.monotonic()):
                 if self.standing is not Standing.UP:
-                    raise PlatformUnavailable(Fault.CONNECT, f"the account is {self.standing}")
+                    raise PlatformUnavailable(Fault.CONNECT, _WHY_CLOSED[self.standing])
                 await asyncio.sleep(min(wait, 1.0))
         finally:
             self.permits.duties_waiting -= 1
 
     def note(self, error: PlatformUnavailable) -> None:
-        """Draw the consequences that need no second look: a 429 holds, a failed connect trips."""
+        """Draw the consequences that need no second look: a 429 holds, a failed connect trips.
+
+        What we lack ourselves holds for a moment, and says nothing about the account.
+        """
         if error.fault is Fault.THROTTLED:
             self.permits.hold(error.retry_after_seconds, self._clock.monotonic())
+        elif error.fault is Fault.CROWDED:
+            self.permits.hold(CROWDED_SECONDS, self._clock.monotonic())
         elif error.fault is Fault.CONNECT and self.standing is Standing.UP:
             self._trip(Standing.DOWN)
 
@@ -118,6 +131,9 @@ class PlatformGate:
             if error.fault is Fault.THROTTLED:
                 self.note(error)
                 return Standing.UP
+            if error.fault is Fault.CROWDED:
+                self.note(error)
+                return self.standing
             return Standing.DOWN
         except PlatformRefused as error:
             return Standing.CREDENTIALS_REFUSED if error.about_credentials else Standing.UP

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
 from sebastian_core.domain.chat import Chat, ChatState
@@ -31,11 +31,17 @@ READS_AT_MOST = 50
 
 @frozen(kw_only=True)
 class Reconciled:
-    """What one reconcile found."""
+    """What one reconcile found.
+
+    Not admitted are rooms that are `too_old`, and those `without_message`: nobody waits there, for
+    instance because a person of ours wrote first. `unreadable` rows of the listing are left out.
+    """
 
     listed: int = 0
     admitted: int = 0
     too_old: int = 0
+    without_message: int = 0
+    unreadable: int = 0
     settled: int = 0
 
 
@@ -67,24 +73,29 @@ class Reconcile:
         """Run once; raises what the client raises, and then nothing was changed."""
         listing = await self._client.waiting_rooms(self._gate.pace)
         known = await self._room_repo.rooms(room.room_id for room in listing.seen)
-        admitted, too_old = await self._admit_unknown(listing, known)
+        found = await self._admit_unknown(listing, known)
         settled = await self._settle_waiting_again(listing, known)
         settled += await self._settle_not_listed(listing)
         shown = frozenset(room.room_id for room in listing.seen)
         self._last = Reading(listing.began_at, shown)
-        return Reconciled(
-            listed=len(listing.seen), admitted=admitted, too_old=too_old, settled=settled
+        return evolve(
+            found, listed=len(listing.seen), unreadable=listing.unreadable, settled=settled
         )
 
     async def _admit_unknown(
         self, listing: Reading[PlatformRooms], known: Mapping[RoomId, Room]
-    ) -> tuple[int, int]:
+    ) -> Reconciled:
         unknown = [room for room in listing.seen if _lacks_chat(known.get(room.room_id))]
-        young = [room for room in unknown if self._is_young(room, listing.began_at)]
+        heard = [room for room in unknown if room.customer_wrote]
+        young = [room for room in heard if self._is_young(room, listing.began_at)]
         done = Counter([await self._admit(room, listing) for room in young])
         if done[Admission.ADMITTED]:
             self._job_queue.ring()
-        return done[Admission.ADMITTED], len(unknown) - len(young)
+        return Reconciled(
+            admitted=done[Admission.ADMITTED],
+            too_old=len(heard) - len(young),
+            without_message=len(unknown) - len(heard),
+        )
 
     async def _admit(self, room: PlatformRoom, listing: Reading[PlatformRooms]) -> Admission:
         arrival = Arrival(

@@ -42,7 +42,7 @@ PAUSE_LIMIT = timedelta(minutes=30)
 
 @frozen(kw_only=True)
 class Refreshed:
-    """What one refresh found."""
+    """What one refresh found; `unreadable` agents of the listing count among the findings."""
 
     agents: int = 0
     online: int = 0
@@ -100,6 +100,8 @@ class RefreshAgents:
             self._job_queue.ring()
         self._owed |= await self._suspicious(reading)
         listed, found = await self._look_closer()
+        if reading.unreadable:
+            found["unreadable"] = reading.unreadable
         return Refreshed(
             agents=len(reading.seen),
             online=sum(presence.online for presence in reading.seen),
@@ -120,7 +122,7 @@ class RefreshAgents:
         found = await self._adopt(agent_id, listing, held) if is_theirs else []
         return found + await self._suspect_missing(listing, held.values())
 
-    async def _look_closer(self) -> tuple[int, Mapping[str, int]]:
+    async def _look_closer(self) -> tuple[int, Counter[str]]:
         """Compare all who are owed a look; one who cannot be listed holds up nobody."""
         found: Counter[str] = Counter()
         owed = list(self._owed)

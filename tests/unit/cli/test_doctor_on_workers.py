@@ -140,6 +140,11 @@ GOLDEN: list[tuple[list[Finding], str, str]] = [
         "Serve or resolve them there, or raise reconcile.max_age.",
     ),
     (
+        found(words(reconcile={"at": ago(1), "unreadable": 2})),
+        "warning rooms-unreadable: 2 rooms in Qiscus's list of waiting rooms cannot be read.",
+        "Report it with that list: rooms whose webhook is lost are looked for there.",
+    ),
+    (
         found(words(), {**OTHER, "policy": PUT_ASIDE}),
         (
             "warning policy-suspended: ours:Gold was put aside: it hung or crashed its worker,"

@@ -51,6 +51,10 @@ def no_connection() -> PlatformUnavailable:
     return PlatformUnavailable(Fault.CONNECT)
 
 
+def no_descriptor() -> PlatformUnavailable:
+    return PlatformUnavailable(Fault.CROWDED, "this process has too many open files")
+
+
 def throttled(seconds: float | None = None) -> PlatformUnavailable:
     return PlatformUnavailable(Fault.THROTTLED, status=429, retry_after_seconds=seconds)
 

@@ -14,6 +14,7 @@ from tests.unit.core.staging import (
     Failure,
     Stage,
     no_connection,
+    no_descriptor,
     refusal,
     server_error,
     throttled,
@@ -80,6 +81,23 @@ class TestAFailure:
 
         assert await before.gate.blames_account(throttled(7))
         assert (before.gate.standing, before.gate.is_open()) == (Standing.UP, False)
+
+    async def test_for_want_of_a_connection_of_ours_holds_a_second_and_is_no_outage(self) -> None:
+        before = Before()
+
+        assert await before.gate.blames_account(no_descriptor())
+        assert (before.gate.standing, before.gate.is_open()) == (Standing.UP, False)
+        assert before.questions == 0
+
+        before.stage.clock.advance(1)
+
+        assert before.gate.is_open()
+
+    async def test_of_the_question_itself_for_want_of_a_connection_tells_nothing(self) -> None:
+        before = Before(account=no_descriptor)
+
+        assert not await before.gate.blames_account(timeout())
+        assert before.gate.standing is Standing.UP
 
     async def test_of_many_at_once_is_asked_about_once(self) -> None:
         before = Before(account=server_error)
@@ -169,6 +187,6 @@ class TestPace:
         before = Before()
         before.gate.note(no_connection())
 
-        with pytest.raises(PlatformUnavailable, match="the account is down"):
+        with pytest.raises(PlatformUnavailable, match="did not answer last time"):
             await before.gate.pace()
         assert before.gate.permits.duties_waiting == 0

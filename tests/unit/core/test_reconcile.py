@@ -5,15 +5,33 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import PlatformUnavailable
 from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.readings import PlatformRooms, Reading
+from sebastian_core.ports.qiscus_client import Pace
 from sebastian_core.usecases.reconcile import Reconciled
 from tests.unit.core.building import ANNE, BEN, NOW, ROOM, at
-from tests.unit.core.staging import Stage, Worker, server_error
+from tests.unit.core.staging import FaultyQiscusClient, Stage, Worker, server_error
 
 ANOTHER = RoomId("another")
+
+
+class NobodyWroteYet(FaultyQiscusClient):
+    """Shows rooms that somebody of ours opened, and no customer has written in."""
+
+    async def waiting_rooms(self, pace: Pace) -> Reading[PlatformRooms]:
+        reading = await super().waiting_rooms(pace)
+        return evolve(reading, seen=tuple(evolve(r, customer_wrote=False) for r in reading.seen))
+
+
+class TwoRowsUnreadable(FaultyQiscusClient):
+    """Lists two rooms more, which nobody can read."""
+
+    async def waiting_rooms(self, pace: Pace) -> Reading[PlatformRooms]:
+        return evolve(await super().waiting_rooms(pace), unreadable=2)
 
 
 class Floor:
@@ -83,6 +101,25 @@ class TestARoomWhoseWebhookWasLost:
 
         assert (found.admitted, found.too_old) == (0, 1)
         assert await floor.stage.find_chat(ROOM) is None
+
+    async def test_is_counted_but_not_admitted_before_the_customer_has_written(self) -> None:
+        floor = Floor()
+        floor.stage.message(ROOM)
+        floor.worker = floor.stage.worker(client=NobodyWroteYet)
+
+        found = await floor.reconcile(30)
+
+        assert (found.listed, found.admitted, found.without_message) == (1, 0, 1)
+        assert await floor.stage.find_chat(ROOM) is None
+
+    async def test_is_admitted_beside_rows_that_cannot_be_read_which_are_counted(self) -> None:
+        floor = Floor()
+        floor.stage.message(ROOM)
+        floor.worker = floor.stage.worker(client=TwoRowsUnreadable)
+
+        found = await floor.reconcile(30)
+
+        assert (found.admitted, found.unreadable) == (1, 2)
 
     async def test_is_left_alone_where_we_know_it_already(self) -> None:
         floor = Floor()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from sebastian_core.domain.chat import ChatState, CloseReason, Doubt
 from sebastian_core.domain.errors import PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.readings import Presences, Reading
 from sebastian_core.domain.room import Change, Decided, Room, Watch
+from sebastian_core.ports.qiscus_client import Pace
 from sebastian_core.usecases.refresh_agents import UNCOUNTED_AT_ONCE
 from tests.unit.core.building import ANNE, BEN, CLEO, ROOM, at
-from tests.unit.core.staging import Stage, refusal, server_error
+from tests.unit.core.staging import FaultyQiscusClient, Stage, refusal, server_error
 
 ROOMS = [RoomId(f"room-{number}") for number in range(1, 9)]
+
+
+class OneAgentUnreadable(FaultyQiscusClient):
+    """Lists an agent more, whom nobody can read."""
+
+    async def agents(self, pace: Pace) -> Reading[Presences]:
+        return evolve(await super().agents(pace), unreadable=1)
 
 
 class Floor:
@@ -43,6 +53,14 @@ class Floor:
 
 
 class TestTheRoster:
+    async def test_counts_agents_who_cannot_be_read_beside_those_who_can(self) -> None:
+        floor = Floor()
+        floor.worker = floor.stage.worker(client=OneAgentUnreadable)
+
+        refreshed = await floor.worker.refresh_agents()
+
+        assert (refreshed.agents, refreshed.findings) == (2, {"unreadable": 1})
+
     async def test_is_read_whole_with_agents_only(self) -> None:
         floor = Floor()
         floor.stage.platform.add_agent(type_=1)

@@ -134,6 +134,10 @@ async def _ask(settings: Settings, *, running: bool) -> list[Finding]:
     findings = []
     if unfiltered.seen:
         findings.append(user_ids_ignored())
+    if agents.unreadable:
+        text = f"{counted(agents.unreadable, 'agent')} in Qiscus's list cannot be read."
+        remedy = "They get no chats; all others do. Look at that list, and report what it shows."
+        findings.append(warning("agents-unreadable", text, remedy))
     return findings + ([_presence(agents.seen)] if running else [])
 
 

@@ -187,6 +187,16 @@ def _differences(seen: Seen, settings: Settings) -> Iterator[Finding]:
         remedy = "Serve or resolve them there, or raise reconcile.max_age."
         yield warning("rooms-too-old", text, remedy)
 
+    silent = max((words.without_message for words in seen.alive), default=0)
+    if silent:
+        text = f"No customer has written yet in {counted(silent, 'waiting room')} at Qiscus."
+        yield fine("rooms-without-message", f"{text} They are taken in when the customer writes.")
+    unreadable = max((words.unreadable_rooms for words in seen.alive), default=0)
+    if unreadable:
+        text = f"{counted(unreadable, 'room')} in Qiscus's list of waiting rooms cannot be read."
+        remedy = "Report it with that list: rooms whose webhook is lost are looked for there."
+        yield warning("rooms-unreadable", text, remedy)
+
 
 def _policies(seen: Seen, settings: Settings) -> Iterator[Finding]:
     suspended = [words.policy for words in seen.alive if words.policy_is_suspended]

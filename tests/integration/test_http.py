@@ -1,0 +1,612 @@
+"""httpx's interface on aiohttp's connections, against servers of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from sebastian_adapters.qiscus import lane
+from sebastian_adapters.qiscus.exchange import exchanged
+from sebastian_adapters.qiscus.http import AiohttpTransport
+from sebastian_adapters.qiscus.lane import LaneOptions
+from sebastian_core.domain.errors import Fault, PlatformUnavailable
+from tests.loops import Run, on_both_loops
+from tests.raw_http import RawRequest, RawServer, Respond, answer, answering, in_turn, raw_server
+from tests.waiting import until
+
+CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
+
+
+@asynccontextmanager
+async def asking(
+    respond: Respond, in_flight: int = 1, *, is_secure: bool = False, **options: Any
+) -> AsyncIterator[tuple[AiohttpTransport, RawServer]]:
+    async with (
+        raw_server(respond, a_server_context() if is_secure else None) as server,
+        a_transport(in_flight, **options) as transport,
+    ):
+        yield transport, server
+
+
+def a_transport(in_flight: int = 1, **options: Any) -> AiohttpTransport:
+    all_options: dict[str, Any] = {
+        "connect_seconds": 2.0,
+        "call_seconds": 10.0,
+        "keep_alive_seconds": 60.0,
+        "ssl_context": ssl.create_default_context(cafile=str(CERTIFICATE)),
+        "proxy": None,
+    }
+    return AiohttpTransport(in_flight, LaneOptions(**(all_options | options)))
+
+
+def a_server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+async def ask(transport: AiohttpTransport, url: str, method: str = "GET") -> httpx.Response:
+    """One call whose answer fits."""
+    response = await transport.handle_async_request(a_request(url, method))
+    response.extensions["release"](True)
+    return response
+
+
+def a_request(url: str, method: str = "GET") -> httpx.Request:
+    content = b"a=b" if method == "POST" else None
+    return httpx.Request(method, f"{url}/path?a=b", content=content)
+
+
+def saying(*parts: bytes, then_hang_up: bool = False) -> Respond:
+    """Answers with these bytes, each sent on its own."""
+
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        if then_hang_up:
+            writer.close()
+
+    return respond
+
+
+class TestAnswers:
+    async def test_come_over_one_connection_one_after_the_other(self) -> None:
+        async with asking(answering({"a": 1})) as (transport, server):
+            answers = [await ask(transport, server.url) for _ in range(3)]
+
+        assert [each.json() for each in answers] == [{"a": 1}] * 3
+        assert server.connections == 1
+        assert server.requests[0].line == "GET /path?a=b HTTP/1.1"
+
+    async def test_in_chunks_are_put_together(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunks = saying(head, b"3\r\nabc", b"\r\n2\r\nde\r\n0\r\n\r\n")
+        async with asking(chunks) as (transport, server):
+            response = await ask(transport, server.url)
+
+        assert response.text == "abcde"
+
+    async def test_without_a_length_end_with_the_connection(self) -> None:
+        whole = saying(b"HTTP/1.0 200 OK\r\n\r\nabc", b"de", then_hang_up=True)
+        async with asking(whole) as (transport, server):
+            response = await ask(transport, server.url)
+
+        assert response.text == "abcde"
+
+    async def test_before_the_answer_are_passed_over(self) -> None:
+        early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        whole = b"HTTP/1.1 204 No Content\r\nX-Real: yes\r\n\r\n"
+        async with asking(saying(early, whole)) as (transport, server):
+            response = await ask(transport, server.url)
+
+        assert response.status_code == 204
+        assert response.headers["x-real"] == "yes"
+        assert "link" not in response.headers
+
+    async def test_go_to_the_host_that_was_asked(self) -> None:
+        async with (
+            asking(answering({"which": 1})) as (transport, first),
+            raw_server(answering({"which": 2})) as second,
+        ):
+            answers = [await ask(transport, each.url) for each in (first, second, first)]
+
+        assert [each.json()["which"] for each in answers] == [1, 2, 1]
+
+    @pytest.mark.parametrize("path", ["/a%2Fb", "/%2E%2E", "/a%3Fb", "/caf%C3%A9"])
+    async def test_come_from_the_address_that_was_asked_letter_by_letter(self, path: str) -> None:
+        async with asking(answering({})) as (transport, server):
+            response = await transport.handle_async_request(
+                httpx.Request("GET", f"{server.url}{path}?q=a%2Cb+c")
+            )
+            response.extensions["release"](True)
+
+        assert server.requests[0].line == f"GET {path}?q=a%2Cb+c HTTP/1.1"
+
+
+class TestAConnectionIsNotUsedAgain:
+    async def test_after_a_long_time_without_use(self) -> None:
+        async with asking(answering({}), keep_alive_seconds=0.05) as (transport, server):
+            await ask(transport, server.url)
+            await asyncio.sleep(0.1)
+            await ask(transport, server.url)
+
+        assert server.connections == 2
+
+    async def test_after_the_other_side_said_that_it_is_done(self) -> None:
+        whole = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+        async with asking(saying(whole)) as (transport, server):
+            answers = [await ask(transport, server.url) for _ in range(2)]
+
+        assert [each.text for each in answers] == ["ok", "ok"]
+        assert server.connections == 2
+
+    async def test_after_an_answer_that_did_not_fit(self) -> None:
+        async with asking(answering({})) as (transport, server):
+            response = await transport.handle_async_request(a_request(server.url))
+            response.extensions["release"](False)
+            await ask(transport, server.url)
+
+        assert server.connections == 2
+
+    @pytest.mark.parametrize("status", [400, 404, 408, 429, 500, 503])
+    async def test_after_anything_but_a_2xx(self, status: int) -> None:
+        async with asking(answering({}, status)) as (transport, server):
+            for _ in range(2):
+                await exchanged(transport, a_request(server.url), lambda answered: answered)
+
+        assert server.connections == 2
+
+    @on_both_loops
+    @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+    def test_when_something_came_that_nobody_asked_for(
+        self, run: Run[None], is_secure: bool
+    ) -> None:
+        async def scenario() -> None:
+            asked = 0
+
+            async def twice(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+                nonlocal asked
+                asked += 1
+                for _again in range(2):
+                    writer.write(answer({"n": asked}))
+                    await writer.drain()
+
+            async with asking(twice, is_secure=is_secure) as (transport, server):
+                for number in range(1, 6):
+                    response = await ask(transport, server.url)
+                    assert response.json() == {"n": number}
+                    await until(lambda: not server.open)
+
+        run(scenario())
+
+    async def test_when_it_was_closed_by_the_other_side_a_moment_ago(self) -> None:
+        async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer({}))
+            await writer.drain()
+            writer.close()
+
+        async with asking(respond) as (transport, server):
+            for _ in range(20):
+                await ask(transport, server.url, "POST")
+
+        assert len(server.requests) == 20
+
+
+class TestACallThatIsGivenUp:
+    @on_both_loops
+    @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+    def test_ends_its_connection_at_once(self, run: Run[None], is_secure: bool) -> None:
+        async def scenario() -> None:
+            async with asking(silence, is_secure=is_secure) as (transport, server):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await transport.handle_async_request(a_request(server.url, "POST"))
+
+                await until(lambda: not server.open, 1.0)
+
+        run(scenario())
+
+    async def test_makes_room_for_the_next_one(self) -> None:
+        responds = in_turn(silence, answering({"n": 2}))
+        async with asking(responds) as (transport, server):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await transport.handle_async_request(a_request(server.url, "POST"))
+
+            response = await ask(transport, server.url)
+
+        assert response.json() == {"n": 2}
+
+    @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+    async def test_is_given_up_by_the_kernel_too_where_we_do_not_get_round_to_it(self) -> None:
+        made = lane._undelivered_is_lost_after(1.5)((socket.AF_INET, 1, 6, "", ("", 0)))
+        with made:
+            assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+            assert made.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == b"\1\0\0\0\0\0\0\0"
+
+
+class TestLanes:
+    async def test_serve_those_who_wait_in_the_order_in_which_they_came(self) -> None:
+        async with asking(slowly(0.01)) as (transport, server):
+            await asyncio.gather(
+                *(ask(transport, f"{server.url}/{number}") for number in range(10))
+            )
+
+        asked = [request.line.split("/")[1] for request in server.requests]
+        assert asked == [str(number) for number in range(10)]
+
+    async def test_are_as_few_as_are_needed(self) -> None:
+        async with asking(slowly(0.01), in_flight=8) as (transport, server):
+            await asyncio.gather(*(ask(transport, server.url) for _ in range(8)))
+            for _ in range(10):
+                await ask(transport, server.url)
+
+        assert len({request.connection for request in server.requests[8:]}) == 1
+
+    async def test_that_nobody_uses_hang_up(self) -> None:
+        async with asking(answering({}), in_flight=4, keep_alive_seconds=0.1) as (
+            transport,
+            server,
+        ):
+            await asyncio.gather(*(ask(transport, server.url) for _ in range(4)))
+
+            await until(lambda: not server.open)
+
+    async def test_that_are_all_busy_are_waited_for_no_longer_than_for_a_connection(self) -> None:
+        async with asking(silence, connect_seconds=0.1) as (transport, server):
+            first = asyncio.create_task(transport.handle_async_request(a_request(server.url)))
+            await until(lambda: server.requests)
+            with pytest.raises(httpx.PoolTimeout, match=r"every connection is busy for 0\.1 s"):
+                await transport.handle_async_request(a_request(server.url))
+            first.cancel()
+
+        assert len(server.requests) == 1
+
+    async def test_of_a_closed_transport_send_nothing(self) -> None:
+        async with asking(answering({})) as (transport, server):
+            await transport.aclose()
+            with pytest.raises(httpx.ConnectError):
+                await ask(transport, server.url)
+
+        assert server.connections == 0
+
+
+Ending = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hangs up when it is called."""
+
+
+async def after_the_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+
+
+async def after_an_interim_answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+    await writer.drain()
+
+
+async def in_the_head_of_the_answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-")
+    await writer.drain()
+
+
+async def in_the_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(answer({"a": 1})[:-3])
+    await writer.drain()
+
+
+async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+class TestVerdicts:
+    """Only what was surely not sent is told as such, wherever the other side hangs up."""
+
+    @on_both_loops
+    @pytest.mark.parametrize("goodbye", ["fin", "reset"])
+    @pytest.mark.parametrize(
+        "ending",
+        [after_the_head, after_an_interim_answer, in_the_head_of_the_answer, in_the_answer],
+    )
+    @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+    def test_a_request_that_may_have_arrived_is_of_unknown_end(
+        self, run: Run[None], ending: Ending, is_secure: bool, goodbye: str
+    ) -> None:
+        async def scenario() -> None:
+            context = a_server_context() if is_secure else None
+            async with hanging_up(ending, goodbye, context) as url, a_transport() as transport:
+                error = await unavailable(transport, a_request(url, "POST"))
+
+            assert (error.fault, error.surely_not_applied) == (Fault.BROKEN, False)
+
+        run(scenario())
+
+    @on_both_loops
+    @pytest.mark.parametrize("goodbye", ["fin", "reset"])
+    def test_a_server_that_hangs_up_at_once_is_of_unknown_end_unless_we_saw_it_in_time(
+        self, run: Run[None], goodbye: str
+    ) -> None:
+        async def scenario() -> None:
+            async with hanging_up(at_once, goodbye) as url, a_transport() as transport:
+                error = await unavailable(transport, a_request(url, "POST"))
+
+            assert error.fault in (Fault.BROKEN, Fault.CONNECT)
+
+        run(scenario())
+
+    @on_both_loops
+    @pytest.mark.parametrize("goodbye", ["fin", "reset"])
+    def test_a_server_that_hangs_up_before_tls_was_sent_nothing(
+        self, run: Run[None], goodbye: str
+    ) -> None:
+        async def scenario() -> None:
+            async with hanging_up(at_once, goodbye) as url, a_transport() as transport:
+                error = await unavailable(
+                    transport, a_request(url.replace("http:", "https:"), "POST")
+                )
+
+            assert error.fault is Fault.CONNECT
+
+        run(scenario())
+
+    async def test_a_server_that_never_speaks_tls_was_sent_nothing(self) -> None:
+        async with hanging_up(never) as url, a_transport(connect_seconds=0.2) as transport:
+            error = await unavailable(transport, a_request(url.replace("http:", "https:"), "POST"))
+
+        assert error.fault is Fault.CONNECT
+        assert "no connection within 0.2 s" in str(error)
+
+    async def test_a_port_where_nobody_listens_was_sent_nothing(self) -> None:
+        async with hanging_up(never) as url:
+            pass
+        async with a_transport() as transport:
+            error = await unavailable(transport, a_request(url, "POST"))
+
+        assert error.fault is Fault.CONNECT
+        assert "Connection refused" in str(error)
+
+    async def test_a_name_that_nobody_knows_was_sent_nothing(self) -> None:
+        async with a_transport() as transport:
+            error = await unavailable(transport, a_request("http://nowhere.invalid", "POST"))
+
+        assert error.fault is Fault.CONNECT
+        assert "no address is known for nowhere.invalid" in str(error)
+
+    async def test_a_server_with_a_certificate_of_nobody_was_sent_nothing(self) -> None:
+        strict = ssl.create_default_context()
+        async with asking(answering({}), is_secure=True, ssl_context=strict) as (transport, server):
+            error = await unavailable(transport, a_request(server.url, "POST"))
+
+        assert error.fault is Fault.CONNECT
+        assert "the certificate of localhost is not accepted: self" in str(error)
+        assert server.requests == []
+
+    async def test_a_header_that_holds_a_line_break_is_not_sent(self) -> None:
+        async with asking(answering({})) as (transport, server):
+            request = httpx.Request("GET", server.url, headers={"X-Name": "a\r\nX-Other: b"})
+            error = await unavailable(transport, request)
+
+        assert not error.surely_not_applied
+        assert server.requests == []
+
+    async def test_a_post_is_sent_once_and_a_get_once_more(self) -> None:
+        async with asking(saying(then_hang_up=True)) as (transport, server):
+            await unavailable(transport, a_request(server.url, "POST"))
+            posts = len(server.requests)
+            await unavailable(transport, a_request(server.url, "GET"))
+
+        assert (posts, len(server.requests) - posts) == (1, 2)
+
+    async def test_a_server_that_speaks_before_it_is_asked_was_sent_nothing(self) -> None:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer({"data": {}}))
+            await writer.drain()
+            await reader.read()
+
+        async with hanging_up(greet) as url, a_transport() as transport:
+            errors = [await unavailable(transport, a_request(url, "POST")) for _ in range(3)]
+
+        assert {error.fault for error in errors} <= {Fault.CONNECT, Fault.BROKEN}
+
+
+class TestHostileAnswers:
+    @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "x" * 4000, "identity, gzip"])
+    async def test_in_an_encoding_are_not_read(self, encoding: str) -> None:
+        async with asking(answering(b"\x1f\x8b", content_encoding=encoding)) as (transport, server):
+            error = await unavailable(transport, a_request(server.url))
+
+        assert error.fault is Fault.UNREADABLE
+
+    async def test_that_say_identity_are_read(self) -> None:
+        async with asking(answering({"a": 1}, content_encoding="identity")) as (transport, server):
+            assert (await ask(transport, server.url)).json() == {"a": 1}
+
+    @pytest.mark.parametrize(
+        "endless",
+        [
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
+            b"X-Name: value\r\n",
+            b"x" * 1000,
+        ],
+    )
+    async def test_whose_head_does_not_end_do_not_last(self, endless: bytes) -> None:
+        async def flood(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"" if endless.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\nX: ")
+            while not writer.is_closing():
+                writer.write(endless * 100)
+                await writer.drain()
+
+        async with asking(flood) as (transport, server):
+            began = time.process_time()
+            error = await unavailable(transport, a_request(server.url, "POST"))
+
+            assert not error.surely_not_applied
+            assert time.process_time() - began < 1.0
+
+    async def test_with_a_head_of_many_fields_are_not_http_to_us(self) -> None:
+        fields = b"".join(b"X-%d: y\r\n" % number for number in range(1000))
+        whole = b"HTTP/1.1 200 OK\r\n" + fields + b"content-length: 0\r\n\r\n"
+        async with asking(saying(whole)) as (transport, server):
+            error = await unavailable(transport, a_request(server.url, "POST"))
+
+        assert error.fault is Fault.BROKEN
+
+
+class TestSeveralAddresses:
+    """A platform name with many addresses, of which some may be out of order."""
+
+    async def test_that_are_all_far_away_are_connected_to(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        everywhere = [f"127.0.0.{number}" for number in range(1, 9)]
+        async with (
+            asking(answering({}), is_secure=True, connect_seconds=1.5) as (transport, server),
+            far_away(everywhere, server.port, seconds=0.1) as port,
+        ):
+            resolving(monkeypatch, everywhere)
+            response = await ask(transport, f"https://localhost:{port}")
+
+        assert response.status_code == 200
+
+    async def test_of_which_the_first_refuse_are_tried_one_after_the_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with asking(answering({})) as (transport, server):
+            resolving(monkeypatch, ["127.0.0.7", "127.0.0.8", "127.0.0.1"])
+            response = await ask(transport, server.url)
+
+        assert response.status_code == 200
+
+    async def test_of_which_one_never_speaks_tls_do_not_hide_the_next(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with (
+            asking(answering({}), is_secure=True, connect_seconds=0.3) as (transport, server),
+            hanging_up(never, host="127.0.0.2", port=server.port),
+        ):
+            resolving(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+            first = await unavailable(transport, a_request(server.url, "POST"))
+            response = await ask(transport, server.url)
+
+        assert first.fault is Fault.CONNECT
+        assert response.status_code == 200
+
+
+async def silence(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        await asyncio.sleep(0.005)
+
+
+def slowly(seconds: float) -> Respond:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(seconds)
+        writer.write(answer({}))
+
+    return respond
+
+
+@asynccontextmanager
+async def serving(
+    serve: Ending, context: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
+    """A server of bare connections, all of them over at the end; its port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await serve(reader, writer)
+        writer.close()
+        with suppress(OSError, ssl.SSLError, asyncio.CancelledError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve_one, host, port, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def hanging_up(
+    ending: Ending,
+    goodbye: str = "fin",
+    context: ssl.SSLContext | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[str]:
+    """A server that hangs up on everybody, at that point and in that way; its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ending(reader, writer)
+        if goodbye == "reset":
+            writer.transport.abort()
+
+    async with serving(serve, context, host=host, port=port) as port:
+        yield f"{'https' if context else 'http'}://localhost:{port}"
+
+
+@asynccontextmanager
+async def far_away(addresses: list[str], port: int, *, seconds: float) -> AsyncIterator[int]:
+    """The server at that port, so many seconds away in each direction; the port it has there."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await asyncio.sleep(seconds)
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            await asyncio.gather(carry(reader, back), carry(there, writer))
+        finally:
+            back.close()
+
+    async with AsyncExitStack() as stack:
+        first, *others = addresses
+        there = await stack.enter_async_context(serving(serve, host=first))
+        for each in others:
+            await stack.enter_async_context(serving(serve, host=each, port=there))
+        yield there
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+    """`localhost` has these addresses, in this order."""
+
+    def found(host: str, port: int, *_: object, **__: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+async def unavailable(transport: AiohttpTransport, request: httpx.Request) -> PlatformUnavailable:
+    with pytest.raises(PlatformUnavailable) as unavailable:
+        await exchanged(transport, request, lambda answered: answered.body)
+    return unavailable.value
