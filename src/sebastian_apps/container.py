@@ -35,6 +35,7 @@ from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_apps.cli.parts import CliParts
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.own_policy import GuardedPolicy, without_quotes
+from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import Secret, Settings
 from sebastian_apps.tracing import TracedAssignChat
 from sebastian_apps.webhook.addresses import webhook_urls
@@ -109,6 +110,7 @@ def _dispatch_rules(settings: Settings, rules: Rules, policy: Policy) -> Dispatc
 
 def _client(settings: Settings, clock: Clock, on_call: OnCall | None = None) -> HttpxQiscusClient:
     qiscus = settings.qiscus
+    proxy = platform_proxy(settings)
     return HttpxQiscusClient(
         base_url=qiscus.base_url,
         app_id=qiscus.app_id or "",
@@ -118,6 +120,7 @@ def _client(settings: Settings, clock: Clock, on_call: OnCall | None = None) -> 
         password=_text(qiscus.password) or None,
         timeout=min(qiscus.timeout, settings.assign.timeout),
         in_flight=qiscus.in_flight + CALLS_OF_DUTIES,
+        proxy=proxy.url.reveal() if proxy else None,
         on_call=on_call,
     )
 

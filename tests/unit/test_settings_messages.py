@@ -166,6 +166,18 @@ BROKEN = [
         f"cannot be read {UNSHOWN}",
     ),
     Broken(
+        "a proxy that speaks SOCKS",
+        "qiscus:\n  proxy: socks5://me:hunter@proxy:1080\n",
+        "config.yml:2:10 qiscus.proxy: expected the http:// or https:// URL of a proxy without "
+        "SOCKS, found a socks5:// URL",
+    ),
+    Broken(
+        "a password for a proxy with a / in it",
+        "qiscus:\n  proxy: http://me:pw/x@hunter@proxy:3128\n",
+        "config.yml:2:10 qiscus.proxy: expected the http:// or https:// URL of a proxy without "
+        f"SOCKS, found a http:// URL that cannot be read {UNSHOWN}{ENCODE}",
+    ),
+    Broken(
         "a password for the database with a % in it",
         "db:\n  connection_string: postgresql://me:hunter%RET@db/x\n",
         f"{DATABASE} a postgresql:// URL in which a % begins no percent-encoding {UNSHOWN}{ENCODE}",

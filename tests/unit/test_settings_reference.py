@@ -122,6 +122,7 @@ def test_secrets_are_those_that_the_design_names() -> None:
         "admin.tokens",
         "qiscus.secret_key",
         "qiscus.password",
+        "qiscus.proxy",
         "queue.broker_url",
     }
 

@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from sebastian_apps.settings.connections import read_address, scheme_of
+from sebastian_apps.settings.connections import PROXY_SCHEMES, read_address, scheme_of
 from sebastian_apps.settings.kinds import ScalarKind, Schema
 from sebastian_apps.settings.secret import ConnectionUrl
 
 _KNOWN_SCHEMES = frozenset(
     {"amqp", "amqps", "file", "http", "https", "mysql", "postgres", "postgresql", "redis", "rediss"}
+    | {"socks", "socks4", "socks4a", "socks5", "socks5h"}
 )
 _BARE_REDIS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z][\w.-]*|\d+(?:\.\d+){3})?(?::\d+)?")
 _CONNINFO = re.compile(r"\w+\s*=")
@@ -97,3 +98,14 @@ class RedisUrl(ServerUrl):
             return ServerUrl.parse(self, text)
         url = f"redis://{text}" if bare["host"] else f"redis://localhost{text}"
         return ServerUrl.parse(self, url)
+
+
+class ProxyUrl(ServerUrl):
+    """The URL of an HTTP proxy, or `host:port` alone as HTTPS_PROXY may hold it."""
+
+    def parse(self, text: str) -> ConnectionUrl:
+        """The URL with its scheme; raises Unfit, or ValueError for one of another scheme."""
+        return ServerUrl.parse(self, text if "://" in text else f"http://{text}")
+
+
+PROXY = ProxyUrl(PROXY_SCHEMES, expected="the http:// or https:// URL of a proxy without SOCKS")

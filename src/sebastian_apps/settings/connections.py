@@ -18,6 +18,7 @@ from sebastian_apps.settings.kinds import Unfit
 POSTGRES_SCHEMES = ("postgres", "postgresql")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 AMQP_SCHEMES = ("amqp", "amqps")
+PROXY_SCHEMES = ("http", "https")
 
 _ENCODE = (
     "; in a user or a password write %25 for %, %40 for @, %3A for :, %2F for /, %3F for ?, "
@@ -73,7 +74,8 @@ def read_address(text: str) -> ServerAddress:
     scheme = scheme_of(text)
     if scheme in REDIS_SCHEMES:
         return _read_redis(text)
-    return _read_amqp(text) if scheme in AMQP_SCHEMES else _read_postgres(text)
+    is_plain = scheme in (*AMQP_SCHEMES, *PROXY_SCHEMES)
+    return _read_plain(text) if is_plain else _read_postgres(text)
 
 
 def scheme_of(text: str) -> str:
@@ -123,8 +125,8 @@ def _read_redis(text: str) -> ServerAddress:
     return ServerAddress(_shown_url(parts), _secrets(known, written))
 
 
-def _read_amqp(text: str) -> ServerAddress:
-    """A broker's URL, by the rules for all URLs; raises Unfit."""
+def _read_plain(text: str) -> ServerAddress:
+    """The URL of a broker or a proxy, by the rules for all URLs; raises Unfit."""
     _refuse_control_characters(text)
     parts = _split(text)
     _refuse_leftovers(text, parts)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from sebastian_apps.settings.addresses import DatabaseUrl, PublicUrl, RedisUrl, ServerUrl
+from sebastian_apps.settings.addresses import PROXY, DatabaseUrl, PublicUrl, RedisUrl, ServerUrl
 from sebastian_apps.settings.compounds import Capacities, NamedTokens, Tokens
 from sebastian_apps.settings.durations import parse_duration
 from sebastian_apps.settings.options import Key, keys_of, option, section
@@ -201,6 +201,12 @@ class Qiscus:
         _duration("100ms", "2m"),
         "How long one request may take.",
         default=timedelta(seconds=5),
+    )
+    proxy: ConnectionUrl | None = option(
+        PROXY,
+        "The HTTP proxy on the way to Qiscus. Without this key HTTPS_PROXY, HTTP_PROXY, ALL_PROXY "
+        "and NO_PROXY count, as they are when the process starts.",
+        example="http://proxy.example.com:3128",
     )
 
 

@@ -10,7 +10,8 @@ from sebastian_adapters.qiscus.inspection import AppReading, Credentials, Hook, 
 from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
 from sebastian_apps.cli.diagnosis.workers import user_ids_ignored
 from sebastian_apps.container import open_client
-from sebastian_apps.settings import Settings
+from sebastian_apps.proxies import platform_proxy
+from sebastian_apps.settings import Settings, SettingsError
 from sebastian_apps.telling import counted
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable, SebastianError
@@ -31,13 +32,24 @@ async def look_at_platform(settings: Settings, *, running: bool) -> list[Finding
         password=qiscus.password.reveal() if qiscus.password else None,
     )
     try:
-        app = await read_app(qiscus.base_url, credentials, InMemoryClock(), qiscus.timeout)
+        proxy = platform_proxy(settings)
+    except SettingsError as error:
+        return [problem("proxy-unusable", f"{error}.", "Qiscus is not asked without the proxy.")]
+    through = f" through {proxy}" if proxy else ""
+    try:
+        app = await read_app(
+            qiscus.base_url,
+            credentials,
+            InMemoryClock(),
+            qiscus.timeout,
+            proxy=proxy.url.reveal() if proxy else None,
+        )
     except PlatformRefused as error:
         return [_refused(error)]
     except PlatformUnavailable as error:
         remedy = "Look at qiscus.base_url, the network, and the platform's status page."
-        return [problem("platform-unreachable", f"{qiscus.base_url}: {error}", remedy)]
-    findings = [*_account(app, settings), *_flags(app), *_hooks(app, settings)]
+        return [problem("platform-unreachable", f"{qiscus.base_url}{through}: {error}", remedy)]
+    findings = [*_account(app, settings, through), *_flags(app), *_hooks(app, settings)]
     return findings + await _ask(settings, running=running)
 
 
@@ -48,12 +60,12 @@ def _refused(error: PlatformRefused) -> Finding:
     return problem("platform-unreachable", f"{error}.", "Look at qiscus.base_url.")
 
 
-def _account(app: AppReading, settings: Settings) -> Iterator[Finding]:
+def _account(app: AppReading, settings: Settings, through: str) -> Iterator[Finding]:
     if app.app_code is not None and app.app_code != settings.qiscus.app_id:
         text = f"These credentials belong to {app.app_code}, not to {settings.qiscus.app_id}."
         yield problem("account-differs", text, "Set qiscus.app_id and secret_key of one account.")
     else:
-        yield fine("platform", f"Qiscus answers at {settings.qiscus.base_url}.")
+        yield fine("platform", f"Qiscus answers at {settings.qiscus.base_url}{through}.")
 
 
 def _flags(app: AppReading) -> Iterator[Finding]:
