@@ -12,10 +12,13 @@ import pytest
 from attrs import evolve
 
 from sebastian_adapters.memory.platform.app import App
+from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
 from sebastian_apps.fake_qiscus import Fault
 from tests.integration.cli_world import World, a_world
+from tests.integration.postgres import as_role, execute, roles
 from tests.integration.transaction_pooler import transaction_pooler
+from tests.servers import PostgresServer
 
 NOBODY_LISTENS = "127.0.0.1:1"
 WORKER = "worker-1"
@@ -94,6 +97,18 @@ async def test_a_database_that_cannot_be_reached(world: World) -> None:
     world.configure("db", connection_string=f"postgresql://{NOBODY_LISTENS}/x")
 
     assert (await found(world))["database-unreachable"] == "problem"
+
+
+async def test_the_doctor_needs_no_more_rights_in_the_database_than_the_services(
+    world: World, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    with roles(postgres_server, 1) as (serving,):
+        await migrate(postgres_url, grant_to=serving)
+        world.configure("db", connection_string=as_role(postgres_url, serving))
+
+        assert await found(world) == {}
+
+        execute(postgres_url, f"drop owned by {serving}")
 
 
 async def test_a_standby(world: World, own_postgres: EmbeddedPostgres) -> None:
@@ -262,6 +277,10 @@ async def test_a_webhook_address_where_nobody_answers(world: World) -> None:
     world.configure("webhook", base_url=f"http://{NOBODY_LISTENS}")
 
     assert (await found(world))["webhook-unreachable"] == "problem"
+    assert (
+        "does not answer: nothing listens there (connection refused)"
+        in (await world.run("doctor")).output
+    )
 
 
 async def test_a_webhook_address_where_somebody_else_answers(world: World) -> None:

@@ -42,7 +42,7 @@ class Guarded:
     @property
     def url(self) -> str:
         """As this user, in another database than the first one."""
-        return self.server.database_url(1).replace("unix://", "unix://sebastian:aZ%2F9%40@")
+        return self.server.database_url(1).replace("://", "://sebastian:aZ%2F9%40@", 1)
 
     def let(self, *rules: str) -> None:
         """Give the user these rights and no other."""

@@ -245,6 +245,11 @@ BROKEN = [
         f"{REDIS} a redis:// URL whose path is not the number of a database {UNSHOWN}",
     ),
     Broken(
+        "a host that cannot be a name",
+        "redis:\n  url: redis://hunter..2:6379\n",
+        f"{REDIS} a redis:// URL with a host that cannot be a name {UNSHOWN}",
+    ),
+    Broken(
         "several hosts for Redis",
         "redis:\n  url: redis://a,b:6379\n",
         f"{REDIS} a redis:// URL with several hosts, of which Redis takes one {UNSHOWN}",

@@ -58,6 +58,7 @@ def test_secrets_with_the_same_text_are_equal_and_an_empty_one_is_false() -> Non
         ("host=db password=pw user=x", "postgresql://***@db", ["pw"]),
         ("host=db password='p w\\'s'", "postgresql://***@db", ["p w's"]),
         ("host=a,b port=1 dbname='x://y'", "postgresql://a:1,b:1/***", []),
+        (f"postgres:///x?host=/{'a' * 70}", f"postgres://%2F{'a' * 70}/x", []),
         ("redis://host:nan", "***", []),
         ("redis://[broken", "***", []),
         ("postgres://u:hunter@SEKRET@db/x", "***", ["hunter", "SEKRET", "SEKRET@"]),

@@ -58,7 +58,7 @@ _OF_CONNECTIONS = (
     ("on socket .*Permission denied", SOCKET_CLOSED_TO_US),
     ("timeout expired|timed out", NO_ANSWER),
     ("unreachable", NO_WAY),
-    ("Connection reset|server closed the connection", CUT_OFF),
+    ("Connection reset|server closed the connection|unexpected eof", CUT_OFF),
     ("SSL error: wrong version number", NO_TLS),
     ("certificate verify failed", why_certificate("nobody whom sslrootcert trusts has signed it")),
     ("does not match host name", why_certificate("mismatch")),
@@ -121,5 +121,5 @@ def summary(error: Exception) -> str:
 def _without_quotes(said: str) -> str:
     """The first line, behind what libpq says of where it tried, with nothing that it quotes."""
     first, *_ = said.splitlines() or [""]
-    last = re.split(r"failed: |FATAL: +", first)[-1]
+    last = re.split(r"failed: |FATAL: +|connection is bad: ", first)[-1]
     return re.sub(r"""["'].*["']""", "…", last)

@@ -8,7 +8,7 @@ or `#` moved the end of the URL. No reason repeats a part of the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from attrs import field, frozen
@@ -101,6 +101,7 @@ def _read_postgres(text: str) -> ServerAddress:
         _refuse_another_at(text, written.behind)
         if "port" in read and not read.keys() & {"host", "hostaddr"}:
             raise _unfit(text, "with a port and no host")
+    _refuse_impossible_hosts(text, read.get("host", "").split(","))
     _let_libpq_check(text, read)
     return ServerAddress(_shown_postgres(text, read), _secrets(read, written))
 
@@ -217,12 +218,23 @@ def _refuse_another_at(text: str, behind: str) -> None:
         raise _unfit(text, "with an @ where none belongs")
 
 
+def _refuse_impossible_hosts(text: str, hosts: Iterable[str]) -> None:
+    """Python's look-up of a name raises for these what no driver expects; sockets have paths."""
+    try:
+        for host in hosts:
+            if not host.startswith(("/", "@")):
+                host.encode("idna")
+    except UnicodeError:
+        raise _unfit(text, "with a host that cannot be a name") from None
+
+
 def _refuse_leftovers(text: str, parts: SplitResult) -> None:
     _refuse_another_at(text, f"{parts.path}{parts.query}{parts.fragment}")
     if "#" in text:
         raise _unfit(text, "with a # in it")
     if parts.netloc and not parts.hostname and parts.scheme != "unix":
         raise _unfit(text, "with a port or a password and no host")
+    _refuse_impossible_hosts(text, [parts.hostname or ""])
 
 
 def _refuse_what_redis_passes_over(text: str, parts: SplitResult) -> None:
