@@ -10,18 +10,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGTERM
 
-from attrs import define
+from attrs import define, field
 
 from sebastian_apps.dev.owned_process import OwnedProcess
 from tests.waiting import until
 
+FOR_EVER = 3600.0
+
 
 @define
 class WorkerProcess:
-    """A worker, or the parent of several, and what it has written so far."""
+    """A worker, what it has written so far, and how those before it ended."""
 
     process: OwnedProcess
     log: Path
+    ends: list[int] = field(factory=list)
 
     @property
     def said(self) -> str:
@@ -35,16 +38,37 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker_process(
-    config: Path, *arguments: str, environ: Mapping[str, str] | None = None, name: str = "worker"
+    config: Path,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    name: str = "worker",
+    restarts: bool = False,
 ) -> AsyncIterator[WorkerProcess]:
-    """A worker with this configuration that has started, for as long as the block lasts."""
+    """A worker with this configuration that has started, for as long as the block lasts.
+
+    With `restarts` it is started again whenever it ends, as a service manager does.
+    """
     log = config.with_name(f"{name}.log")
     command = [sys.executable, "-m", "sebastian_apps.worker.main", "-c", str(config), *arguments]
     env = {**os.environ, **(environ or {})}
-    process = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM, options={"env": env})
+
+    def spawn() -> OwnedProcess:
+        return OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM, options={"env": env})
+
+    async def restart() -> None:
+        while True:
+            await until(lambda: not worker.process.running, FOR_EVER)
+            worker.ends.append(worker.process._child.returncode)
+            worker.process.stop()
+            worker.process = spawn()
+
+    worker = WorkerProcess(spawn(), log)
+    restarting = asyncio.create_task(restart()) if restarts else None
     try:
-        worker = WorkerProcess(process, log)
-        await until(lambda: "worker started" in worker.said or not process.running, 20.0)
+        await until(lambda: "worker started" in worker.said or not worker.process.running, 20.0)
         yield worker
     finally:
-        await asyncio.to_thread(process.stop)
+        if restarting is not None:
+            restarting.cancel()
+            await asyncio.wait({restarting})
+        await asyncio.to_thread(worker.process.stop)

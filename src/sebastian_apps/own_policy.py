@@ -6,12 +6,18 @@ notice is noticed here: one that takes too long, and one that ended the process 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import os
+import stat
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -21,7 +27,7 @@ from sebastian_core.domain.errors import PlanRefused
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
 
 STRIKES = 2
-"""After so many in a row the shipped policy serves until the service is started again."""
+"""After so many in a row the shipped policy serves."""
 
 TOO_LONG_SECONDS = 1.0
 """A policy holds the line while it chooses, and PostgreSQL ends who holds it for two seconds."""
@@ -71,6 +77,33 @@ def make_policy(name: str) -> Policy:
     return made  # type: ignore[no-any-return]
 
 
+def digest_of(name: str) -> str:
+    """A digest of the policy that is named and of its package's files, by their sizes and dates.
+
+    A policy whose files were changed is another one. Nothing is imported: that may be what hangs.
+    """
+    package = name.partition(":")[0].partition(".")[0]
+    files = sorted(
+        f"{path} {status.st_size} {status.st_mtime_ns}" for path, status in _files_of(package)
+    )
+    return hashlib.sha256("\n".join([name, *files]).encode()).hexdigest()[:16]
+
+
+def _files_of(package: str) -> Iterator[tuple[Path, os.stat_result]]:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return
+    if spec is None:
+        return
+    inside = [Path(each).rglob("*") for each in spec.submodule_search_locations or ()]
+    for path in [Path(spec.origin or package), *chain.from_iterable(inside)]:
+        with suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode) and path.suffix != ".pyc":
+                yield path, status
+
+
 def without_quotes(error: Exception) -> str:
     """What may be told of a policy's error: words of others may hold what customers wrote."""
     if isinstance(error, PlanRefused):
@@ -90,9 +123,10 @@ class TookTooLong(PlanRefused):
 class GuardedPolicy(Policy):
     """Somebody's policy, and the shipped one once that has failed too often.
 
-    `begun` and `ended` bracket each of its choices, so that somebody outside can see which one a
-    process did not survive; `ends` is how many processes did not. `suspended` says why the shipped
-    policy serves, None while the own one does.
+    `begun` and `ended` bracket each of its choices, so that it can be seen later which one a
+    process did not survive; `ends` is how many processes did not, and `state_dir` where that is
+    counted. `suspended` says why the shipped policy serves, None while the own one does. Then
+    `tried_again` is asked before each choice: a policy that it answers serves from there on.
     """
 
     own: Policy
@@ -100,6 +134,8 @@ class GuardedPolicy(Policy):
     ends: int = 0
     begun: Callable[[], None] = lambda: None
     ended: Callable[[], None] = lambda: None
+    tried_again: Callable[[], Policy | None] = lambda: None
+    state_dir: Path | None = None
     monotonic: Callable[[], float] = time.monotonic
     refusals: int = field(default=0, init=False)
     last_refusal: str | None = field(default=None, init=False)
@@ -112,7 +148,7 @@ class GuardedPolicy(Policy):
 
     @property
     def suspended(self) -> str | None:
-        """Why the shipped policy serves until the service is started again."""
+        """Why the shipped policy serves; None while the own one does."""
         if self.ends >= STRIKES:
             return f"it hung or crashed its worker, {self.ends} times"
         if self._slow >= STRIKES:
@@ -123,7 +159,7 @@ class GuardedPolicy(Policy):
         self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]
     ) -> Sequence[Placement]:
         """What the own policy answers, as far as it can be used; raises PlanRefused."""
-        if self.suspended is not None:
+        if self.suspended is not None and not self._is_tried_again():
             return LeastLoaded().place(chats, candidates)
         began_at = self.monotonic()
         self.begun()
@@ -145,7 +181,15 @@ class GuardedPolicy(Policy):
             "suspended": self.suspended,
             "refusals": self.refusals,
             "last_refusal": self.last_refusal,
+            "state_dir": str(self.state_dir) if self.state_dir is not None else None,
         }
+
+    def _is_tried_again(self) -> bool:
+        own = self.tried_again()
+        if own is None:
+            return False
+        self.own, self.ends, self._slow = own, 0, 0
+        return True
 
     def _chosen(
         self, chats: Sequence[ReadyChat], candidates: Sequence[Candidate]

@@ -10,11 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-from tempfile import TemporaryFile
 
 from sebastian_apps.own_policy import UnusablePolicy, make_policy, unusable
 from sebastian_apps.settings import Settings
 from sebastian_apps.watchdog import PATIENCE_SECONDS
+
+ANSWER_BYTES = 65_536
+"""What a pipe holds: an answer is one sentence."""
 
 
 def try_policy(settings: Settings, seconds: float = PATIENCE_SECONDS) -> None:
@@ -30,21 +32,31 @@ def try_policy(settings: Settings, seconds: float = PATIENCE_SECONDS) -> None:
 
 
 def _why_unusable(name: str, seconds: float) -> str | None:
-    """The answer comes by a file: a pipe would be held open by whom the policy started."""
-    with TemporaryFile() as answer:
-        try:
-            command = [sys.executable, "-m", __name__, name]
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=answer, timeout=seconds, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return _hung(name, seconds)
-        answer.seek(0)
-        told = answer.read()
+    """What the pipe holds when the process has ended: whom the policy started may keep it open."""
+    reads, writes = os.pipe()
+    try:
+        command = [sys.executable, "-m", __name__, name]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=writes, timeout=seconds, check=False
+        )
+        os.set_blocking(reads, False)
+        told = _held_by(reads)
+    except subprocess.TimeoutExpired:
+        return _hung(name, seconds)
+    finally:
+        os.close(reads)
+        os.close(writes)
     if not told:
         return f"{name} cannot be made: the attempt ended its process ({_end(done.returncode)})"
     why: str | None = json.loads(told)
     return why
+
+
+def _held_by(pipe: int) -> bytes:
+    try:
+        return os.read(pipe, ANSWER_BYTES)
+    except BlockingIOError:
+        return b""
 
 
 def _hung(name: str, seconds: float) -> str:

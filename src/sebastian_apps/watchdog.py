@@ -21,6 +21,11 @@ PATIENCE_SECONDS = 30.0
 """For so long a process may be stuck, unless somebody says otherwise."""
 
 
+def gone_after(patience_seconds: float) -> float:
+    """After so many seconds a watchdog has ended a process that was stuck, if it could run."""
+    return patience_seconds * 1.2 + LAST_WORDS_SECONDS
+
+
 class Watchdog:
     """A thread that wants to hear from the event loop.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from signal import SIGALRM, SIGKILL
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.waiting import until
 from tests.worker_process import worker_process
 
 POLICIES = """
-import re, time
+import os, re, time
 from sebastian_core.domain.policy import LeastLoaded, Placement
 
 class Mine(LeastLoaded):
@@ -41,6 +42,14 @@ class HoldsTheInterpreter:
     def place(self, chats, agents):
         re.match(r"(a+)+$", "a" * 60 + "b")
 
+class Crashes:
+    def place(self, chats, agents):
+        os.kill(os.getpid(), 9)
+
+"""
+MENDED = """
+class Crashes(LeastLoaded):
+    pass
 """
 
 
@@ -56,6 +65,9 @@ async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncItera
     (tmp_path / "theirs.py").write_text(POLICIES)
     async with a_world(tmp_path, postgres_url, redis_url) as world:
         world.configure("log", format="json")
+        world.configure("worker", state_dir=str(tmp_path / "state"))
+        world.configure("webhook", max_current_customer=10)
+        world.configure("reconcile", interval="500ms")
         world.fake.platform.add_agent("Anne", agent_id=7)
         yield world
 
@@ -160,31 +172,115 @@ async def test_one_that_dawdles_is_put_aside_before_the_floor_stands_still(
 
 
 @pytest.mark.parametrize(
-    ("policy", "sign"),
+    ("policy", "end", "sign"),
     [
-        ("Hangs", "the event loop did not answer for 1 s, busy with the policy theirs:Hangs"),
-        ("HoldsTheInterpreter", "a worker is stuck in the policy and is ended"),
+        ("Hangs", 70, "the event loop did not answer for 1 s, busy with the policy theirs:Hangs"),
+        ("HoldsTheInterpreter", -SIGALRM, "Timeout (0:00:03"),
+        ("Crashes", -SIGKILL, ""),
     ],
 )
 async def test_after_it_has_taken_its_worker_along_twice_the_shipped_policy_serves(
-    world: World, theirs: Mapping[str, str], policy: str, sign: str
+    world: World, theirs: Mapping[str, str], policy: str, end: int, sign: str
 ) -> None:
     world.configure("assign", policy=f"theirs:{policy}")
     arrive(world)
 
-    async with worker_process(world.config, "--patience", "1", environ=theirs) as worker:
+    async with worker_process(
+        world.config, "--patience", "1", environ=theirs, restarts=True
+    ) as worker:
         await until(lambda: served(world) == 2, seconds=40)
         await until_reported(world, "suspended")
         told = await found_of(world, "policy-suspended")
 
     said = worker.said
+    assert worker.ends == [end, end]
     assert said.count("worker started") == 3
-    assert said.count(sign) == 2
-    assert said.count("a worker ended in the midst of a choice of the policy") == 2
-    assert "theirs.py" in said, "the stack names the code"
-    assert "the shipped policy serves until the service is started again" in said
+    if sign:
+        assert said.count(sign) == 2
+        assert "theirs.py" in said, "the stack names the code"
+    assert "the shipped policy serves until yours changes" in said
     assert "it hung or crashed its worker, 2 times" in told
     assert await reasons(world) == {"LeastLoaded"}
+
+
+async def test_a_policy_that_was_mended_serves_when_its_worker_starts_again(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    world.configure("assign", policy="theirs:Crashes")
+    arrive(world)
+    async with worker_process(world.config, environ=theirs, restarts=True) as worker:
+        await until(lambda: served(world) == 2, seconds=40)
+
+        (tmp_path / "theirs.py").write_text(POLICIES + MENDED)
+        worker.process.kill()
+        arrive(world)
+        await until(lambda: served(world) == 4, seconds=40)
+
+    assert "Crashes" in await reasons(world)
+
+
+async def test_a_service_that_is_stopped_and_started_asks_the_policy_again(
+    world: World, theirs: Mapping[str, str]
+) -> None:
+    world.configure("assign", policy="theirs:Crashes")
+    arrive(world)
+    async with worker_process(world.config, environ=theirs, restarts=True) as worker:
+        await until(lambda: served(world) == 2, seconds=40)
+    assert worker.ends == [-SIGKILL, -SIGKILL]
+
+    arrive(world)
+    async with worker_process(world.config, environ=theirs, restarts=True) as worker:
+        await until(lambda: served(world) == 4, seconds=40)
+    assert worker.ends == [-SIGKILL, -SIGKILL]
+
+
+async def test_policy_retry_makes_the_workers_try_it_again_as_it_is_now(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    world.configure("assign", policy="theirs_too:Mine")
+    (tmp_path / "theirs_too.py").write_text("import os; os.kill(os.getpid(), 9)")
+    arrive(world)
+    async with worker_process(world.config, environ=theirs, restarts=True) as worker:
+        await until(lambda: served(world) == 2, seconds=40)
+        await until_reported(world, "suspended")
+
+        (tmp_path / "theirs_too.py").write_text(POLICIES)
+        done = await world.run("policy", "retry")
+        arrive(world)
+        await until(lambda: served(world) == 4, seconds=40)
+
+        assert "tries theirs_too:Mine again when it next gives chats" in done.output
+        assert done.exit_code == 0
+        assert worker.said.count("worker started") == 1
+    assert "Mine" in await reasons(world)
+
+
+async def test_policy_retry_has_nothing_to_do_where_no_policy_was_put_aside(world: World) -> None:
+    assert "No worker has put a policy aside" in await world.output("policy", "retry")
+
+
+async def test_where_nothing_can_be_kept_it_is_told_and_the_policy_serves(
+    world: World, theirs: Mapping[str, str], tmp_path: Path
+) -> None:
+    world.configure("assign", policy="theirs:Mine")
+    world.configure("worker", state_dir=str(tmp_path / "theirs.py" / "no-folder"))
+    arrive(world)
+
+    async with worker_process(world.config, environ=theirs) as worker:
+        await until(lambda: served(world) == 2)
+
+    assert "cannot be counted" in worker.said
+    assert "worker.state_dir" in worker.said
+    assert await reasons(world) == {"Mine"}
+
+
+async def test_several_processes_are_refused_with_what_to_do_instead(world: World) -> None:
+    async with worker_process(world.config, "--processes", "2") as worker:
+        await until(lambda: not worker.process.running)
+
+    assert worker.process._child.returncode == 2
+    assert "A worker is one process" in worker.said
+    assert "sebastian-worker@1 sebastian-worker@2" in worker.said
 
 
 async def test_one_that_hangs_when_it_is_imported_is_named_and_put_aside(
@@ -194,11 +290,13 @@ async def test_one_that_hangs_when_it_is_imported_is_named_and_put_aside(
     world.configure("assign", policy="theirs_too:Mine")
     arrive(world)
 
-    async with worker_process(world.config, "--patience", "1", environ=theirs) as worker:
+    async with worker_process(
+        world.config, "--patience", "1", environ=theirs, restarts=True
+    ) as worker:
         await until(lambda: served(world) == 2, seconds=40)
 
     assert worker.said.count("busy with the policy theirs_too:Mine") == 2
-    assert worker.said.count("a worker ended in the midst of a choice of the policy") == 2
+    assert worker.ends == [70, 70]
     assert "theirs_too.py" in worker.said, "the stack names the code"
 
 

@@ -118,6 +118,7 @@ class TestAPolicyThatServes:
             "suspended": None,
             "refusals": 0,
             "last_refusal": None,
+            "state_dir": None,
         }
 
     @pytest.mark.parametrize("choose", [lambda: PLACED, lambda: 1 / 0, wants_to_leave])
@@ -199,3 +200,26 @@ def test_a_policy_that_two_workers_did_not_survive_is_not_asked_again() -> None:
 
 def test_one_worker_that_it_took_along_is_not_held_against_it() -> None:
     assert guarded(ends=1).suspended is None
+
+
+def test_a_policy_that_was_put_aside_serves_again_when_somebody_asks_for_that() -> None:
+    made: list[TheirPolicy | None] = [None, TheirPolicy(lambda: ())]
+    policy = guarded(ends=2, tried_again=lambda: made.pop(0))
+
+    assert list(policy.place(CHATS, AGENTS)) == list(PLACED), "nobody has asked yet"
+    assert policy.place(CHATS, AGENTS) == ()
+    assert policy.suspended is None
+    assert policy.name == "TheirPolicy"
+
+
+def test_a_policy_that_was_too_slow_gets_its_chances_anew_when_it_is_tried_again() -> None:
+    policy = guarded(monotonic=a_clock(3.0), tried_again=TheirPolicy)
+    for _ in range(2):
+        with pytest.raises(TookTooLong):
+            policy.place(CHATS, AGENTS)
+    assert policy.suspended is not None
+
+    with pytest.raises(TookTooLong):
+        policy.place(CHATS, AGENTS)
+
+    assert policy.suspended is None

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "queue": ("sebastian_apps.cli.queue:queue", "Show the waiting line; release or drop a chat."),
     "agents": ("sebastian_apps.cli.agents:agents", "Show the agents; pause, resume, capacity."),
     "assign": ("sebastian_apps.cli.assign:assign", "Give a waiting chat to an agent by hand."),
+    "policy": ("sebastian_apps.cli.policy:policy", "Try a policy of yours again that hung."),
     "why": ("sebastian_apps.cli.why:why", "Tell why a chat was given, or why it waits."),
     "fake-qiscus": (
         "sebastian_apps.fake_qiscus.main:command",

@@ -31,8 +31,8 @@ from sebastian_apps.watchdog import PATIENCE_SECONDS
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.serving import bind
-from sebastian_apps.worker.guarding import Guard
 from sebastian_apps.worker.parts import WorkerParts
+from sebastian_apps.worker.policy_guard import Guard
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
 from sebastian_core.domain.errors import StoreUnavailable
@@ -53,8 +53,8 @@ async def run(options: DevOptions) -> None:
     screen = Screen()
     stopping = _stop_on_signals()
     chosen = {"QT_ASSIGN_POLICY": options.policy} if options.policy else {}
-    guard = Guard(load_settings(None, chosen))
-    async with guard.watchdog(PATIENCE_SECONDS).watching(), AsyncExitStack() as stack:
+    guard = Guard.of(load_settings(None, chosen), PATIENCE_SECONDS)
+    async with guard.watchdog().watching(), AsyncExitStack() as stack:
         policy = guard.policy()
         (listener,) = bind("127.0.0.1", options.port)
         port = stack.enter_context(listener).getsockname()[1]

@@ -77,7 +77,7 @@ def _of_policy(alive: list[WorkerWords]) -> Iterator[Banner]:
             level=Level.WARNING,
             title="The shipped policy serves, not yours",
             text=f"{policy['name']} was put aside: {policy['suspended']}. Chats are given first "
-            "come, first served. Mend it, then restart sebastian-worker.",
+            "come, first served. Mend it and restart sebastian-worker, or: sebastian policy retry",
         )
     elif refused:
         policy = refused[0]

@@ -261,6 +261,19 @@ class Assign:
 
 
 @frozen(kw_only=True)
+class Worker:
+    """What a worker keeps on its machine."""
+
+    state_dir: str | None = option(
+        Text("a folder, as a path from the root", r"/.*"),
+        "Where a worker remembers, when it is started again, that a policy of yours took it along. "
+        "It must outlive the process; a container's must outlive its restart.",
+        example="/var/lib/sebastian",
+        effective_default="$RUNTIME_DIRECTORY, else a folder in the temp folder",
+    )
+
+
+@frozen(kw_only=True)
 class Reconcile:
     """How our record is compared with the platform's."""
 
@@ -365,6 +378,7 @@ class Settings:
     qiscus: Qiscus = section(Qiscus)
     presence: Presence = section(Presence)
     assign: Assign = section(Assign)
+    worker: Worker = section(Worker)
     reconcile: Reconcile = section(Reconcile)
     agents: Agents = section(Agents)
     queue: Queue = section(Queue)

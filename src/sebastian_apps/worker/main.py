@@ -1,4 +1,4 @@
-"""`sebastian-worker`: one worker process, or several under one parent."""
+"""`sebastian-worker`: one worker process."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from pathlib import Path
 
 import click
-import structlog
 
 from sebastian_apps.cli.options import config_option, patience_option
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.settings import Settings
-from sebastian_apps.worker.guarding import Guard
-from sebastian_apps.worker.supervisor import LIFELINE, Supervisor
+from sebastian_apps.worker.policy_guard import Guard
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
-
-log = structlog.stdlib.get_logger("sebastian.worker")
 
 
 def worker_name() -> str:
@@ -34,62 +29,37 @@ async def work(settings: Settings, threads: int, patience_seconds: float) -> Non
     """Run one worker until SIGTERM or SIGINT; one that hangs so long is ended."""
     from sebastian_apps.container import build_worker
 
-    guard = Guard(settings)
-    async with guard.watchdog(patience_seconds).watching():
+    guard = Guard.counting(settings, patience_seconds)
+    async with guard.watchdog().watching():
         parts = build_worker(settings, threads=threads, policy=guard.policy())
         worker = Worker(parts, worker_name())
         spare_collections()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        _stop_with_parent(loop, worker)
         await worker.run()
+    guard.stopped()
 
 
-def _stop_with_parent(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
-    lifeline = os.environ.get(LIFELINE)
-    if lifeline is None:
-        return
-
-    def parent_is_gone() -> None:
-        loop.remove_reader(int(lifeline))
-        worker.stop()
-
-    loop.add_reader(int(lifeline), parent_is_gone)
-
-
-def supervise(config: Path | None, processes: int, threads: int, patience_seconds: float) -> int:
-    """Run so many workers as child processes, start again those that die, pass on SIGTERM."""
-    command = [sys.executable, "-m", "sebastian_apps.worker.main", "--threads", str(threads)]
-    command += ["--patience", str(patience_seconds)]
-    if config is not None:
-        command += ["--config", str(config)]
-    supervisor = Supervisor(
-        command,
-        processes,
-        patience_seconds=patience_seconds,
-        tell=lambda what, pid: log.error(what, pid=pid),
-    )
-    return supervisor.run()
-
-
-def needs_parent(settings: Settings, processes: int) -> bool:
-    """Whether somebody must outlive the worker: to run several, or to judge a policy.
-
-    A policy that hangs or crashes its worker can only be counted by who is not hit by it.
-    """
-    is_child = LIFELINE in os.environ
-    return processes > 1 or (settings.assign.policy is not None and not is_child)
+def _one(ctx: click.Context, param: click.Parameter, processes: int) -> None:
+    if processes > 1:
+        raise click.UsageError(
+            "A worker is one process, which the service manager starts again when it ends. "
+            f"Run {processes} of them: systemctl enable --now sebastian-worker@1 "
+            "sebastian-worker@2, or replicas of a container.",
+            ctx,
+        )
 
 
 @click.command(name="sebastian-worker")
 @config_option
 @click.option(
     "--processes",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1),
     default=1,
-    show_default=True,
-    help="How many processes; each keeps to qiscus.rate_limit by itself.",
+    hidden=True,
+    callback=_one,
+    expose_value=False,
 )
 @click.option(
     "--threads",
@@ -99,17 +69,15 @@ def needs_parent(settings: Settings, processes: int) -> bool:
     help="Dramatiq threads that hear the doorbell; one is enough, work is done asynchronously.",
 )
 @patience_option
-def main(config: Path | None, processes: int, threads: int, patience: float) -> None:
-    """Give waiting chats to agents, and keep our record true.
+def main(config: Path | None, threads: int, patience: float) -> None:
+    """Give waiting chats to agents, and keep our record true. Run as many as you like.
 
-    Example: sebastian-worker -c config.yml --processes 2
+    Example: sebastian-worker -c config.yml
     """
     from sebastian_apps.cli.starting import starting, telling_misconfiguration, without_secrets
 
     needs = {"db", "redis", "qiscus", "metrics-exposure"}
     settings = starting(config, needs, process="worker")
-    if needs_parent(settings, processes):
-        raise SystemExit(supervise(config, processes, threads, patience))
     import uvloop
 
     faulthandler.enable()

@@ -150,7 +150,7 @@ GOLDEN: list[tuple[list[Finding], str, str]] = [
             "warning policy-suspended: ours:Gold was put aside: it hung or crashed its worker,"
             " 2 times; the shipped one serves."
         ),
-        "Mend the policy, then restart sebastian-worker: it is tried again from then.",
+        "Mend the policy and restart sebastian-worker, or: sebastian policy retry",
     ),
     (
         found(words(policy={**PUT_ASIDE, "suspended": None, "refusals": 3})),

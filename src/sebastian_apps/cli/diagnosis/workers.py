@@ -204,7 +204,7 @@ def _policies(seen: Seen, settings: Settings) -> Iterator[Finding]:
     if suspended:
         policy = suspended[0]
         text = f"{policy['name']} was put aside: {policy['suspended']}; the shipped one serves."
-        remedy = "Mend the policy, then restart sebastian-worker: it is tried again from then."
+        remedy = "Mend the policy and restart sebastian-worker, or: sebastian policy retry"
         yield warning("policy-suspended", text, remedy)
     elif refused:
         policy = refused[0]

@@ -1,0 +1,70 @@
+"""`sebastian policy`: a policy of the user's own that was put aside."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sebastian_apps.cli.options import HintingGroup, config_option
+from sebastian_apps.cli.running import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sebastian_apps.cli.parts import CliParts
+    from sebastian_apps.worker.words import WorkerWords
+
+
+@click.group(cls=HintingGroup)
+@config_option
+def policy(config: Path | None) -> None:
+    """Try a policy of yours again after the workers put it aside.
+
+    Example: sebastian policy retry
+    """
+
+
+@policy.command()
+@config_option
+def retry(config: Path | None) -> None:
+    """Have the workers of this machine try the policy again that hung, crashed or dawdled.
+
+    Example: sebastian policy retry
+    """
+
+    async def suspended(parts: CliParts) -> Sequence[WorkerWords]:
+        from sebastian_apps.worker.words import living
+
+        now = (await parts.room_repo.staffing()).now
+        reports = await parts.room_repo.reports()
+        return [words for words in living(reports, now) if words.policy_is_suspended]
+
+    workers = run(config, suspended)
+    if not workers:
+        click.echo("No worker has put a policy aside.")
+    told = [_retried(words) for words in workers]
+    for done, sentence in told:
+        click.echo(sentence, err=not done)
+    if not all(done for done, _ in told):
+        raise SystemExit(1)
+
+
+def _retried(words: WorkerWords) -> tuple[bool, str]:
+    """Whether the worker will try it again, and what is to be said of it."""
+    from sebastian_apps.worker.choices import ask_to_retry
+
+    name, folder = words.name, words.policy.get("state_dir")
+    host = name.partition(":")[0]
+    if folder is None:
+        return False, f"{name} keeps no file that could tell it: restart it."
+    if host != socket.gethostname():
+        return False, f"{name} runs on {host}: run this command there, or restart the worker."
+    try:
+        ask_to_retry(Path(folder))
+    except OSError as error:
+        why = f"{folder} cannot be written here ({error.strerror or error})"
+        return False, f"{name} is not told: {why}. Run this as its user, or restart the worker."
+    return True, f"{name} tries {words.policy['name']} again when it next gives chats."
