@@ -22,6 +22,7 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_adapters.postgres.account import claim_account
 from sebastian_adapters.postgres.clock import PostgresClock
 from sebastian_adapters.postgres.ended_logins import PostgresEndedLogins
 from sebastian_adapters.postgres.inspection import check_database
@@ -43,7 +44,7 @@ from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
 from sebastian_core.domain.arrivals import Arrival, admit
-from sebastian_core.domain.errors import StoreUnavailable
+from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.policy import LeastLoaded, Policy
@@ -69,6 +70,7 @@ from sebastian_core.usecases.set_capacity import SetCapacity
 from sebastian_core.usecases.settle_chat import SettleChat
 
 Step = Callable[[], Awaitable[None]]
+MakePool = Callable[[str, str | None], Pool]
 CALLS_OF_DUTIES = 16
 """Connections beyond those of the assignments: for readings, listings and the probe."""
 
@@ -125,18 +127,25 @@ def _client(settings: Settings, clock: Clock, on_call: OnCall | None = None) -> 
     )
 
 
+def redis_namespace(settings: Settings) -> str:
+    """What the keys of this deployment begin with: two accounts may share a Redis."""
+    app_id = settings.qiscus.app_id
+    return "sebastian" if app_id is None else f"sebastian:{app_id}"
+
+
 def _agent_store(settings: Settings) -> RedisAgentStore:
-    return RedisAgentStore(_text(settings.redis.url))
+    return RedisAgentStore(_text(settings.redis.url), prefix=f"{redis_namespace(settings)}:")
 
 
 def _job_queue(settings: Settings, threads: int) -> DramatiqJobQueue | PostgresJobQueue:
     if settings.queue.doorbell == "postgres":
         return PostgresJobQueue(_text(settings.db.connection_string))
-    return DramatiqJobQueue(_text(settings.broker_url), threads=threads)
+    namespace = redis_namespace(settings)
+    return DramatiqJobQueue(_text(settings.broker_url), namespace=namespace, threads=threads)
 
 
-def _pool(settings: Settings, make: Callable[[str], Pool]) -> Pool:
-    return make(_text(settings.db.connection_string))
+def _pool(settings: Settings, make: MakePool) -> Pool:
+    return make(_text(settings.db.connection_string), settings.qiscus.app_id)
 
 
 def _text(secret: Secret | None) -> str:
@@ -283,7 +292,8 @@ def build_webhook(
             await container.pool().open()
             with suppress(StoreUnavailable):  # 503 until it is back; /readyz tells
                 await check_tables(container.pool())
-            keeping_time.append(asyncio.create_task(_keep_time(container.clock())))
+                await claim_account(container.pool())
+            keeping_time.append(asyncio.create_task(_keep_time(container)))
             await container.job_queue().open()
         if client is not None:
             await client.open()
@@ -325,13 +335,14 @@ async def _tell_if_away(settings: Settings) -> None:
         log.warning("waiting for the database", error=str(error))
 
 
-async def _keep_time(clock: PostgresClock) -> None:
-    """Go by the database's clock, from the moment on at which there is one."""
+async def _keep_time(container: Container) -> None:
+    """Go by the database's clock, from the moment on at which there is one that is ours."""
     pause = CLOCK_FIRST_SECONDS
     while True:
         try:
-            await clock.sync()
-        except StoreUnavailable as error:
+            await claim_account(container.pool())
+            await container.clock().sync()
+        except (StoreUnavailable, SchemaMismatch) as error:
             log.warning("the clock waits for the database", error=str(error))
         else:
             pause = CLOCK_SECONDS
@@ -376,6 +387,7 @@ def build_worker(
             await pool.open()
             await pool.check()
             await check_tables(pool)
+            await claim_account(pool)
             await container.clock().sync()
             await container.job_queue().open()
             await container.job_queue().listen()
@@ -502,7 +514,7 @@ async def register_webhooks(settings: Settings) -> list[Registration]:
 
 def _container(
     settings: Settings,
-    make_pool: Callable[[str], Pool],
+    make_pool: MakePool,
     stores: MemoryStores | None,
     on_call: OnCall | None = None,
     threads: int = 1,

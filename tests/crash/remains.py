@@ -164,7 +164,8 @@ def _told_redis(url: str) -> list[tuple[str, Any]]:
     """The roster; bells lie elsewhere, nobody here hears them, and they hold nothing."""
     SUITE.look_at_redis(url)
     with redis.Redis.from_url(url) as client:
-        found = cast("dict[bytes, bytes]", client.hgetall(roster_key()))
+        keys = cast("list[bytes]", client.keys(roster_key("sebastian:*:")))
+        found = cast("dict[bytes, bytes]", client.hgetall(keys[0]) if keys else {})
     return [(name.decode(), _told_value(value)) for name, value in sorted(found.items())]
 
 

@@ -16,6 +16,7 @@ from sebastian_adapters.postgres.pools import OLDEST_SERVER
 from sebastian_adapters.postgres.sessions import Connection, connect, value
 
 CONNECT_SECONDS = 4
+_ACCOUNT = "select app_id from sebastian.account"
 
 
 @frozen(kw_only=True)
@@ -24,6 +25,7 @@ class DatabaseReading:
 
     `migrations_missing` counts those of this version that were not applied, `is_newer` tells that
     one was applied which keeps this version out. What needs tables is None without them.
+    `account` is whose tables these are, None before the first start.
     `duty_over_since` is how long ago the lease of the duties ended; negative while it runs.
     """
 
@@ -32,6 +34,7 @@ class DatabaseReading:
     pools_transactions: bool
     migrations_missing: int
     is_newer: bool
+    account: str | None = None
     duty_holder: str | None = None
     duty_over_since: timedelta | None = None
     stuck: int = 0
@@ -80,6 +83,7 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
         pools_transactions=pools_transactions,
         migrations_missing=len(brought - applied.keys()),
         is_newer=max(applied.values(), default=0) > max(brought),
+        account=await value(first, _ACCOUNT) if has_tables else None,
         duty_holder=holder,
         duty_over_since=over_since,
         stuck=await _stuck(first, alert_refusals) if has_tables else 0,

@@ -38,12 +38,14 @@ _TABLE = """
 
 _HAS_TABLE = "select to_regclass('sebastian.migration') is not null"
 
-# What later migrations add is granted with it; which ones were applied only the owner says.
+# What later migrations add is granted with it; only the owner says which were applied, and
+# renames the account.
 _GRANTS = """
     grant usage on schema sebastian to {role};
     grant select, insert, update, delete on all tables in schema sebastian to {role};
     grant usage on all sequences in schema sebastian to {role};
     revoke insert, update, delete on sebastian.migration from {role};
+    revoke update, delete on sebastian.account from {role};
     alter default privileges in schema sebastian
         grant select, insert, update, delete on tables to {role};
     alter default privileges in schema sebastian grant usage on sequences to {role}

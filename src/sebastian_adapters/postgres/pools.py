@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
@@ -18,7 +18,7 @@ from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
 from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
 from sebastian_adapters.postgres.rows import Row
 from sebastian_adapters.postgres.sessions import ENCODING, SESSION, Connection
-from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
+from sebastian_core.domain.errors import ForeignAccount, SchemaMismatch, StoreUnavailable
 
 T = TypeVar("T")
 Work: TypeAlias = "Callable[[Transaction], Awaitable[T]]"
@@ -84,6 +84,7 @@ _PLANS_AS_NEEDED = {"plan_cache_mode": "auto"}
 _PLANS_KEPT = {"plan_cache_mode": "force_generic_plan"}
 
 _BEGIN, _COMMIT, _ROLLBACK = Statement("begin"), Statement("commit"), Statement("rollback")
+_ACCOUNT = Statement("account")
 
 
 @define
@@ -95,7 +96,7 @@ class Transaction:
     """
 
     _connection: ExchangingConnection
-    _limits: Limits
+    _pool: Pool
     _is_open: bool = field(default=False, init=False)
     _plans: Mapping[str, str] = field(default=_PLANS_AS_NEEDED, init=False)
 
@@ -112,12 +113,15 @@ class Transaction:
     async def send(self, *statements: Statement, commit: bool = False) -> list[list[Row]]:
         """The rows of each statement: all are sent in one go, each sees what came before it.
 
-        With `commit` they are the last ones; should one of them fail, nothing is committed.
+        With `commit` they are the last ones; should one of them fail, nothing is committed. The
+        first answer of all tells whose tables these are: raises ForeignAccount.
         """
         before = [] if self._is_open else self._beginning()
         after = [_COMMIT] if commit else []
         rows = await self._connection.exchange([*before, *statements, *after])
         self._is_open = not commit
+        if before and self._pool.app_id is not None:
+            self._pool.check_account(rows[len(before) - 1])
         return rows[len(before) : len(before) + len(statements)]
 
     async def rollback(self) -> None:
@@ -131,14 +135,16 @@ class Transaction:
             await self.send(commit=True)
 
     def _beginning(self) -> list[Statement]:
-        return [_BEGIN, Statement("limits", {**self._limits.settings, **self._plans})]
+        limits = Statement("limits", {**self._pool.limits.settings, **self._plans})
+        return [_BEGIN, limits] if self._pool.app_id is None else [_BEGIN, limits, _ACCOUNT]
 
 
 @define
 class Pool:
     """A pool of connections, closed until it is opened; it heals by itself after an outage.
 
-    Work is handed in as a function of a transaction.
+    Work is handed in as a function of a transaction. With an `app_id` all of it is refused, before
+    anything is decided, in a database whose tables belong to another account of Qiscus.
 
     What ends one session, or leaves it of no use, is taken to hold for all of its time: the pool
     begins anew. After a write that a server refused because it is read-only, a new connection is
@@ -150,6 +156,7 @@ class Pool:
     _conninfo: str = field(repr=False)
     _name: str
     _max_size: int
+    app_id: str | None = None
     connections: AsyncConnectionPool[ExchangingConnection] = field(init=False)
     _generation: int = field(default=0, init=False)
     _must_write: bool = field(default=False, init=False)
@@ -199,6 +206,12 @@ class Pool:
         wrong = {name: found[name] for name in wanted if found[name] != wanted[name]}
         if wrong:
             raise SchemaMismatch(f"the server does not keep these settings of ours: {wrong}")
+
+    def check_account(self, rows: Sequence[Row]) -> None:
+        """Raise ForeignAccount if the rows of `account` name another one than ours."""
+        for (owner,) in rows:
+            if self.app_id is not None and owner != self.app_id:
+                raise ForeignAccount(owner, self.app_id)
 
     @asynccontextmanager
     async def plain_connection(self) -> AsyncIterator[Connection]:
@@ -289,7 +302,7 @@ class _Attempt(Generic[T]):
         connections = self._pool.connections
         self._connection = connection = await connections.getconn()
         try:
-            transaction = Transaction(connection, self._pool.limits)
+            transaction = Transaction(connection, self._pool)
             answer = await self._work(transaction)
             await transaction.end()
         except BaseException as error:
@@ -307,14 +320,14 @@ class _Attempt(Generic[T]):
         return self._connection is not None and self._connection.is_lost
 
 
-def worker_pool(conninfo: str, *, max_size: int = 8) -> Pool:
+def worker_pool(conninfo: str, app_id: str | None = None, *, max_size: int = 8) -> Pool:
     """Connections for the worker and the CLI."""
-    return Pool(WORKER, conninfo, "sebastian-worker", max_size)
+    return Pool(WORKER, conninfo, "sebastian-worker", max_size, app_id)
 
 
-def webhook_pool(conninfo: str, *, max_size: int = 4) -> Pool:
+def webhook_pool(conninfo: str, app_id: str | None = None, *, max_size: int = 4) -> Pool:
     """Connections for the webhook, impatient in everything."""
-    return Pool(WEBHOOK, conninfo, "sebastian-webhook", max_size)
+    return Pool(WEBHOOK, conninfo, "sebastian-webhook", max_size, app_id)
 
 
 def _milliseconds(duration: timedelta) -> str:

@@ -32,6 +32,14 @@ select
     pg_catalog.set_config('jit', 'off', true),
     pg_catalog.set_config('plan_cache_mode', %(plan_cache_mode)s, true)
 
+-- name: account
+-- Whose tables these are; no row before the first start.
+select app_id from sebastian.account where one
+
+-- name: claim_account
+-- The first one stays: another process waits here until that is decided.
+insert into sebastian.account (app_id) values (%(app_id)s) on conflict (one) do nothing
+
 -- name: settings
 -- What the server really does with our transactions; read inside one, after `limits`.
 select name, setting

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PREFIX = "sebastian:"
-"""What every key begins with, unless the deployment says otherwise."""
+"""What every key begins with; a deployment adds its app id, so that accounts may share a server."""
 
 
 def roster_key(prefix: str = PREFIX) -> str:

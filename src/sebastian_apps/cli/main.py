@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("sebastian_apps.dev.command:dev", "Run everything here, with nothing to install."),
     "config": ("sebastian_apps.cli.config:config", "Write, check and describe the configuration."),
     "migrate": ("sebastian_apps.cli.migrate:migrate", "Create or update the database tables."),
+    "account": ("sebastian_apps.cli.account:account", "Change whose tables these are."),
     "set-webhook": (
         "sebastian_apps.cli.set_webhook:set_webhook",
         "Register both webhooks at Qiscus.",

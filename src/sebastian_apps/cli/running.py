@@ -52,8 +52,8 @@ def quiet() -> Iterator[None]:
 
 
 async def _carried_out(parts: CliParts, work: Work[T]) -> T:
-    await parts.open()
     try:
+        await parts.open()
         return await work(parts)
     finally:
         await parts.close()

@@ -84,12 +84,16 @@ def without_secrets(text: str) -> str:
 
 @contextmanager
 def telling_misconfiguration() -> Iterator[None]:
-    """Turn what is wrong with the settings into what a command ends with."""
+    """Turn what is wrong with the settings into what a command ends with.
+
+    That a database is another account's is wrong with the settings, too.
+    """
     from sebastian_apps.settings import SettingsError
+    from sebastian_core.domain.errors import ForeignAccount
 
     try:
         yield
-    except SettingsError as error:
+    except (SettingsError, ForeignAccount) as error:
         raise Misconfigured(str(error)) from error
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from sebastian_apps.cli.options import config_option, patience_option
 
 if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
+
+log = structlog.stdlib.get_logger("sebastian.webhook")
 
 
 @click.command(name="sebastian-webhook")
@@ -42,6 +45,8 @@ def main(
     from sebastian_apps.webhook.serving import CannotListen, run
 
     settings = _listening_on(host, starting(config, needs={"db", "redis"}, process="webhook"))
+    if settings.qiscus.app_id is None:
+        log.warning("qiscus.app_id is not set: the workers hear no bell of this service")
     listen_port = settings.listen.port if port is None else port
     try:
         status = run(

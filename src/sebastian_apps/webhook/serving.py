@@ -26,13 +26,14 @@ from sebastian_apps.watchdog import PATIENCE_SECONDS, Watchdog
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.parts import WebhookParts, nothing
-from sebastian_core.domain.errors import SebastianError
+from sebastian_core.domain.errors import ForeignAccount, SebastianError
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
 GRACE_SECONDS = 5
 """How long requests in flight may take after SIGTERM; the parts are closed after that."""
 
+MISCONFIGURED = 2
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.stdlib.get_logger("sebastian.webhook")
@@ -80,7 +81,7 @@ def serve(
         uvloop.run(_watched(server, listener, patience_seconds))
     except SebastianError as error:
         log.error("cannot start", why=str(error))  # noqa: TRY400 - the sentence says it all
-        return 1
+        return MISCONFIGURED if isinstance(error, ForeignAccount) else 1
     return 0 if server.started else 1
 
 

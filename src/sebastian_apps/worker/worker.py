@@ -12,6 +12,7 @@ from attrs import asdict
 
 from sebastian_apps.worker.parts import WorkerParts
 from sebastian_core.domain.errors import (
+    ForeignAccount,
     PlatformRefused,
     PlatformUnavailable,
     SebastianError,
@@ -278,12 +279,14 @@ class Worker:
             await self._quietly(name, step)
 
     async def _quietly(self, name: str, step: Callable[[], Awaitable[object]]) -> None:
-        """Do a step that may fail and is done again later."""
+        """Do a step that may fail and is done again later; not in another account's tables."""
         try:
             await step()
         except (PlatformUnavailable, PlatformRefused) as error:
             self.parts.notes.failed(name, str(error))
             await self._blame(name, error)
+        except ForeignAccount:
+            raise
         except SebastianError as error:
             self.parts.notes.failed(name, str(error))
             log.warning("a duty failed and is tried again", duty=name, error=str(error))

@@ -45,9 +45,23 @@ class StoreRefused(StoreUnavailable):
 
 
 class SchemaMismatch(SebastianError):
-    """The database's tables are not the ones that this version works with."""
+    """The database's tables are not the ones that this process works with."""
 
     slug = "schema-mismatch"
+
+
+class ForeignAccount(SchemaMismatch):
+    """The database's tables belong to another account of Qiscus; nothing was written into them."""
+
+    slug = "foreign-account"
+
+    def __init__(self, owner: str, ours: str) -> None:
+        super().__init__(
+            f"this database belongs to the account {owner}, not to {ours}: name this account's own "
+            "database in db.connection_string, or correct qiscus.app_id; if the account was "
+            "renamed, run `sebastian account rename`"
+        )
+        self.owner = owner
 
 
 class PlanRefused(SebastianError):

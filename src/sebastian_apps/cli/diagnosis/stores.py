@@ -25,6 +25,8 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
         remedy = "Start PostgreSQL, or correct db.connection_string; is the database created?"
         return [problem("database-unreachable", f"{url}: {error}", remedy)]
     findings = [*_database(reading), *_pooling(reading, settings), _schema(reading)]
+    if reading.account not in (None, settings.qiscus.app_id):
+        return [*findings, _foreign(reading, settings)]
     if running and not reading.migrations_missing:
         findings += [_duties(reading), *_stuck(reading)]
         if reading.has_duty_holder:
@@ -84,6 +86,15 @@ def _schema(reading: DatabaseReading) -> Finding:
         text = f"Tables are missing or old: {number} not applied."
         return problem("schema-missing", text, "Run: sebastian migrate")
     return fine("schema", "The tables are this version's.")
+
+
+def _foreign(reading: DatabaseReading, settings: Settings) -> Finding:
+    text = f"The tables belong to {reading.account}, not to {settings.qiscus.app_id}."
+    remedy = (
+        "Name this account's own database in db.connection_string, or correct qiscus.app_id. "
+        "If the account was renamed: sebastian account rename"
+    )
+    return problem("database-other-account", text, remedy)
 
 
 def _duties(reading: DatabaseReading) -> Finding:
