@@ -263,7 +263,7 @@ class Platform:
         person = self._person(agent_id)
         for room_id in self._rooms.waiting():
             room = self._known_room(room_id)
-            if not person.channels or room.channel in person.channels:
+            if person.serves(room.channel.id):
                 self._join(room, person, "agent")
                 return room.view(room.state)
         return Refusal(400, "nobody waits")
@@ -598,7 +598,7 @@ class Platform:
 
     def _refuse(self, room_id: str, agent_id: int | None, by: Actor, message: str) -> Refusal:
         self._tell("refused", room_id, agent_id, self.open_service_id(room_id), by=by)
-        return Refusal(400, f"{message}")
+        return Refusal(400, message)
 
     def _tell(
         self,

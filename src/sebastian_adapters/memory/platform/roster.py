@@ -39,6 +39,10 @@ class Person:
     def is_online(self) -> bool:
         return self.is_available and not self.force_offline
 
+    def serves(self, channel_id: int) -> bool:
+        """Whether the channel is theirs; without any of their own, every one is."""
+        return not self.channels or any(channel.id == channel_id for channel in self.channels)
+
     def set_presence(self, *, is_available: bool, force_offline: bool) -> None:
         self.is_available, self.force_offline, self._view = is_available, force_offline, None
 
@@ -138,7 +142,7 @@ class Roster:
         """Somebody who is online and serves the channel: the one longest online."""
         for agent_id in self._online:
             person = self._people[agent_id]
-            if person.type == AGENT and _serves(person, channel_id):
+            if person.type == AGENT and person.serves(channel_id):
                 return person
         return None
 
@@ -148,7 +152,7 @@ class Roster:
             person
             for person in self
             if person.type == AGENT
-            and (channel_id is None or _serves(person, channel_id))
+            and (channel_id is None or person.serves(channel_id))
             and (person.is_online or not online_only)
         ]
 
@@ -204,7 +208,3 @@ def _is_found(person: Person, search: str, scope: str | None) -> bool:
     }
     searched = places[scope] if scope else [person.name, person.email]
     return any(search in place.lower() for place in searched)
-
-
-def _serves(person: Person, channel_id: int) -> bool:
-    return not person.channels or any(channel.id == channel_id for channel in person.channels)
