@@ -44,6 +44,14 @@ _ARE: Mapping[Standing, tuple[str, str]] = {
 }
 
 
+def local_time(at: datetime) -> datetime:
+    """A moment in the time zone of this machine; in UTC where TZ names an impossible one."""
+    try:
+        return at.astimezone()
+    except ValueError:
+        return at.astimezone(UTC)
+
+
 @frozen
 class Teller:
     """Tells moments in one time zone, seen from `now`, and agents by their names."""

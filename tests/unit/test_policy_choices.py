@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sebastian_apps.own_policy import digest_of
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.worker.choices import Choices, ask_to_retry, state_dir
+from sebastian_apps.worker.policy_guard import Guard
 
 CRASHES_IN_A_CHOICE = """
 import os, pathlib, sys
@@ -136,6 +138,21 @@ class TestTheFolder:
 
         with pytest.raises(PermissionError, match="belongs to somebody else"):
             state_dir(Settings())
+
+    def test_is_asked_for_in_a_sentence_where_there_is_none(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+        named = {"QT_ASSIGN_POLICY": "sebastian_core.domain.policy:LeastLoaded"}
+
+        with capture_logs() as lines:
+            Guard.counting(load_settings(None, named), patience_seconds=30)
+
+        (line,) = lines
+        assert line["log_level"] == "warning"
+        assert "name a folder that can be written in worker.state_dir" in line["event"]
 
 
 class TestTheDigestOfAPolicy:

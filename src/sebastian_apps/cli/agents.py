@@ -140,8 +140,9 @@ def changes(limit: int, as_json: bool, config: Path | None) -> None:
         click.echo("Nobody has paused, resumed or given a capacity to anybody yet.")
         return
     from sebastian_apps.cli.tables import print_table
+    from sebastian_apps.telling import local_time
 
-    rows = [[f"{s.at.astimezone():%Y-%m-%d %H:%M:%S}", s.actor, _changed(s)] for s in found]
+    rows = [[f"{local_time(s.at):%Y-%m-%d %H:%M:%S}", s.actor, _changed(s)] for s in found]
     print_table(["when", "who", "what"], rows)
 
 
@@ -173,6 +174,7 @@ def _agent(
 
 def _print(rows: list[dict[str, Any]], roster: Roster | None) -> None:
     from sebastian_apps.cli.tables import print_table
+    from sebastian_apps.telling import local_time
 
     if not rows:
         click.echo("No agents are known yet. A worker reads them: is one running? sebastian doctor")
@@ -190,7 +192,7 @@ def _print(rows: list[dict[str, Any]], roster: Roster | None) -> None:
     print_table(["agent", "name", "presence", "holds", "channels"], table)
     online = [row for row in rows if row["online"]]
     free = sum(max(0, row["capacity"] - row["load"]) for row in online if not row["paused"])
-    read_at = f", read at {roster.read_at.astimezone():%H:%M:%S}" if roster else ""
+    read_at = f", read at {local_time(roster.read_at):%H:%M:%S}" if roster else ""
     click.echo(f"{len(online)} of {len(rows)} online, {free} slots free{read_at}")
 
 

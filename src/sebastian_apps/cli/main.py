@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sebastian_apps.cli.options import HintingGroup, config_option
+from sebastian_apps.cli.printing import Program
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("sebastian_apps.dev.command:dev", "Run everything here, with nothing to install."),
@@ -36,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 DEBUG = "--debug"
 
 
-class LazyGroup(HintingGroup):
+class LazyGroup(HintingGroup, Program):
     """A group that imports a command only when it is used, and tells failures in one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,7 +67,7 @@ class LazyGroup(HintingGroup):
         """Run the command; without `--debug` a failure is a sentence, not a traceback."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             from sebastian_apps.cli.starting import without_secrets

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sebastian_apps.cli.printing import shows_everything
 from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def tell(done: bool, sentence: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print a document for programs; what a terminal would not print as it is stands escaped."""
-    text = json.dumps(document, indent=2, default=str, ensure_ascii=False)
+    text = json.dumps(document, indent=2, default=str, ensure_ascii=not shows_everything())
     click.echo("\n".join(_escaped(line) for line in text.split("\n")))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ def why(room: RoomId, as_json: bool, config: Path | None) -> None:
 
     Example: sebastian why 68303333
     """
-    from sebastian_apps.telling import explained
+    from sebastian_apps.telling import explained, local_time
 
     async def explain(parts: CliParts) -> Explanation:
         return await parts.explain(room)
@@ -36,7 +36,8 @@ def why(room: RoomId, as_json: bool, config: Path | None) -> None:
     if as_json:
         print_json(document(explanation))
     else:
-        click.echo("\n".join(map(printable, explained(explanation, _here()))))
+        told = explained(explanation, local_time(explanation.at).tzinfo or UTC)
+        click.echo("\n".join(map(printable, told)))
     if not explanation.is_known:
         raise SystemExit(1)
 
@@ -68,7 +69,3 @@ def _plain(_: object, __: object, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return sorted(value) if isinstance(value, frozenset) else value
-
-
-def _here() -> Any:
-    return datetime.now().astimezone().tzinfo

@@ -36,6 +36,8 @@ def dev(**options: Any) -> None:
 
     Example: sebastian dev --agents 20 --customers-per-minute 200
     """
+    import tempfile
+
     import uvloop
 
     from sebastian_apps.cli.starting import telling_misconfiguration
@@ -43,6 +45,13 @@ def dev(**options: Any) -> None:
     from sebastian_apps.dev.run import run
     from sebastian_apps.webhook.serving import CannotListen
 
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise click.ClickException(
+            "The servers need a folder for temporary files, and none can be written: name one in "
+            "TMPDIR."
+        ) from error
     try:
         with telling_misconfiguration():
             uvloop.run(run(DevOptions(**options)))

@@ -10,6 +10,7 @@ import click
 import structlog
 
 from sebastian_apps.cli.options import config_option, patience_option
+from sebastian_apps.cli.printing import Program
 
 if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("sebastian.webhook")
 
 
-@click.command(name="sebastian-webhook")
+@click.command(name="sebastian-webhook", cls=Program)
 @config_option
 @click.option("--host", help="The address to listen on, instead of listen.host.")
 @click.option(

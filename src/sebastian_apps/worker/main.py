@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from sebastian_apps.cli.options import config_option, patience_option
+from sebastian_apps.cli.printing import Program
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.settings import Settings
 from sebastian_apps.worker.policy_guard import Guard
@@ -51,7 +52,7 @@ def _one(ctx: click.Context, param: click.Parameter, processes: int) -> None:
         )
 
 
-@click.command(name="sebastian-worker")
+@click.command(name="sebastian-worker", cls=Program)
 @config_option
 @click.option(
     "--processes",
