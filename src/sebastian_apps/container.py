@@ -420,7 +420,7 @@ def build_worker(
         roster_max_age=settings.presence.max_age,
     )
     parts.notes.policy = policy
-    return metered(parts, metrics, settings.metrics)
+    return metered(parts, metrics, settings)
 
 
 def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliParts:

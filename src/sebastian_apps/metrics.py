@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -19,7 +17,8 @@ from prometheus_client.registry import Collector
 
 from sebastian_apps.floor.view import FloorView
 from sebastian_apps.logging import dropped_lines
-from sebastian_apps.settings.model import Metrics as MetricsSettings
+from sebastian_apps.request_headers import Headers
+from sebastian_apps.settings import Settings, is_loopback
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_apps.worker.parts import WorkerParts
 from sebastian_core.domain.permits import Standing
@@ -34,7 +33,6 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _WAIT = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _CALL = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_PORTS_TRIED = 64
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -217,6 +215,7 @@ class WorkerMetrics:
             registry=registry,
         )
         registry.register(_LogLines())
+        self._wrong_tokens = wrong_tokens(registry)
         for ending in Ending:
             self._endings.labels(str(ending))
 
@@ -245,6 +244,10 @@ class WorkerMetrics:
         """A duty failed."""
         self._failures.labels(duty).inc()
 
+    def wrong_token(self, outcome: str) -> None:
+        """Somebody sent an admin token that is nobody's."""
+        self._wrong_tokens.labels(outcome).inc()
+
     def bell_answered(self, seconds: float) -> None:
         """The line was looked at because the bell rang."""
         self._bell.observe(seconds)
@@ -269,52 +272,46 @@ class _WorkerGauges(Collector):
         yield _gauge("calls_in_flight", "Assignments under way.", self._gate.permits.in_flight)
 
 
-def metered(parts: WorkerParts, metrics: WorkerMetrics, settings: MetricsSettings) -> WorkerParts:
+def metered(parts: WorkerParts, metrics: WorkerMetrics, settings: Settings) -> WorkerParts:
     """The same worker, counted; its numbers are served where the settings name a port."""
     metrics.watch_gate(parts.gate)
     parts.ended.append(lambda ended: metrics.ended(ended, parts.clock.now()))
     parts.notes.told.append(metrics.found)
     parts.notes.failed_listeners.append(metrics.failed)
-    if not settings.port:
+    if not settings.metrics.port:
         return evolve(parts, bell_answered=metrics.bell_answered)
-    ends = ExitStack()
+    serving = AsyncExitStack()
 
     async def open_all() -> None:
         await parts.open()
-        ends.callback(serve_metrics(metrics, settings.host, settings.port))
+        await serving.enter_async_context(serve_metrics(metrics, settings))
 
     async def close_all() -> None:
-        await asyncio.to_thread(ends.close)
+        await serving.aclose()
         await parts.close()
 
     return evolve(parts, open=open_all, close=close_all, bell_answered=metrics.bell_answered)
 
 
-def serve_metrics(metrics: WorkerMetrics, host: str, port: int) -> Callable[[], None]:
-    """Serve them on this port, or the next that is free; returns what ends it.
+def serve_metrics(metrics: WorkerMetrics, settings: Settings) -> AbstractAsyncContextManager[int]:
+    """Serve a worker's numbers in its event loop, to whom the webhook service would show its own.
 
-    Several workers of one machine share a configuration, so each takes a port of its own.
+    Gives the port; see metrics_server.showing.
     """
-    from prometheus_client import start_http_server
+    from sebastian_apps.admin_door import AdminDoor
+    from sebastian_apps.metrics_server import Page, healthz, showing
 
-    for candidate in range(port, port + _PORTS_TRIED):
-        try:
-            server, thread = start_http_server(candidate, host, metrics.registry)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            break
-    else:
-        raise OSError(errno.EADDRINUSE, f"no free port from {port} on")
-    log.info("metrics are served", host=host, port=candidate)
+    door = AdminDoor(settings.admin, metrics.wrong_token)
+    on_loopback = is_loopback(settings.metrics.host)
+    if not on_loopback and not door.opens:
+        why = "others can reach them, and there is no admin token"
+        log.warning("metrics are shown to nobody", why=why, host=settings.metrics.host)
 
-    def end() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    async def show(headers: Headers) -> Page:
+        door.check_metrics(headers, on_loopback=on_loopback)
+        return Page(generate_latest(metrics.registry), MEDIA_TYPE)
 
-    return end
+    return showing({"/metrics": show, "/healthz": healthz}, settings)
 
 
 def _gauge(name: str, documentation: str, value: float | timedelta) -> GaugeMetricFamily:

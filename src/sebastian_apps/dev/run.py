@@ -8,8 +8,8 @@ import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -26,6 +26,7 @@ from sebastian_apps.dev.screen import Screen, slots_of
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
+from sebastian_apps.metrics_server import served
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.watchdog import PATIENCE_SECONDS
 from sebastian_apps.webhook.app import create_app
@@ -136,41 +137,24 @@ def _environ(options: DevOptions, fake: FakeQiscus) -> dict[str, str]:
     }
 
 
-class _QuietServer(uvicorn.Server):
-    """Leaves the signals to the command."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def _webhook(
     settings: Settings, stores: MemoryStores | None, listener: socket.socket
 ) -> AsyncIterator[None]:
     parts = build_webhook(settings, stores, floor_is_open=True)
-    app = create_app(parts)
     config = uvicorn.Config(
-        app,
+        create_app(parts),
         http=BoundedHttp,
         ws="none",
         log_level="error",
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    server = _QuietServer(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        if serving.done():
-            serving.result()
-            raise RuntimeError("the webhook service ended before it had started")
-        await asyncio.sleep(0.02)
-    try:
-        yield
-    finally:
-        parts.ending.set()
-        server.should_exit = True
-        await serving
+    async with served(config, listener):
+        try:
+            yield
+        finally:
+            parts.ending.set()
 
 
 @asynccontextmanager
