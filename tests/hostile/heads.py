@@ -16,7 +16,7 @@ CHARACTERS = '\\"%&;,=+'
 PATHS = (
     "/floor",
     "/floor/events",
-    "/floor/why/1",
+    "/floor/why",
     "/floor/floor.js",
     "/agents",
     "/metrics",

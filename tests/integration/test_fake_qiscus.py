@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -524,6 +525,17 @@ class TestMisbehaviour:
             await client.post(ASSIGN, data={"room_id": "1", "agent_id": "160001"}, timeout=0.1)
 
         assert fake.platform.agents_in("1") == (160001,)
+
+    async def test_can_come_twice(self, fake: FakeQiscus) -> None:
+        fake.add_fault(Fault(kind="twice"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(fake.url).port)
+        writer.write(b"GET /api/v1/admin/get_profile HTTP/1.1\r\nhost: x\r\n\r\n")
+
+        async with asyncio.timeout(5):
+            heard = await reader.readuntil(b"HTTP/1.1 ") + await reader.readuntil(b"HTTP/1.1 ")
+        writer.close()
+
+        assert heard.startswith(b"HTTP/1.1 401")
 
     @pytest.mark.parametrize("rubbish", ["html", "empty", "other_shape", "truncated", "number"])
     async def test_can_be_rubbish_with_a_good_status(

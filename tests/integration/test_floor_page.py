@@ -72,7 +72,7 @@ async def test_a_stranger_sees_the_login_and_nothing_else() -> None:
     async with webhook_service(locked(await empty()).parts()) as service:
         page = await service.http.get("/floor")
         events = await service.http.get("/floor/events")
-        why = await service.http.get("/floor/why/1")
+        why = await service.http.get("/floor/why?room=1")
         action = await service.http.post("/floor/actions/drop", json={"room": "1"})
 
         assert page.status_code == 401
@@ -278,14 +278,23 @@ async def test_why_tells_what_the_command_line_tells() -> None:
     stage = await busy()
     waiting = (await stage.room_repo.waiting(1))[0]
     async with webhook_service(stage.parts()) as service:
-        told = (await service.http.get(f"/floor/why/{waiting.room_id}")).json()
-        unknown = (await service.http.get("/floor/why/nobody-knows")).json()
-        unusable = await service.http.get("/floor/why/a%20b")
+        told = (await service.http.get(f"/floor/why?room={waiting.room_id}")).json()
+        unknown = (await service.http.get("/floor/why?room=nobody-knows")).json()
+        unusable = await service.http.get("/floor/why?room=a%20b")
 
     assert told["waits"]
     assert told["lines"][0].startswith(f"Room {waiting.room_id} waits for an agent: 1st")
     assert unknown["lines"][0] == "Nothing is known of room nobody-knows."
     assert unusable.status_code == 422
+
+
+@pytest.mark.parametrize("room", ["..", ".", "a/b", "%2e%2e", "a?b#c", "häuser"])
+async def test_why_is_told_of_any_room_whatever_its_id(room: str) -> None:
+    stage = await busy()
+    async with webhook_service(stage.parts()) as service:
+        answer = await service.http.get("/floor/why", params={"room": room})
+
+    assert answer.json()["lines"][0] == f"Nothing is known of room {room}."
 
 
 async def test_an_action_needs_the_proof_that_only_our_page_can_read() -> None:

@@ -23,6 +23,7 @@ from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
 from sebastian_core.domain.errors import Fault as Why
 from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.readings import Answer
 from sebastian_core.domain.settling import RoomState
 from tests.contracts.qiscus_client import (
     Delay,
@@ -129,6 +130,22 @@ class TestFaultsOfThePlatform:
         assert error.fault is Why.BROKEN
         assert not error.surely_not_applied
         assert fake.calls["assign_agent reset"] == 1
+
+    async def test_answers_that_come_twice_are_told_of_no_other_call(
+        self, fake: FakeQiscus, clock: InMemoryClock
+    ) -> None:
+        agents = [an_agent(fake.platform) for _ in range(50)]
+        rooms = [a_waiting_room(fake.platform) for _ in range(50)]
+        fake.add_fault(Fault(kind="twice", operation="assign_agent"))
+        async with a_client(fake.url, clock=clock, in_flight=2) as client:
+            answers = await asyncio.gather(
+                *(client.assign(*pair) for pair in zip(rooms, agents, strict=True)),
+                return_exceptions=True,
+            )
+
+        told = [each.agent_id if isinstance(each, Answer) else None for each in answers]
+        assert all(named in (None, sent) for named, sent in zip(told, agents, strict=True))
+        assert not any(isinstance(each, PlatformRefused) for each in answers)
 
     async def test_a_read_survives_one_broken_connection(
         self, fake: FakeQiscus, client: HttpxQiscusClient
@@ -506,6 +523,62 @@ class TestServersGoneMad:
             await client.room(ROOM)
 
         assert "cookie" not in server.requests[1].headers
+
+    @pytest.mark.parametrize(
+        ("room_id", "path"),
+        [
+            ("..", "%2E%2E"),
+            (".", "%2E"),
+            ("a/b", "a%2Fb"),
+            ("a?b#c", "a%3Fb%23c"),
+            ("%2e%2e", "%252e%252e"),
+            ("häuser", "h%C3%A4user"),
+        ],
+    )
+    async def test_a_room_is_asked_for_by_its_own_id_whatever_that_is(
+        self, clock: InMemoryClock, room_id: str, path: str
+    ) -> None:
+        async with asking(answering({}, 404), clock) as (client, server):
+            await client.room(RoomId(room_id))
+
+        assert server.requests[0].line == f"GET /api/v2/customer_rooms/{path} HTTP/1.1"
+
+    @pytest.mark.parametrize("cursor", ["\ud800", "x" * 100_000])
+    async def test_a_cursor_that_cannot_be_sent_back_is_unreadable(
+        self, clock: InMemoryClock, cursor: str
+    ) -> None:
+        page = {"data": [{"id": 1, "is_available": True}], "meta": {"after": cursor}}
+        async with asking(answering(page), clock) as (client, _):
+            error = await unavailable(client.agents(Pacer()))
+
+        assert error.fault is Why.UNREADABLE
+
+    async def test_an_agent_who_cannot_be_read_hides_no_other(self, clock: InMemoryClock) -> None:
+        page = {"data": [{"id": 1, "is_available": "perhaps"}, {"id": 2, "is_available": True}]}
+        async with asking(answering(page), clock) as (client, _):
+            reading = await client.agents(Pacer())
+
+        assert [presence.agent_id for presence in reading.seen] == [2]
+        assert reading.unreadable == 1
+
+    async def test_a_room_that_cannot_be_read_hides_no_other_that_waits(
+        self, clock: InMemoryClock
+    ) -> None:
+        rooms = [{"is_resolved": False}, {"room_id": ROOM, "is_resolved": 0, "is_waiting": 1}]
+        async with asking(answering({"data": {"customer_rooms": rooms}}), clock) as (client, _):
+            reading = await client.waiting_rooms(Pacer())
+
+        assert [room.room_id for room in reading.seen] == [ROOM]
+        assert reading.unreadable == 1
+
+    async def test_a_list_of_somebody_s_rooms_that_cannot_all_be_read_proves_nothing(
+        self, clock: InMemoryClock
+    ) -> None:
+        rooms = [{"is_resolved": False}, {"room_id": ROOM, "is_resolved": 0, "is_waiting": 0}]
+        async with asking(answering({"data": {"customer_rooms": rooms}}), clock) as (client, _):
+            error = await unavailable(client.rooms_of(AGENT, Pacer()))
+
+        assert error.fault is Why.UNREADABLE
 
     async def test_an_assign_is_a_form_with_the_account_s_credentials(
         self, clock: InMemoryClock

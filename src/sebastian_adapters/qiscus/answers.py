@@ -16,8 +16,13 @@ from attrs import frozen
 
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 
-OBJECT_LIMIT_BYTES = 1024 * 1024
-"""A text of so many brackets takes 0.06 s to read and 30 MB; a page of 100 agents has 250 kB."""
+PARTS_LIMIT = 50_000
+"""How many objects and lists an answer may hold; a page of 100 agents has some thousand.
+
+Measured: 2 MiB of empty lists take 0.2 s of processor time to read, 50,000 of them 0.02 s.
+"""
+
+REFUSAL_LIMIT_BYTES = 256 * 1024
 
 RETRY_AFTER_LIMIT_SECONDS = 120.0
 REFUSAL_TEXT_LIMIT = 200
@@ -61,8 +66,8 @@ def parse_object(answered: Answered) -> Answer:
 
     Broken characters in a name spoil nothing else: they are read as replacement signs.
     """
-    if len(answered.body) > OBJECT_LIMIT_BYTES:
-        raise unreadable("the answer is too long", answered.status)
+    if answered.body.count(b"[") + answered.body.count(b"{") > PARTS_LIMIT:
+        raise unreadable("the answer has too many parts", answered.status)
     try:
         parsed = json.loads(answered.body.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError) as error:
@@ -117,7 +122,7 @@ def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
 def refusal_text(body: bytes, secrets: Iterable[str]) -> str:
     """What a refusal says in `errors`: text, an object or a list; empty if it says nothing."""
     try:
-        parsed = json.loads(body[:OBJECT_LIMIT_BYTES])
+        parsed = json.loads(body[:REFUSAL_LIMIT_BYTES])
     except (ValueError, RecursionError):
         return ""
     if not isinstance(parsed, dict):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import ssl
 from functools import partial
 
 import aiohttp
@@ -18,6 +17,7 @@ import httpx
 from attrs import define, field
 
 from sebastian_adapters.qiscus.lane import Lane, LaneOptions
+from sebastian_core.domain.reaching import why_unreached
 
 KEEP_ALIVE_SECONDS = 5.0
 
@@ -26,7 +26,6 @@ _OWN_TROUBLES = {
     errno.ENFILE: "this machine has too many open files",
     errno.ENOBUFS: "this machine has no buffers left for another connection",
     errno.ENOMEM: "this machine has no memory left for another connection",
-    errno.EADDRNOTAVAIL: "this machine has no port left for another connection",
 }
 _FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
 """What aiohttp and the event loops raise; a timeout is an OSError."""
@@ -146,18 +145,9 @@ def _descriptor_trouble() -> int | None:
 
 
 def _why_not_connected(error: Exception) -> str:
-    """A sentence about the name, the address, TLS or the proxy."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy refuses the way there with {error.status} {error.message}".rstrip()
     if not isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection: {str(error) or type(error).__name__}"
-    whom = "the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else error.host
-    cause = error.os_error
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"no address is known for {error.host}: {cause.strerror or cause}"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"the certificate of {whom} is not accepted: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError):
-        return f"no TLS with {whom}: {cause.reason or cause}"
-    what = os.strerror(cause.errno) if cause.errno else str(cause)
-    return f"no connection to {whom}, port {error.port}: {what}"
+        return f"no connection: {why_unreached(error) or str(error) or type(error).__name__}"
+    host = "the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else error.host
+    return f"{host}, port {error.port}: {why_unreached(error.os_error) or error.os_error}"

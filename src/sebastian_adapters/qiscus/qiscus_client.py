@@ -176,7 +176,7 @@ class HttpxQiscusClient(QiscusClient):
         question = Question(
             operation="room",
             method="GET",
-            url=self._url(f"/api/v2/customer_rooms/{quote(room_id, safe='')}"),
+            url=self._url(f"/api/v2/customer_rooms/{_path_segment(room_id)}"),
             also_answers=(404,),
         )
         began_at = self._clock.now()
@@ -324,6 +324,11 @@ def _page_query(position: Position, page_size: int) -> dict[str, str]:
     elif position.number > 1:
         query["page"] = str(position.number)
     return query
+
+
+def _path_segment(text: str) -> str:
+    """The text as one piece of a path, whatever is in it: `..` would lead somewhere else."""
+    return quote(text, safe="").replace(".", "%2E")
 
 
 def _header_text(name: str, value: str) -> str:

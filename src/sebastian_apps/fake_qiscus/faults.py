@@ -2,15 +2,17 @@
 
 import random
 from collections import Counter
-from typing import Literal
+from typing import Literal, get_args
 
 from attrs import Attribute, define, field, frozen
 from attrs.validators import ge, in_, le, optional
 
 from sebastian_apps.fake_qiscus.routes import OPERATIONS
 
-FaultKind = Literal["latency", "status", "reset", "silence", "rubbish"]
-FAULT_KINDS: tuple[FaultKind, ...] = ("latency", "status", "reset", "silence", "rubbish")
+FaultKind = Literal["latency", "status", "reset", "silence", "rubbish", "twice"]
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+SECOND_ANSWER_SECONDS = 0.001
+"""How much later the same answer comes again where it comes `twice`."""
 RUBBISH = {
     "html": (b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html"),
     "empty": (b"", "application/json"),

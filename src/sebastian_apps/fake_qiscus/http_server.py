@@ -71,6 +71,10 @@ class Exchange:
         """Answer; nothing happens if the caller has left."""
         self._connection.finish(response.encode(), keep_alive=self.keep_alive)
 
+    def send_once_more(self, response: Response) -> None:
+        """Answer although it was answered already, into whatever comes next on the connection."""
+        self._connection.write(response.encode())
+
     def reset(self) -> None:
         """Cut the connection with a TCP reset."""
         self._connection.reset()
@@ -140,6 +144,10 @@ class Connection(asyncio.Protocol):
             return
         self._busy = True
         self._answer(exchange)
+
+    def write(self, answer: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer)
 
     def finish(self, answer: bytes, *, keep_alive: bool) -> None:
         self._busy = False

@@ -14,7 +14,7 @@ from sebastian_adapters.memory.platform.values import LIVE_CHAT
 from sebastian_apps.fake_qiscus.api import PlatformApi
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.control import PREFIX, Control
-from sebastian_apps.fake_qiscus.faults import RUBBISH, Fault, Faults
+from sebastian_apps.fake_qiscus.faults import RUBBISH, SECOND_ANSWER_SECONDS, Fault, Faults
 from sebastian_apps.fake_qiscus.floor import FloorScript
 from sebastian_apps.fake_qiscus.http_server import Exchange, HttpServer, Response
 from sebastian_apps.fake_qiscus.routes import Call, find_call
@@ -169,10 +169,14 @@ class FakeQiscus:
         _after(one_way, lambda: self._arrive(exchange, call, fate.fault, one_way))
 
     def _arrive(self, exchange: Exchange, call: Call, fault: Fault | None, way_back: float) -> None:
-        response = self._api.apply(call) if fault is None or fault.is_applied else None
-        if fault is None and response:
+        is_answered = fault is None or fault.kind == "twice"
+        response = self._api.apply(call) if is_answered or (fault and fault.is_applied) else None
+        if is_answered and response:
             self.calls[f"{call.operation} {response.status}"] += 1
             _after(way_back, lambda: exchange.send(response))
+            if fault:
+                again = way_back + SECOND_ANSWER_SECONDS
+                _after(again, lambda: exchange.send_once_more(response))
         elif fault:
             self.calls[f"{call.operation} {fault.kind}"] += 1
             _after(way_back, lambda: self._go_wrong(exchange, fault))

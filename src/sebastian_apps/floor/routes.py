@@ -192,12 +192,12 @@ def _static_file(name: str) -> HTTPRouteHandler:
 
 
 def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
-    @get(f"{PAGE_PATH}/why/{{room:str}}")
+    @get(f"{PAGE_PATH}/why")
     async def why(request: Request[Any, Any, Any]) -> ASGIResponse:
         if await entry.visitor(headers_of(request.scope["headers"])) is None:
             raise _login_first()
         try:
-            room_id = parse_room_id(request.path_params["room"])
+            room_id = parse_room_id(request.query_params.get("room"))
         except InvalidInput as error:
             raise Problem(UNUSABLE, f"{error}.") from error
         zone = _zone(request.query_params.get("zone", ""))

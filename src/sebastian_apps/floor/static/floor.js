@@ -231,7 +231,7 @@ async function openRoom(room) {
 }
 
 async function tellRoom(room) {
-  const answer = await fetch(`/floor/why/${encodeURIComponent(room)}?zone=${encodeURIComponent(ZONE)}`).catch(() => null);
+  const answer = await fetch(`/floor/why?room=${encodeURIComponent(room)}&zone=${encodeURIComponent(ZONE)}`).catch(() => null);
   const told = await answer?.json().catch(() => null);
   if ($("room-dialog").dataset.room !== room) return;
   const lines = told?.lines ?? [told?.detail ?? "It cannot be asked right now."];
