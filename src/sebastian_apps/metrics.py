@@ -129,6 +129,11 @@ def _line(floor: FloorView) -> Iterator[Metric]:
     yield _gauge("chats_waiting", "Chats in the waiting line.", numbers.waiting)
     yield _gauge("chats_ready", "Of those, chats that may be given at once.", numbers.ready)
     yield _gauge("chats_stuck", "Of those, chats refused too often.", numbers.stuck)
+    yield _gauge(
+        "chats_left_aside",
+        "Live chats with a word that this version does not know.",
+        numbers.left_aside,
+    )
     yield _gauge("oldest_wait_seconds", "How long the first in the line waits.", oldest)
     held = GaugeMetricFamily(
         "sebastian_chats_held", "Chats that hold a slot, by state.", labels=["state"]

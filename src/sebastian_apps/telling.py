@@ -29,6 +29,7 @@ _MOVES: Mapping[Move, str] = {
     Move.CLEAR: "no longer in doubt: {reason}",
     Move.HASTEN: "ready at once: {reason}",
     Move.CLOSE: "over: {reason}",
+    Move.UNKNOWN: "{move}, says a newer version of Sebastian: {reason}",
 }
 NAMED_AT_MOST = 3
 _BY_HAND = "a slot of {agent} was taken by hand"
@@ -93,6 +94,7 @@ class Teller:
         words = _BY_HAND if row.move is Move.RESERVE and by_hand else _MOVES[row.move]
         sentence = words.format(
             reason=row.reason,
+            move=row.details.get("move"),
             agent=self.agent(row.agent_id),
             past=self.agent(row.details.get("agent", row.details.get("from"))),
             ordinal=ordinal(int(row.details.get("refusals", 1))),
@@ -189,6 +191,15 @@ def standings_told(standings: Mapping[Standing, int]) -> str:
     number = sum(standings.values())
     parts = [f"{standings[s]} {_ARE[s][standings[s] != 1]}" for s in Standing if standings.get(s)]
     return f"of {counted(number, 'agent')} {', '.join(parts)}"
+
+
+def left_aside(number: int) -> str:
+    """That so many chats cannot be read by this version, and what follows."""
+    hold, them = ("holds", "it") if number == 1 else ("hold", "them")
+    return (
+        f"{counted(number, 'live chat')} {hold} a word that only a newer version of Sebastian "
+        f"knows. This one leaves {them} aside: run the newer one."
+    )
 
 
 def duration(length: timedelta) -> str:

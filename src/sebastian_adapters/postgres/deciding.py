@@ -18,13 +18,14 @@ from sebastian_adapters.postgres.rows import remembered, rooms_from
 from sebastian_adapters.postgres.staffing import staffing_from, staffing_statement
 from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
-from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.errors import InvalidInput, UnknownWord
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.room import Decided, Decision, Room
 from sebastian_core.ports.room_repo import FloorDecision
 
 T = TypeVar("T")
 Outcome: TypeAlias = Decided[Any] | Exception
+Rooms: TypeAlias = Mapping[RoomId, Room | UnknownWord]
 
 
 @define
@@ -65,7 +66,7 @@ class Groups:
         room_ids = [call.room_id for call in calls]
         async with self._turn:
             rooms, now = await _lock_rooms(transaction, room_ids, alters_line=self._alters_line)
-        outcomes = [call.decide(rooms[call.room_id], now) for call in calls]
+        outcomes = [_outcome(call, rooms[call.room_id], now) for call in calls]
         writing = _writing(rooms, outcomes)
         if not writing:
             await transaction.rollback()
@@ -80,7 +81,7 @@ class Groups:
 async def rehearse(transaction: Transaction, room_id: RoomId, decision: Decision[Any]) -> None:
     """Do all that a decision takes, and take it back; raises what the decision would raise."""
     rooms, now = await _lock_rooms(transaction, [room_id], alters_line=False)
-    writing = _writing(rooms, [decision(rooms[room_id], now)])
+    writing = _writing(rooms, [decision(_read(rooms[room_id]), now)])
     await transaction.send(*writing.statements(now))
     await transaction.rollback()
 
@@ -94,7 +95,7 @@ async def decide_on_floor(
         Statement("reservation_id"), staffing_statement()
     )
     staffing = staffing_from(agents)
-    decided = decision(rooms[room_id], staffing, reservation_id)
+    decided = decision(_read(rooms[room_id]), staffing, reservation_id)
     writing = _writing(rooms, [decided])
     if not writing:
         await transaction.rollback()
@@ -105,7 +106,7 @@ async def decide_on_floor(
 
 async def _lock_rooms(
     transaction: Transaction, room_ids: Sequence[RoomId], *, alters_line: bool
-) -> tuple[dict[RoomId, Room], datetime]:
+) -> tuple[Rooms, datetime]:
     """The rooms as nobody can change them any more, and the moment from which that holds."""
     transaction.keep_plans()
     asked = {"room_ids": array(room_ids)}
@@ -119,7 +120,17 @@ async def _lock_rooms(
     return rooms_from(rooms, (chat for _, *chat in locked if chat[0] is not None)), now
 
 
-def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writing:
+def _outcome(call: Call, room: Room | UnknownWord, now: datetime) -> Outcome:
+    return room if isinstance(room, UnknownWord) else call.decide(room, now)
+
+
+def _read(room: Room | UnknownWord) -> Room:
+    if isinstance(room, UnknownWord):
+        raise room
+    return room
+
+
+def _writing(rooms: Rooms, outcomes: Sequence[Outcome]) -> Writing:
     decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
     return Writing(
         changes=[change for each in decided for change in each.changes],
@@ -128,7 +139,7 @@ def _writing(rooms: Mapping[RoomId, Room], outcomes: Sequence[Outcome]) -> Writi
     )
 
 
-def _remembers_more(room: Room, rooms: Mapping[RoomId, Room]) -> bool:
+def _remembers_more(room: Room, rooms: Rooms) -> bool:
     return remembered(room) != remembered(rooms[room.room_id])
 
 

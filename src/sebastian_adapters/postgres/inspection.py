@@ -13,9 +13,11 @@ from sebastian_adapters.postgres.migrate import (
     migrations,
 )
 from sebastian_adapters.postgres.pools import OLDEST_SERVER
+from sebastian_adapters.postgres.rows import READABLE
 from sebastian_adapters.postgres.sessions import Connection, connect, value
 
 CONNECT_SECONDS = 4
+_LEFT_ASIDE = f"select count(*) from sebastian.chat where state <> 'closed' and not ({READABLE})"  # noqa: S608 - our own words
 _ACCOUNT = "select app_id from sebastian.account"
 
 
@@ -38,6 +40,7 @@ class DatabaseReading:
     duty_holder: str | None = None
     duty_over_since: timedelta | None = None
     stuck: int = 0
+    left_aside: int = 0
 
     @property
     def has_duty_holder(self) -> bool:
@@ -87,6 +90,7 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
         duty_holder=holder,
         duty_over_since=over_since,
         stuck=await _stuck(first, alert_refusals) if has_tables else 0,
+        left_aside=await value(first, _LEFT_ASIDE) if has_tables else 0,
     )
 
 

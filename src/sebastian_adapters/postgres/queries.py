@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from attrs import frozen
 
-from sebastian_adapters.postgres.rows import CHAT_COLUMNS
+from sebastian_adapters.postgres.rows import CHAT_COLUMNS, READABLE
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _ASKED = re.compile(r"%\((\w+)\)s")
@@ -47,7 +47,7 @@ def _queries() -> Mapping[str, Query]:
 
 def _query(body: str) -> Query:
     lines = (line for line in body.splitlines() if not line.startswith("--"))
-    text = "\n".join(lines).strip().replace("{chat}", CHAT_COLUMNS)
+    text = "\n".join(lines).strip().replace("{chat}", CHAT_COLUMNS).replace("{readable}", READABLE)
     asks = tuple(dict.fromkeys(_ASKED.findall(text)))
     numbered = _ASKED.sub(lambda found: f"${asks.index(found[1]) + 1}", text)
     return Query(numbered.encode(), asks)

@@ -1,5 +1,6 @@
 -- Every statement that Sebastian sends, each with a name and why it is as it is.
--- `{chat}` stands for the columns of a chat in the order in which rows.py reads them.
+-- `{chat}` stands for the columns of a chat in the order in which rows.py reads them, `{readable}`
+-- for the condition that this version knows the words in it: others are in no list.
 
 -- name: begin
 -- Lock and read are two statements, and the second must see what the lock's last holder committed:
@@ -332,6 +333,7 @@ left join lateral (
     where
         head.state = 'waiting'
         and head.settle_at is null
+        and head.doubt is null
         and head.needs = line.needs
         and head.ready_at <= moment.now
     order by head.arrived_at, head.id
@@ -436,7 +438,7 @@ on conflict (agent_id) do update set last_given_at = excluded.last_given_at
 -- index can be searched with it; this is so in all that follows.)
 select {chat}
 from sebastian.chat
-where settle_at <= (select clock_timestamp()) and state <> 'closed'
+where settle_at <= (select clock_timestamp()) and state <> 'closed' and {readable}
 order by settle_at, id
 limit %(limit)s
 
@@ -456,7 +458,7 @@ where room_id = any(%(room_ids)s::text[]) and state <> 'closed'
 -- The chats that count as one agent's load.
 select {chat}
 from sebastian.chat
-where agent_id = %(agent_id)s and state in ('reserved', 'assigned')
+where agent_id = %(agent_id)s and state in ('reserved', 'assigned') and {readable}
 order by id
 
 -- name: waiting
@@ -466,6 +468,7 @@ from sebastian.chat
 where
     state = 'waiting'
     and (arrived_at, id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), %(after_id)s::bigint)
+    and {readable}
 order by arrived_at, id
 limit %(limit)s
 
@@ -632,6 +635,7 @@ select
     count(*) filter (where state = 'waiting' and refusals >= %(alert_refusals)s),
     count(*) filter (where state = 'reserved'),
     count(*) filter (where state = 'assigned'),
+    count(*) filter (where not ({readable})),
     min(arrived_at) filter (where state = 'waiting')
 from (select clock_timestamp() as now) as moment
 left join sebastian.chat on chat.state <> 'closed'
@@ -686,7 +690,7 @@ where id in (
 -- What fills the slots, agent by agent.
 select {chat}
 from sebastian.chat
-where state in ('reserved', 'assigned')
+where state in ('reserved', 'assigned') and {readable}
 order by agent_id, id
 limit %(limit)s
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from attrs import define, evolve, field, frozen
@@ -16,10 +17,17 @@ from attrs import define, evolve, field, frozen
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import Transaction
-from sebastian_adapters.postgres.rows import Row, as_json, chat_from, reserved_columns
+from sebastian_adapters.postgres.rows import (
+    Row,
+    as_json,
+    chat_from,
+    needs_from,
+    reserved_columns,
+)
 from sebastian_adapters.postgres.staffing import KnownStaffing, staffing_from, staffing_statement
 from sebastian_core.domain.agent import Staffing
 from sebastian_core.domain.chat import Chat, Needs
+from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
 from sebastian_core.domain.plan import Choice, Floor, Plan
 from sebastian_core.domain.policy import Placement, ReadyChat
@@ -29,26 +37,34 @@ from sebastian_core.domain.room import Change
 
 @frozen
 class _Line:
-    """The heads of the lines that were asked for, and what was visible when they were read."""
+    """The heads of the lines that were asked for, and what was visible when they were read.
+
+    `is_cut` where there may be more of them than were asked for. `unread` are the keys of needs
+    that only a newer version of Sebastian can read.
+    """
 
     now: datetime
     snapshot: str
     waiting: Sequence[Needs]
     chats: Mapping[ChatId, Chat]
     tokens: Mapping[ChatId, ReservationId]
-    limit: int
+    is_cut: bool
+    unread: frozenset[str]
 
     @classmethod
     def of(cls, rows: Sequence[Row], limit: int) -> _Line:
         """The line that rows of `heads` show; at least the row of an empty one."""
         now, snapshot, lines, *_ = rows[0]
         chats, tokens = {}, {}
-        for _, _, _, token, *columns in rows:
-            if token is not None:
-                chat = chat_from(tuple(columns))
+        heads = [(token, columns) for _, _, _, token, *columns in rows if token is not None]
+        for token, columns in heads:
+            with suppress(UnknownWord):
+                chat = chat_from(columns)
                 chats[chat.id], tokens[chat.id] = chat, token
-        waiting = [Needs.from_key(key) for key in lines or ()]
-        return cls(now, snapshot, waiting, chats, tokens, limit)
+        waiting = needs_from(lines or ())
+        unread = frozenset(lines or ()) - waiting.keys()
+        is_cut = len(heads) == limit
+        return cls(now, snapshot, list(waiting.values()), chats, tokens, is_cut, unread)
 
     def without(self, closed: frozenset[str]) -> _Line:
         """The heads of the other lines."""
@@ -74,8 +90,7 @@ class _Guess:
         """Whether heads may be missing that are to be seen."""
         if not self.closed <= closed:
             return True
-        was_cut = len(line.chats) == line.limit
-        return was_cut and (line.limit < asked or not closed <= self.closed)
+        return line.is_cut and (self.limit < asked or not closed <= self.closed)
 
 
 @define
@@ -98,7 +113,7 @@ class Reserving:
         asked = min(limit, floor.free.slots)
         if not opened or asked <= 0:
             return await _nothing(transaction)
-        closed = frozenset(needs.key for needs in set(line.waiting) - set(opened))
+        closed = line.unread | {needs.key for needs in set(line.waiting) - set(opened)}
         self._guess = _Guess(limit=2 * asked, closed=closed)
         if guess.misses(line, asked, closed):
             line = await _read_line(transaction, closed, asked, first=asked)

@@ -14,7 +14,7 @@ from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.group_commit import Lane
 from sebastian_adapters.postgres.pools import Pool, Transaction
 from sebastian_adapters.postgres.reserving import Reserving, read_staffing
-from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_row_from, rooms_from
+from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_from, rooms_from
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
@@ -85,7 +85,11 @@ class PostgresRoomRepo(RoomRepo):
         asked = {"room_ids": array(room_ids)}
         rooms, chats = await self._send(Statement("rooms", asked), Statement("live_chats", asked))
         found = rooms_from(rooms, chats)
-        return {room_id: room for room_id, room in found.items() if _is_known(room)}
+        return {
+            room_id: room
+            for room_id, room in found.items()
+            if isinstance(room, Room) and _is_known(room)
+        }
 
     async def held_by(self, agent_id: AgentId) -> Sequence[Chat]:
         """See RoomRepo.held_by."""
@@ -165,11 +169,11 @@ class PostgresRoomRepo(RoomRepo):
     async def history(self, room_id: RoomId, *, limit: int = 200) -> Sequence[HistoryRow]:
         """See RoomRepo.history."""
         rows = await self._rows("history", room_id=room_id, limit=limit)
-        return [history_row_from(row) for row in rows]
+        return history_from(rows)
 
     async def decisions(self, limit: int) -> Sequence[HistoryRow]:
         """See RoomRepo.decisions."""
-        return [history_row_from(row) for row in await self._rows("decisions", limit=limit)]
+        return history_from(await self._rows("decisions", limit=limit))
 
     async def summary(self, alert_refusals: int) -> Summary:
         """See RoomRepo.summary."""
@@ -182,7 +186,8 @@ class PostgresRoomRepo(RoomRepo):
             stuck=row[4],
             reserved=row[5],
             assigned=row[6],
-            oldest_arrived_at=row[7],
+            left_aside=row[7],
+            oldest_arrived_at=row[8],
         )
 
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:

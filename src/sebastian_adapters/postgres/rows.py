@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter
@@ -13,6 +14,7 @@ import msgspec
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Change, Room
 from sebastian_core.ports.room_repo import HistoryRow
@@ -83,6 +85,8 @@ _ADDED = (
     "settle_at",
 )
 
+_ROOM_ID = _CHAT_COLUMNS.index("room_id")
+_AFTER = 6
 _REMEMBERED = (
     "room_id",
     "closed_service_id",
@@ -99,40 +103,90 @@ _doubts = {doubt.value: doubt for doubt in Doubt}
 _close_reasons = {reason.value: reason for reason in CloseReason}
 _moves = {move.value: move for move in Move}
 _needs = lru_cache(maxsize=4096)(Needs.from_key)
+
+
+def _words(names: Iterable[str]) -> str:
+    quoted = (name.replace("'", "''") for name in names)
+    return ", ".join(f"'{name}'" for name in quoted)
+
+
+#: Whether this version knows the words in a chat's record; a newer one may know more.
+READABLE = (
+    f"chat.state in ({_words(_states)})"
+    f" and (chat.doubt is null or chat.doubt in ({_words(_doubts)}))"
+    " and chat.needs ~ '^[0-9]*(=[0-9,]*)?$'"
+)
 _to_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def chat_from(row: Sequence[Any]) -> Chat:
-    """The chat that a row of `{chat}` columns holds."""
+    """The chat that a row of `{chat}` columns holds; raises UnknownWord."""
     named = dict(zip(_CHAT_COLUMNS, row, strict=True))
-    named["state"] = _states[named["state"]]
-    named["needs"] = _needs(named["needs"])
-    if named["doubt"] is not None:
-        named["doubt"] = _doubts[named["doubt"]]
-    if named["close_reason"] is not None:
-        named["close_reason"] = _close_reasons[named["close_reason"]]
+    try:
+        named["state"] = _states[named["state"]]
+        named["needs"] = _needs(named["needs"])
+        if named["doubt"] is not None:
+            named["doubt"] = _doubts[named["doubt"]]
+        if named["close_reason"] is not None:
+            named["close_reason"] = _close_reasons[named["close_reason"]]
+    except (KeyError, ValueError) as error:
+        raise UnknownWord(named["room_id"], str(error)) from error
     named["properties"] = _properties(named["properties"])
     return Chat(**named)
 
 
-def rooms_from(rows: Iterable[Row], chats: Iterable[Sequence[Any]]) -> dict[RoomId, Room]:
-    """Rooms with their live chats, by room id."""
-    live = {chat.room_id: chat for chat in map(chat_from, chats)}
-    remembered = [dict(zip(_REMEMBERED, row, strict=True)) for row in rows]
-    return {each["room_id"]: Room(chat=live.get(each["room_id"]), **each) for each in remembered}
+def needs_from(keys: Iterable[str]) -> dict[str, Needs]:
+    """The needs that these keys name, as far as this version can read them."""
+    read = {}
+    for key in keys:
+        with suppress(ValueError):
+            read[key] = _needs(key)
+    return read
 
 
-def history_row_from(row: Row) -> HistoryRow:
-    """The history row that a row of `history` or `decisions` holds."""
+def rooms_from(
+    rows: Iterable[Row], chats: Iterable[Sequence[Any]]
+) -> dict[RoomId, Room | UnknownWord]:
+    """Rooms with their live chats, by room id; instead of one that is left aside, why."""
+    live = {chat[_ROOM_ID]: _chat_or_why_not(chat) for chat in chats}
+    found: dict[RoomId, Room | UnknownWord] = {}
+    for row in rows:
+        known = dict(zip(_REMEMBERED, row, strict=True))
+        chat = live.get(known["room_id"])
+        if isinstance(chat, UnknownWord):
+            found[known["room_id"]] = chat
+        else:
+            found[known["room_id"]] = Room(chat=chat, **known)
+    return found
+
+
+def _chat_or_why_not(row: Sequence[Any]) -> Chat | UnknownWord:
+    try:
+        return chat_from(row)
+    except UnknownWord as error:
+        return error
+
+
+def history_from(rows: Iterable[Row]) -> list[HistoryRow]:
+    """What rows of `history` or `decisions` tell; those of states that we do not know are left out.
+
+    A move that we do not know is told as unknown.
+    """
+    return [_history_row(row) for row in rows if row[_AFTER] in _states]
+
+
+def _history_row(row: Row) -> HistoryRow:
     chat_id, room_id, version, at, move, before, after, agent_id, reservation_id, *why = row
     reason, actor, details = why
+    if move not in _moves:
+        details = {**details, "move": move}
     return HistoryRow(
         chat_id=chat_id,
         room_id=room_id,
         version=version,
         at=at,
-        move=_moves[move],
-        before=_states[before] if before is not None else None,
+        move=_moves.get(move, Move.UNKNOWN),
+        before=_states.get(before),
         after=_states[after],
         agent_id=agent_id,
         reservation_id=reservation_id,

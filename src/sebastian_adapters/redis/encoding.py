@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,17 +72,25 @@ def _roster(raw: dict[str, Any]) -> Roster:
 
 
 def _presences(rows: list[list[Any]]) -> dict[AgentId, Presence]:
-    """Most rows share their moment and their channels, so these are built once."""
+    """Most rows share their moment and their channels, so these are built once.
+
+    Another version may have written a row: what it says more is passed over, and a row that cannot
+    be read takes no other one with it. (Its agent comes back with the next listing of ours.)
+    """
     moments: dict[int, datetime] = {}
     channels: dict[tuple[int, ...], frozenset[ChannelId]] = {}
     presences = {}
-    for agent_id, online, micros, channel_ids, count, name in rows:
-        read_at = moments.get(micros) or moments.setdefault(micros, _moment(micros))
-        key = tuple(channel_ids)
-        served = channels.get(key)
-        if served is None:
-            served = channels[key] = frozenset(channel_ids)
-        presences[agent_id] = Presence(agent_id, online, read_at, served, count, name)
+    if not isinstance(rows, list):
+        raise TypeError("not rows")
+    for row in rows:
+        with suppress(*_UNREADABLE):
+            agent_id, online, micros, channel_ids, count, name, *_ = row
+            read_at = moments.get(micros) or moments.setdefault(micros, _moment(micros))
+            key = tuple(channel_ids)
+            served = channels.get(key)
+            if served is None:
+                served = channels[key] = frozenset(channel_ids)
+            presences[agent_id] = Presence(agent_id, online, read_at, served, count, name)
     return presences
 
 

@@ -95,8 +95,10 @@ def _not_done(room: RoomId, handled: Handled) -> str:
 
 def _print(line: ExplainedLine, summary: Summary) -> None:
     from sebastian_apps.cli.tables import print_table
-    from sebastian_apps.telling import Teller, duration, held_shortly
+    from sebastian_apps.telling import Teller, duration, held_shortly, left_aside
 
+    if summary.left_aside:
+        click.echo(left_aside(summary.left_aside), err=True)
     if not line.entries:
         click.echo("Nothing waits.")
         return
@@ -130,6 +132,7 @@ def _document(line: ExplainedLine, summary: Summary) -> dict[str, Any]:
         "ready": summary.ready,
         "doubtful": summary.doubtful,
         "stuck": summary.stuck,
+        "left_aside": summary.left_aside,
         "line": [
             {
                 "place": waiting.place,

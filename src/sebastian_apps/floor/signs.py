@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sebastian_apps.floor.look import FloorRules, Look
 from sebastian_apps.floor.view import Banner, Level, Numbers
-from sebastian_apps.telling import counted, duration
+from sebastian_apps.telling import counted, duration, left_aside
 from sebastian_apps.worker.words import WorkerWords, living
 from sebastian_core.domain.permits import Standing
 
@@ -158,6 +158,13 @@ def _of_line(numbers: Numbers, rules: FloorRules) -> Iterator[Banner]:
             title=f"{counted(numbers.stuck, 'chat')} stuck",
             text=f"Qiscus refused each at least {rules.alert_refusals} times. They are tried "
             "again, ever less often, and stop nobody behind them.",
+        )
+    if numbers.left_aside:
+        yield Banner(
+            name="left-aside",
+            level=Level.WARNING,
+            title=f"{counted(numbers.left_aside, 'chat')} left aside",
+            text=left_aside(numbers.left_aside),
         )
 
 

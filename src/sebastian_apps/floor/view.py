@@ -50,6 +50,7 @@ class Numbers:
     waiting: int = 0
     ready: int = 0
     stuck: int = 0
+    left_aside: int = 0
     oldest_at: datetime | None = None
     free: int = 0
     taken: int = 0

@@ -119,6 +119,7 @@ def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
         waiting=summary.waiting,
         ready=summary.ready,
         stuck=summary.stuck,
+        left_aside=summary.left_aside,
         oldest_at=summary.oldest_arrived_at,
         free=sum(max(0, agent.capacity - agent.load) for agent in serving),
         taken=sum(agent.load for agent in serving),

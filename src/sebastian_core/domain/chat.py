@@ -66,6 +66,8 @@ class Move(StrEnum):
     CLEAR = "clear"
     HASTEN = "hasten"
     CLOSE = "close"
+    UNKNOWN = "unknown"
+    """Only read: a newer version of Sebastian has a word for it."""
 
 
 _W, _R, _A, _C = ChatState.WAITING, ChatState.RESERVED, ChatState.ASSIGNED, ChatState.CLOSED
@@ -84,6 +86,7 @@ LEGAL_MOVES: Mapping[Move, frozenset[tuple[ChatState | None, ChatState]]] = {
     Move.CLEAR: frozenset({(_W, _W), (_A, _A)}),
     Move.HASTEN: frozenset({(_W, _W)}),
     Move.CLOSE: frozenset({(_W, _C), (_R, _C), (_A, _C)}),
+    Move.UNKNOWN: frozenset(),
 }
 
 

@@ -64,6 +64,20 @@ class ForeignAccount(SchemaMismatch):
         self.owner = owner
 
 
+class UnknownWord(SchemaMismatch):
+    """The record of a room holds a word that this version does not know; nothing was changed."""
+
+    slug = "unknown-word"
+
+    def __init__(self, room_id: str, word: str = "") -> None:
+        named = f" ({word})" if word else ""
+        super().__init__(
+            f"the record of room {room_id} holds a word that this version of Sebastian does not "
+            f"know{named}: a newer version wrote it; use that one, or restore the backup from "
+            "before it"
+        )
+
+
 class PlanRefused(SebastianError):
     """A policy's plan breaks a rule that no policy may break; nothing of it was written."""
 

@@ -14,7 +14,10 @@ from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
 
 @frozen(kw_only=True)
 class HistoryRow:
-    """One change of one chat: what, when, which agent, why, by whom."""
+    """One change of one chat: what, when, which agent, why, by whom.
+
+    A move that only a newer version knows is `unknown`, and its word stands in `details["move"]`.
+    """
 
     chat_id: ChatId
     room_id: RoomId

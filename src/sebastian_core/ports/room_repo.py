@@ -34,7 +34,11 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class Summary:
-    """The line and the slots in numbers, at one moment."""
+    """The line and the slots in numbers, at one moment.
+
+    `left_aside` are those of all live chats whose record holds a word that this version does not
+    know.
+    """
 
     at: datetime
     waiting: int = 0
@@ -43,6 +47,7 @@ class Summary:
     stuck: int = 0
     reserved: int = 0
     assigned: int = 0
+    left_aside: int = 0
     oldest_arrived_at: datetime | None = None
 
 
@@ -98,6 +103,10 @@ class RoomRepo(Protocol):
     answers if what it read is still true. Every method is one transaction; every change of a chat's
     state writes its history row in it. All raise StoreUnavailable when the store is down, and then
     nothing is known to be written: calling again is safe, because decisions recognise a repeat.
+
+    A newer version may write words that this one does not know. A chat whose record holds one is
+    left aside: it fills its slot, but is in no list, is given to nobody, and a decision about its
+    room raises UnknownWord. A store that belongs to another account raises ForeignAccount.
     """
 
     @abstractmethod
@@ -129,7 +138,7 @@ class RoomRepo(Protocol):
 
     @abstractmethod
     async def rooms(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Room]:
-        """What is known of these rooms; rooms never heard of are absent."""
+        """What is known of these rooms; those never heard of, or left aside, are absent."""
 
     @abstractmethod
     async def held_by(self, agent_id: AgentId) -> Sequence[Chat]:

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from sebastian_core.domain.agent import Roster
 from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.explaining import (
     Explanation,
     Waiting,
@@ -49,11 +50,12 @@ class ExplainRoom:
         self._verify = verify
 
     async def __call__(self, room_id: RoomId) -> Explanation:
-        """Explain the room's live chat, else its last one; raises StoreUnavailable."""
-        rooms = await self._room_repo.rooms([room_id])
+        """Explain the room's live chat, else its last one; raises StoreUnavailable, UnknownWord."""
         rows = await self._room_repo.history(room_id)
+        room = (await self._room_repo.rooms([room_id])).get(room_id)
+        if room is None and rows and rows[0].after is not ChatState.CLOSED:
+            raise UnknownWord(room_id)
         roster = await self._roster.roster()
-        room = rooms.get(room_id)
         chat = room.chat if room else None
         waits = chat is not None and chat.state is ChatState.WAITING
         waiting, now = await self._waiting(chat, roster) if chat and waits else (None, None)

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
 from sebastian_core.domain.chat import Chat, ChatState
+from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.evidence import proven_from
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Reading
@@ -104,9 +105,12 @@ class Reconcile:
             source=room.source,
             arrived_at=self._arrived_at(room, listing.began_at),
         )
-        decided = await self._room_repo.decide(
-            room.room_id, partial(admit_found, arrival, listing.began_at, self._rules)
-        )
+        try:
+            decided = await self._room_repo.decide(
+                room.room_id, partial(admit_found, arrival, listing.began_at, self._rules)
+            )
+        except UnknownWord:  # a newer version knows the room
+            return Admission.REPEATED
         return decided.answer
 
     def _arrived_at(self, room: PlatformRoom, began_at: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from sebastian_core.domain.agent import Holding, Presence
 from sebastian_core.domain.chat import Chat, ChatState, Doubt
-from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable, UnknownWord
 from sebastian_core.domain.evidence import proven_from
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Presences, Reading
@@ -208,9 +208,12 @@ class RefreshAgents:
             source=room.source,
             absent_elsewhere=absent_elsewhere,
         )
-        decided = await self._room_repo.decide(
-            room.room_id, partial(adopt, listed, self._rules), alters_line=True
-        )
+        try:
+            decided = await self._room_repo.decide(
+                room.room_id, partial(adopt, listed, self._rules), alters_line=True
+            )
+        except UnknownWord:  # a newer version knows the room
+            return Adopting.KNOWN
         return decided.answer
 
     async def _absent_elsewhere(self, agent_id: AgentId, chat: Chat | None) -> bool:

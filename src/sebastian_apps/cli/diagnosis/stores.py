@@ -12,7 +12,7 @@ from sebastian_apps.cli.diagnosis.findings import Finding, Verdict, fine, proble
 from sebastian_apps.cli.diagnosis.workers import look_at_workers
 from sebastian_apps.settings import Secret, Settings
 from sebastian_apps.settings.connections import REDIS_SCHEMES, scheme_of
-from sebastian_apps.telling import counted, duration
+from sebastian_apps.telling import counted, duration, left_aside
 from sebastian_core.domain.errors import SebastianError, StoreRefused, StoreUnavailable
 
 
@@ -28,7 +28,7 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
     if reading.account not in (None, settings.qiscus.app_id):
         return [*findings, _foreign(reading, settings)]
     if running and not reading.migrations_missing:
-        findings += [_duties(reading), *_stuck(reading)]
+        findings += [_duties(reading), *_stuck(reading), *_left_aside(reading)]
         if reading.has_duty_holder:
             findings += await look_at_workers(settings)
     return findings
@@ -106,6 +106,12 @@ def _duties(reading: DatabaseReading) -> Finding:
     else:
         return fine("worker", f"A worker does the duties: {reading.duty_holder}.")
     return problem("no-worker", text, "Start one: sebastian-worker -c config.yml")
+
+
+def _left_aside(reading: DatabaseReading) -> Iterator[Finding]:
+    if reading.left_aside:
+        remedy = "Restart what is old, when the upgrade is done; or go back no further."
+        yield warning("chats-left-aside", left_aside(reading.left_aside), remedy)
 
 
 def _stuck(reading: DatabaseReading) -> Iterator[Finding]:
