@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from attrs import evolve
 
+from sebastian_adapters.memory.platform.agent_bodies import AgentBodies
 from sebastian_adapters.memory.platform.app import App
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
@@ -18,6 +20,7 @@ from sebastian_apps.fake_qiscus import Fault
 from tests.integration.cli_world import World, a_world
 from tests.integration.postgres import as_role, execute, roles
 from tests.integration.transaction_pooler import transaction_pooler
+from tests.raw_proxy import carrying, proxying
 from tests.servers import PostgresServer
 
 NOBODY_LISTENS = "127.0.0.1:1"
@@ -361,6 +364,66 @@ async def test_a_platform_that_does_not_answer(world: World) -> None:
     world.configure("qiscus", base_url=f"http://{NOBODY_LISTENS}")
 
     assert (await found(world))["platform-unreachable"] == "problem"
+
+
+async def test_a_platform_that_cannot_be_reached_is_told_with_what_failed(world: World) -> None:
+    world.configure("qiscus", base_url=f"http://{NOBODY_LISTENS}")
+
+    output = (await world.run("doctor")).output
+
+    assert (
+        f"platform-unreachable: http://{NOBODY_LISTENS}: Qiscus is unavailable (connect): "
+        "127.0.0.1, port 1: nothing listens there (connection refused)"
+    ) in output
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", None])
+async def test_a_platform_behind_a_proxy_is_asked_through_it_and_told_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, variable: str | None
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    port = urlsplit(world.fake.url).port
+    async with proxying(carrying) as proxy:
+        url = f"http://sebastian:hunter2@127.0.0.1:{proxy.port}"
+        world.configure("qiscus", base_url=f"http://platform.test:{port}")
+        if variable:
+            monkeypatch.setenv(variable, url)
+        else:
+            world.configure("qiscus", proxy=url)
+        result = await world.run("doctor")
+
+    assert (
+        f"Qiscus answers at http://platform.test:{port} through the proxy "
+        f"http://***@127.0.0.1:{proxy.port} ({variable or 'qiscus.proxy'})."
+    ) in result.output
+    assert "hunter2" not in result.output
+    assert all(head.split(" ")[1].startswith("http://platform.test:") for head in proxy.heard)
+
+
+async def test_a_proxy_that_speaks_socks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://sebastian:hunter2@proxy.test:1080")
+    world.configure("qiscus", base_url="https://platform.test")
+
+    result = await world.run("doctor")
+
+    assert "problem proxy-unusable: HTTPS_PROXY: expected the http:// or https://" in result.output
+    assert "hunter2" not in result.output
+
+
+async def test_an_agent_who_cannot_be_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.fake.platform.add_agent("Ben", agent_id=8)
+    told = AgentBodies.listed
+    monkeypatch.setattr(
+        AgentBodies,
+        "listed",
+        lambda bodies, agent: {
+            **told(bodies, agent),
+            **({"is_available": "perhaps"} if agent.id == 8 else {}),
+        },
+    )
+
+    assert await found(world) == {"agents-unreadable": "warning"}
 
 
 async def test_a_platform_that_is_silent(world: World) -> None:

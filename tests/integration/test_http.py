@@ -6,14 +6,13 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from attrs import define, field
 
 from sebastian_adapters.qiscus import lane
 from sebastian_adapters.qiscus.exchange import exchanged
@@ -22,6 +21,7 @@ from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from tests.loops import Run, on_both_loops
 from tests.raw_http import RawRequest, RawServer, Respond, answer, answering, in_turn, raw_server
+from tests.raw_proxy import Serve, carry, carrying, proxying, serving
 from tests.waiting import until
 
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
@@ -283,9 +283,6 @@ class TestLanes:
         assert server.connections == 0
 
 
-Ending = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
-
-
 async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Hangs up when it is called."""
 
@@ -331,7 +328,7 @@ class TestVerdicts:
     )
     @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
     def test_a_request_that_may_have_arrived_is_of_unknown_end(
-        self, run: Run[None], ending: Ending, is_secure: bool, goodbye: str
+        self, run: Run[None], ending: Serve, is_secure: bool, goodbye: str
     ) -> None:
         async def scenario() -> None:
             context = a_server_context() if is_secure else None
@@ -601,34 +598,8 @@ def slowly(seconds: float) -> Respond:
 
 
 @asynccontextmanager
-async def serving(
-    serve: Ending, context: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0
-) -> AsyncIterator[int]:
-    """A server of bare connections, all of them over at the end; its port."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(cast("asyncio.Task[None]", asyncio.current_task()))
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await serve(reader, writer)
-        writer.close()
-        with suppress(OSError, ssl.SSLError, asyncio.CancelledError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_server(serve_one, host, port, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
-
-
-@asynccontextmanager
 async def hanging_up(
-    ending: Ending,
+    ending: Serve,
     goodbye: str = "fin",
     context: ssl.SSLContext | None = None,
     *,
@@ -659,64 +630,6 @@ async def far_away(addresses: list[str], port: int, *, seconds: float) -> AsyncI
         for each in others:
             await stack.enter_async_context(serving(serve, host=each, port=there))
         yield there
-
-
-async def carry(
-    head: bytes,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    port: int,
-    seconds: float = 0.0,
-) -> None:
-    """Connect with that port of ours and pass on everything, in both directions."""
-
-    async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            await asyncio.sleep(seconds)
-            sink.write(data)
-        sink.close()
-
-    there, back = await asyncio.open_connection("127.0.0.1", port)
-    back.write(head)
-    try:
-        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
-    finally:
-        back.close()
-
-
-GoOn = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Any]
-
-
-async def carrying(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Makes the way to a port of ours, with a tunnel or without."""
-    method, target, _ = head.decode().split(" ", 2)
-    port = int(target.rpartition(":")[2].partition("/")[0])
-    if method == "CONNECT":
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        head = b""
-    await carry(head, reader, writer, port)
-
-
-@define
-class HttpProxy:
-    """A proxy for HTTP, and the heads that it was sent."""
-
-    port: int = 0
-    heard: list[str] = field(factory=list)
-
-
-@asynccontextmanager
-async def proxying(go_on: GoOn) -> AsyncIterator[HttpProxy]:
-    """The proxy while the block runs; what it does behind the first head is up to `go_on`."""
-    proxy = HttpProxy()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        proxy.heard.append(head.decode())
-        await go_on(head, reader, writer)
-
-    async with serving(serve) as proxy.port:
-        yield proxy
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
