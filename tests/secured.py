@@ -15,13 +15,13 @@ from tests import canaries
 CLERK = "clerk"
 _SECONDS = 20.0
 _PAUSE_SECONDS = 0.02
-_RULES = f"local all {CLERK} scram-sha-256\nhost all {CLERK} 127.0.0.1/32 scram-sha-256\n"
+_RULES = (f"local all {CLERK} scram-sha-256", f"host all {CLERK} 127.0.0.1/32 scram-sha-256")
 
 
 def with_password(server: EmbeddedPostgres) -> str:
     """The server's database for a role that must log in by a password, which is a canary."""
-    rules = server.directory / "postgres" / "pg_hba.conf"
-    rules.write_text(_RULES + rules.read_text())
+    server.rules = _RULES
+    server.write_rules()
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"create role {CLERK} superuser login".encode())
         password = canaries.DATABASE_PASSWORD

@@ -26,7 +26,7 @@ from tests.scenario.platform import PlatformOptions
 
 OUR_HOSTS = (HOST_A, HOST_B)
 POSTGRES_PORT, REDIS_PORT, WEBHOOK_PORT = 5432, 6379, 3000
-_WHO_MAY = "local all all trust\nhost all all samenet trust\n"
+_WHO_MAY = ("host all all samenet trust",)
 
 
 @asynccontextmanager
@@ -63,14 +63,8 @@ def webhook_url(host: Host) -> str:
 
 def postgres_on(servers: Host, directory: Path) -> EmbeddedPostgres:
     """A PostgreSQL for whoever is on the same network; to be started on that host."""
-    who_may = directory / "who-may.conf"
-    who_may.write_text(_WHO_MAY)
-    settings = {
-        "listen_addresses": servers.address,
-        "port": str(POSTGRES_PORT),
-        "hba_file": str(who_may),
-    }
-    return EmbeddedPostgres(directory=directory / "postgres", settings=settings)
+    settings = {"listen_addresses": servers.address, "port": str(POSTGRES_PORT)}
+    return EmbeddedPostgres(directory=directory / "postgres", settings=settings, rules=_WHO_MAY)
 
 
 def database_url(servers: Host) -> str:

@@ -1,6 +1,8 @@
 """The servers that `sebastian dev` and the tests run on do what a real one does."""
 
 import os
+import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -24,6 +27,7 @@ from sebastian_apps.dev.servers import (
     ServerUnavailable,
 )
 from tests import servers
+from tests.secured import CLERK, with_password
 from tests.servers import RedisSpace
 
 AnyServer = TypeVar("AnyServer", bound=EmbeddedServer)
@@ -259,6 +263,90 @@ def test_a_cluster_half_made_is_made_anew(own_postgres: EmbeddedPostgres) -> Non
     own_postgres.start()
 
     assert answers(own_postgres.url)
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="where we are not root, it runs as us")
+
+
+@pytest.fixture
+def beyond_reach(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of root's in a folder that is closed to everybody else."""
+    servers.require_wheel(EmbeddedPostgres)
+    tmp_path.chmod(0o700)
+    with EmbeddedPostgres(directory=tmp_path / "data") as server:
+        yield server
+
+
+@as_root
+def test_postgres_keeps_its_data_in_a_folder_of_root_s_that_is_closed_to_its_account(
+    beyond_reach: EmbeddedPostgres,
+) -> None:
+    with psycopg.connect(beyond_reach.url) as connection:
+        connection.execute("create table kept as select 42 as answer")
+
+    beyond_reach.stop()
+    beyond_reach.start()
+
+    assert value(beyond_reach.url, "select answer from kept") == 42
+
+
+@as_root
+def test_another_process_of_postgres_s_account_is_not_let_in(
+    beyond_reach: EmbeddedPostgres,
+) -> None:
+    psql = ["psql", "--no-psqlrc", "--command=select 'in'", beyond_reach.url]
+
+    ours = run_as(os.geteuid(), psql, beyond_reach)
+    nobodys = run_as(pwd.getpwnam("nobody").pw_uid, psql, beyond_reach)
+
+    assert (ours.returncode, nobodys.returncode) == (0, 2)
+    assert "Peer authentication failed" in nobodys.stderr
+
+
+@as_root
+def test_postgres_has_no_privilege_and_its_programs_write_nothing_of_root_s(
+    beyond_reach: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    status = Path(f"/proc/{beyond_reach.pid}/status").read_text()
+    with psycopg.connect(beyond_reach.url) as connection, pytest.raises(psycopg.Error):
+        connection.execute(f"copy (select 1) to program 'cat > {tmp_path}/written'".encode())
+
+    capabilities = re.findall(r"^Cap(Inh|Prm|Eff|Amb):\s*(\w+)$", status, re.MULTILINE)
+    assert {int(mask, 16) for _, mask in capabilities} == {0}
+    assert not (tmp_path / "written").exists()
+
+
+@as_root
+def test_what_root_writes_stands_in_folders_of_root_s(beyond_reach: EmbeddedPostgres) -> None:
+    written = [beyond_reach._log, *beyond_reach._runtime.glob("pg_*.conf")]
+
+    assert len(written) == 3
+    assert {folder.stat().st_uid for each in written for folder in (each, each.parent)} == {0}
+
+
+def run_as(
+    uid: int, command: list[str], server: EmbeddedPostgres
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of PostgreSQL's that this user reaches."""
+    programs = Path(psutil.Process(server.pid).exe()).parent
+    return subprocess.run(
+        [programs / command[0], *command[1:]],
+        user=uid,
+        extra_groups=[],
+        cwd="/",
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_role_that_needs_a_password_is_asked_for_it(own_postgres: EmbeddedPostgres) -> None:
+    url = with_password(own_postgres)
+
+    assert answers(url)
+    assert answers(own_postgres.url)
+    assert not answers(own_postgres.url.replace("postgres@", f"{CLERK}:wrong@", 1))
 
 
 def test_valkey_forgets_with_its_end_unless_it_persists(own_valkey: EmbeddedValkey) -> None:

