@@ -7,7 +7,7 @@ import contextlib
 import resource
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -110,25 +110,26 @@ async def test_nothing_else_is_there(method: str, path: str, status: int) -> Non
     assert "Traceback" not in answer.text
 
 
-@contextlib.contextmanager
-def half_sent_requests(port: int, number: int) -> Iterator[None]:
+@asynccontextmanager
+async def half_sent_requests(port: int, number: int) -> AsyncIterator[None]:
     """So many connections that never end their request."""
     with contextlib.ExitStack() as stack:
-        for _ in range(number):
-            connection = socket.socket()
-            stack.enter_context(connection)
-            connection.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                connection.connect(("127.0.0.1", port))
-            with contextlib.suppress(OSError):
-                connection.send(HALF)
+
+        def open_all() -> None:
+            for _ in range(number):
+                with contextlib.suppress(OSError):
+                    connection = socket.create_connection(("127.0.0.1", port), timeout=2)
+                    stack.enter_context(connection).sendall(HALF)
+
+        await asyncio.to_thread(open_all)
         yield
 
 
 async def test_strangers_hold_few_connections_and_no_thread_and_keep_nobody_out() -> None:
     async with port_of_a_worker() as port:
+        await asyncio.to_thread(int)  # the one thread that the test itself uses
         threads = threading.active_count()
-        with half_sent_requests(port, 100):
+        async with half_sent_requests(port, 100):
             assert (await answered(port)).status_code == 200
             held = accepted_at(port)
 
@@ -159,11 +160,11 @@ async def test_a_worker_with_few_files_assigns_while_strangers_hold_its_metrics_
     async with worker_process(world.config) as worker:
         resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (96, 96))
         await worker.says("metrics are served")
-        with half_sent_requests(port, 100):
-            for _ in range(5):
-                world.fake.platform.customer_message(world.fake.platform.new_room_id())
-            await until(lambda: world.fake.platform.loads().get(7, 0) == 5, 30)
+        async with half_sent_requests(port, 100):
             answer = await answered(port)
+            for _ in range(30):
+                world.fake.platform.customer_message(world.fake.platform.new_room_id())
+            await until(lambda: world.fake.platform.loads().get(7, 0) == 30, 30)
 
     assert answer.status_code == 200
     assert "unavailable" not in worker.said
