@@ -9,9 +9,16 @@ import pytest
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_apps.dev.servers import EmbeddedPostgres
 from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract, fall_silent
+from tests.integration.postgres import read_only_for_new_sessions, rows
 from tests.waiting import until
 
 pytestmark = pytest.mark.both_ways
+
+
+LISTENERS = """
+    select pid from pg_stat_activity
+    where datname = current_database() and query ~ '^(listen|show) '
+"""
 
 
 @pytest.fixture
@@ -76,6 +83,26 @@ async def test_hears_and_rings_again_after_its_connections_were_ended(
 
     assert await ear.wait(SOON_SECONDS)
     assert bell.failed
+
+
+async def test_leaves_a_server_that_takes_no_writes(postgres_url: str) -> None:
+    async with (
+        PostgresJobQueue(postgres_url) as bell,
+        PostgresJobQueue(postgres_url, look_seconds=0.1) as ear,
+    ):
+        with read_only_for_new_sessions(postgres_url):
+            await ear.listen()
+            bell.ring()
+            await until(lambda: bell.failed)
+        before = rows(postgres_url, LISTENERS)
+        assert before
+
+        await until(lambda: bell.sent)
+        await until(lambda: rows(postgres_url, LISTENERS) not in ([], before))
+
+        await fall_silent(ear)
+        bell.ring()
+        assert await ear.wait(SOON_SECONDS)
 
 
 async def test_hears_again_after_the_server_was_killed_and_started_again(

@@ -13,16 +13,20 @@ from typing import Self
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 
 from sebastian_adapters.postgres.errors import summary
-from sebastian_adapters.postgres.sessions import ENCODING, SESSION
+from sebastian_adapters.postgres.sessions import ENCODING, READ_ONLY, SESSION, check_writes
 from sebastian_core.ports.job_queue import JobQueue
 
 CHANNEL = "sebastian_doorbell"
 TIMEOUT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+
+_NOTIFY = "select pg_notify({}, '') where current_setting('transaction_read_only') = 'off'"
+"""No row, and no ring, at a server that takes no writes."""
 
 _KEEPALIVES = {
     "connect_timeout": "2",
@@ -48,17 +52,27 @@ class PostgresJobQueue(JobQueue):
     could not be sent goes out when that worked again, and a listener that was cut off rings itself,
     because it may have been deaf for a ring. `sent` and `failed` count what became of the sending.
 
+    A server that takes no writes is left: behind its address another one may be the primary now,
+    and whoever rings there is not heard here.
+
     Not for a PgBouncer in transaction pooling, which loses LISTEN. `rest_seconds` is how long
-    rings are gathered into one NOTIFY after a NOTIFY.
+    rings are gathered into one NOTIFY after a NOTIFY, `look_seconds` how often the listener asks
+    its server whether it takes writes.
     """
 
     def __init__(
-        self, conninfo: str, *, channel: str = CHANNEL, rest_seconds: float = 0.005
+        self,
+        conninfo: str,
+        *,
+        channel: str = CHANNEL,
+        rest_seconds: float = 0.005,
+        look_seconds: float = 10.0,
     ) -> None:
         self._conninfo = make_conninfo("", **{**_KEEPALIVES, **conninfo_to_dict(conninfo)})
         self._listen = sql.SQL("listen {}").format(sql.Identifier(channel))
-        self._notify = sql.SQL("notify {}").format(sql.Identifier(channel))
+        self._notify = sql.SQL(_NOTIFY).format(sql.Literal(channel))
         self._rest_seconds = rest_seconds
+        self._look_seconds = look_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ringing: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -140,7 +154,9 @@ class PostgresJobQueue(JobQueue):
                 await self._rung.wait()
                 self._rung.clear()
                 with _hanging_up_in_time(self._line):
-                    await self._line.execute(self._notify)
+                    notified = await self._line.execute(self._notify)
+                if not notified.rowcount:
+                    raise ReadOnlySqlTransaction(READ_ONLY)
                 self.sent += 1
                 pauses.over()
                 await asyncio.sleep(self._rest_seconds)
@@ -161,8 +177,11 @@ class PostgresJobQueue(JobQueue):
                 self._heard.set()
             ready.set()
             pauses.over()
-            async for _ in connection.notifies():
-                self._heard.set()
+            while True:
+                async for _ in connection.notifies(timeout=self._look_seconds):
+                    self._heard.set()
+                with _hanging_up_in_time(connection):
+                    await check_writes(connection)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:

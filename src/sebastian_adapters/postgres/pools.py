@@ -17,7 +17,13 @@ from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.errors import CONTENDED, STORE, translated
 from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
 from sebastian_adapters.postgres.rows import Row
-from sebastian_adapters.postgres.sessions import ENCODING, SESSION, Connection
+from sebastian_adapters.postgres.sessions import (
+    ENCODING,
+    READ_ONLY,
+    SESSION,
+    Connection,
+    check_writes,
+)
 from sebastian_core.domain.errors import ForeignAccount, SchemaMismatch, StoreUnavailable
 
 T = TypeVar("T")
@@ -27,8 +33,6 @@ OLDEST_SERVER = 130000
 _CONTENDED_ATTEMPTS = 5
 _TRY_SECONDS = 0.25
 """How soon we try to connect again: whoever waits asks the pool anew, and that makes it try."""
-
-_READ_ONLY = "the server takes no writes, it is a standby or read-only"
 
 _SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -271,18 +275,21 @@ class Pool:
     async def _configure(self, connection: ExchangingConnection) -> None:
         connection.generation = self._generation
         await connection.execute(SESSION)
-        if self._must_write:
-            cursor = await connection.execute("show transaction_read_only")
-            self._is_refused = await cursor.fetchone() != ("off",)
-        if self._is_refused:
+        if not self._must_write:
+            return
+        try:
+            await check_writes(connection)
+        except ReadOnlySqlTransaction:
+            self._is_refused = True
             await connection.close()
-            raise ReadOnlySqlTransaction(_READ_ONLY)
+            raise
+        self._is_refused = False
 
     @property
     def _silence(self) -> str:
         """Why nothing could be had in time."""
         limit = f"no answer within {self.limits.whole.total_seconds():g} s"
-        return f"{limit}: {_READ_ONLY}" if self._is_refused else limit
+        return f"{limit}: {READ_ONLY}" if self._is_refused else limit
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection
+from psycopg.errors import ReadOnlySqlTransaction
 
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 
@@ -29,6 +30,8 @@ set tcp_keepalives_interval = 5;
 set tcp_keepalives_count = 3;
 set tcp_user_timeout = 25000
 """
+
+READ_ONLY = "the server takes no writes: it is a standby, or read-only"
 
 _KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 10,
@@ -61,3 +64,9 @@ async def value(connection: Connection, question: str, *asked: object) -> Any:
     """The one value that the database answers."""
     row = await (await connection.execute(question.encode(), asked or None)).fetchone()
     return row[0] if row else None
+
+
+async def check_writes(connection: AsyncConnection[Any]) -> None:
+    """Raise ReadOnlySqlTransaction if the session may not write."""
+    if await value(connection, "show transaction_read_only") != "off":
+        raise ReadOnlySqlTransaction(READ_ONLY)
