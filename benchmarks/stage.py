@@ -114,8 +114,8 @@ def staged() -> Iterator[Stage]:
     directory.chmod(0o755)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
-        valkey = stack.enter_context(EmbeddedValkey(directory=directory / "valkey"))
+        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres", tcp=True))
+        valkey = stack.enter_context(EmbeddedValkey(directory=directory / "valkey", tcp=True))
         yield Stage(directory, postgres, valkey)
 
 

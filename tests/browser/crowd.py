@@ -51,8 +51,8 @@ async def main(clients: int, seconds: float) -> int:
     """Run it; 0 if all went as it should."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crowd-")))
-        postgres = EmbeddedPostgres(directory=folder / "postgres")
-        valkey = EmbeddedValkey(directory=folder / "valkey")
+        postgres = EmbeddedPostgres(directory=folder / "postgres", tcp=True)
+        valkey = EmbeddedValkey(directory=folder / "valkey", tcp=True)
         for server in (postgres, valkey):
             await stack.enter_async_context(_running(server))
         await migrate(postgres.url)

@@ -13,13 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from attrs import asdict, define, field
 
 from sebastian_apps.dev.owned_process import OwnedProcess
-from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from sebastian_apps.dev.servers import LOOPBACK, EmbeddedPostgres, EmbeddedValkey
 from tests.chaos.clocks import WallClock, seconds_off_in
 from tests.chaos.proxy import Proxy
 from tests.chaos.shape import Shape
@@ -112,7 +112,7 @@ class Deployment:
 async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
     """PostgreSQL, Valkey, the fake platform, webhook services and workers, all ready."""
     async with AsyncExitStack() as stack:
-        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
+        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres", tcp=True))
         users = redis_users(directory)
         valkey = EmbeddedValkey(directory=directory / "valkey", settings=users)
         stack.enter_context(valkey)
@@ -121,8 +121,8 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
         deployment = Deployment(directory=directory, postgres=postgres, valkey=valkey, proxies={})
         stack.push_async_callback(deployment.control.aclose)
         rng = random.Random(f"{shape.seed} proxies")
-        await _open(stack, deployment, "postgres", rng, _postgres_socket(postgres))
-        await _open(stack, deployment, "redis", rng, _valkey_socket(valkey))
+        await _open(stack, deployment, "postgres", rng, (LOOPBACK, postgres.port))
+        await _open(stack, deployment, "redis", rng, (LOOPBACK, valkey.port))
         targets = [("127.0.0.1", port) for port in ports]
         await _open(stack, deployment, "webhooks", rng, *targets)
         await _start_platform(shape, deployment, stack)
@@ -152,7 +152,7 @@ async def _open(
     deployment: Deployment,
     name: str,
     rng: random.Random,
-    *targets: tuple[str, int] | Path,
+    *targets: tuple[str, int],
 ) -> None:
     proxy = Proxy(targets, rng)
     await proxy.start()
@@ -279,15 +279,6 @@ async def wait_until_ready(deployment: Deployment, urls: list[str]) -> None:
 
     await until("the webhook services are ready", ready, STARTUP_SECONDS)
     await until("the workers have started", begun, STARTUP_SECONDS)
-
-
-def _postgres_socket(server: EmbeddedPostgres) -> Path:
-    (folder,) = parse_qs(urlsplit(server.url).query)["host"]
-    return Path(folder) / ".s.PGSQL.5432"
-
-
-def _valkey_socket(server: EmbeddedValkey) -> Path:
-    return Path(unquote(urlsplit(server.url).path))
 
 
 def _address(url: str) -> tuple[str, int]:

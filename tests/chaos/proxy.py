@@ -10,14 +10,14 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
+from typing import Self
 
 from attrs import define, field
 
 _CHUNK_BYTES = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-Target = tuple[str, int] | Path
-"""A host and a port, or a Unix socket."""
+Target = tuple[str, int]
+"""A host and a port."""
 
 
 class Weather(StrEnum):
@@ -61,6 +61,13 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     def turn(self, weather: Weather) -> None:
         """From now on this happens to all bytes."""
@@ -109,8 +116,8 @@ class Proxy:
         order = [self.targets[(first + n) % len(self.targets)] for n in range(len(self.targets))]
         for target in order[:-1]:
             with suppress(OSError):
-                return await _connected(target)
-        return await _connected(order[-1])
+                return await asyncio.open_connection(*target)
+        return await asyncio.open_connection(*order[-1])
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -133,9 +140,3 @@ class Proxy:
         elif self._weather is Weather.SLICE:
             await asyncio.sleep(0.001)
         await self._cleared.wait()
-
-
-async def _connected(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if isinstance(target, Path):
-        return await asyncio.open_unix_connection(str(target))
-    return await asyncio.open_connection(*target)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_apps.dev.servers import EmbeddedPostgres
+from sebastian_apps.dev.servers import LOOPBACK, EmbeddedPostgres
 from tests.chaos.proxy import Proxy
 from tests.integration.postgres import execute, rows
 from tests.integration.test_webhook_process import environ_of, running
@@ -93,14 +93,12 @@ async def address(
     """The one address of both servers: new connections go to the first."""
     for server in (own_postgres, second_postgres):
         await migrate(server.url)
-    proxy = Proxy([("127.0.0.1", own_postgres.port)], random.Random(0))
-    await proxy.start()
-    yield proxy
-    await proxy.stop()
+    async with Proxy([(LOOPBACK, own_postgres.port)], random.Random(0)) as proxy:
+        yield proxy
 
 
 def url_of(proxy: Proxy) -> str:
-    return f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+    return f"postgresql://postgres@{LOOPBACK}:{proxy.port}/postgres"
 
 
 def demote(server: EmbeddedPostgres) -> None:
@@ -128,7 +126,7 @@ async def test_after_a_failover_behind_one_address_it_writes_again_within_ten_se
         demote(own_postgres)
         during = await arrive(client, "during")
         await until_not_ready(client)
-        address.targets = [("127.0.0.1", second_postgres.port)]
+        address.targets = [(LOOPBACK, second_postgres.port)]
         seconds = await answered(client.post, ARRIVAL, json={"room_id": "after"})
 
         assert during == 503
@@ -143,7 +141,7 @@ async def test_sessions_that_a_demoted_primary_keeps_cost_no_webhook(
     async with service_on(url_of(address)) as client:
         assert await arrive(client, "before") == 200
 
-        address.targets = [("127.0.0.1", second_postgres.port)]
+        address.targets = [(LOOPBACK, second_postgres.port)]
         demote(own_postgres)
         statuses = await asyncio.gather(*(arrive(client, str(number)) for number in range(30)))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -10,8 +11,9 @@ from redis.asyncio import Redis
 
 from sebastian_adapters.redis.agent_store import DEADLINE_SECONDS, RedisAgentStore
 from sebastian_adapters.redis.keys import roster_key
-from sebastian_apps.dev.servers import EmbeddedValkey
+from sebastian_apps.dev.servers import LOOPBACK, EmbeddedValkey
 from sebastian_core.domain.errors import StoreUnavailable
+from tests.chaos.proxy import Proxy
 from tests.contracts.agent_store import (
     NOON,
     AgentStoreContract,
@@ -21,6 +23,7 @@ from tests.contracts.agent_store import (
     online,
     present,
 )
+from tests.servers import embedded_valkey
 
 pytestmark = pytest.mark.both_ways
 
@@ -121,6 +124,22 @@ async def test_a_roster_written_after_a_flush_is_never_taken_for_the_one_before(
         await other.relist(listed(NOON, 2), NOON)
 
     assert online(await frail_store.roster()) == {2}
+
+
+async def test_a_demoted_server_that_keeps_its_connections_is_left_for_the_next() -> None:
+    with embedded_valkey() as first, embedded_valkey() as second:
+        async with (
+            Proxy([(LOOPBACK, first.port)], random.Random(0)) as proxy,
+            RedisAgentStore(f"redis://{LOOPBACK}:{proxy.port}/0") as store,
+        ):
+            await store.relist(listed(NOON, 1), NOON)
+
+            proxy.targets = [(LOOPBACK, second.port)]
+            async with Redis.from_url(first.url) as redis:
+                await redis.execute_command("REPLICAOF", LOOPBACK, 1)  # type: ignore[no-untyped-call]
+
+            assert await store.relist(listed(at(1), 2), at(1))
+            assert online(await store.roster()) == {2}
 
 
 async def test_heals_by_itself_after_redis_was_killed_and_started_again(

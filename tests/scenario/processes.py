@@ -89,7 +89,7 @@ class Deployment:
 def deployed(scenario: Scenario, directory: Path) -> Iterator[Deployment]:
     """PostgreSQL, Valkey, the fake platform, one webhook service and the workers, all ready."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres"))
+        postgres = stack.enter_context(EmbeddedPostgres(directory=directory / "postgres", tcp=True))
         users = redis_users(directory)
         valkey = EmbeddedValkey(directory=directory / "valkey", settings=users)
         stack.enter_context(valkey)

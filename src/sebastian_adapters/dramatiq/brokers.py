@@ -56,7 +56,8 @@ class _RedisDoorbell(RedisBroker):
     """Dramatiq's Redis broker with a client that gives up in time.
 
     The client is built here because RedisBroker ignores timeouts beside its `url`. A broken
-    connection is opened again once, without a pause; silence is not asked again.
+    connection is opened again once, without a pause, and so is one to a server that takes no
+    writes any more; silence is not asked again.
     """
 
     def __init__(self, url: str, namespace: str) -> None:
@@ -97,11 +98,12 @@ class _RedisDoorbell(RedisBroker):
 
 
 def _client(url: str, *, retries: int) -> redis.Redis:
+    worth_a_new_connection = (redis.ConnectionError, redis.ReadOnlyError)
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         socket_timeout=READ_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), retries, supported_errors=(redis.ConnectionError,)),
+        retry=Retry(NoBackoff(), retries, supported_errors=worth_a_new_connection),
     )
 
 

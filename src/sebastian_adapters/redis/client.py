@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 1.5
@@ -16,15 +17,16 @@ READ_TIMEOUT_SECONDS = 1.5
 def redis_client(url: str) -> Redis:
     """A client that connects when it is first used; what the URL says of timeouts comes first.
 
-    A broken connection is opened again once, without a pause: that heals a restart of Redis.
-    Silence is not asked again. The Retry must be the asyncio one: the other silently switches
-    retries off.
+    A broken connection is opened again once, without a pause: that heals a restart of Redis. So is
+    one to a server that takes no writes any more: after a failover behind one address the next
+    goes to the new primary. Silence is not asked again. The Retry must be the asyncio one: the
+    other silently switches retries off.
     """
     return Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         socket_timeout=READ_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError, ReadOnlyError)),
     )
 
 
