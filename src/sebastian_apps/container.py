@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from uuid import uuid4
 
 import structlog
 from attrs import evolve
@@ -25,7 +24,7 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.postgres.account import claim_account
 from sebastian_adapters.postgres.clock import PostgresClock
 from sebastian_adapters.postgres.ended_logins import PostgresEndedLogins
-from sebastian_adapters.postgres.inspection import check_database
+from sebastian_adapters.postgres.inspection import check_database, try_arrival
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import check_tables
 from sebastian_adapters.postgres.pools import Pool, webhook_pool, worker_pool
@@ -43,9 +42,7 @@ from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
-from sebastian_core.domain.arrivals import Arrival, admit
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
-from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.readings import Registration
@@ -309,22 +306,16 @@ def build_webhook(
         floor_is_open=floor_is_open,
         ended_logins=container.ended_logins(),
         counts=WebhookMetrics(),
-        checks={"database": partial(_check_work, container)} if is_real else {},
+        checks={"database": partial(_check_work, container.pool())} if is_real else {},
         open=open_all,
         close=_closing(container, client, keeping_time, is_real=is_real),
     )
 
 
-async def _check_work(container: Container) -> None:
-    """Raise unless a webhook would be recorded: one is, and is taken back.
-
-    Each asking is for a room of its own: two processes that ask for the same would wait for each
-    other.
-    """
-    arrival = Arrival(room_id=RoomId(f"sebastian-readyz-{uuid4().hex[:12]}"))
-    decision = partial(admit, arrival, container.rules())
-    await container.room_repo().rehearse(arrival.room_id, decision)
-    await check_tables(container.pool())
+async def _check_work(pool: Pool) -> None:
+    """Raise unless a webhook would be recorded; first the trial, which renews what is lost."""
+    await try_arrival(pool)
+    await check_tables(pool)
 
 
 async def _tell_if_away(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
 from sebastian_apps.fake_qiscus import Fault
 from tests.integration.cli_world import World, a_world
-from tests.integration.postgres import as_role, execute, roles
+from tests.integration.postgres import as_role, execute, read_only_for_new_sessions, roles
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.raw_proxy import carrying, proxying
 from tests.servers import PostgresServer
@@ -112,6 +112,11 @@ async def test_the_doctor_needs_no_more_rights_in_the_database_than_the_services
         assert await found(world) == {}
 
         execute(postgres_url, f"drop owned by {serving}")
+
+
+async def test_a_database_that_may_not_be_written(world: World, postgres_url: str) -> None:
+    with read_only_for_new_sessions(postgres_url):
+        assert (await found(world))["database-refuses"] == "problem"
 
 
 async def test_a_standby(world: World, own_postgres: EmbeddedPostgres) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+from uuid import uuid4
 
 from attrs import frozen
 
@@ -12,9 +14,13 @@ from sebastian_adapters.postgres.migrate import (
     check_schema,
     migrations,
 )
-from sebastian_adapters.postgres.pools import OLDEST_SERVER
+from sebastian_adapters.postgres.pools import OLDEST_SERVER, Pool, webhook_pool
+from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.postgres.rows import READABLE
 from sebastian_adapters.postgres.sessions import Connection, connect, value
+from sebastian_core.domain.arrivals import Arrival, admit
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.rules import Rules
 
 CONNECT_SECONDS = 4
 _LEFT_ASIDE = f"select count(*) from sebastian.chat where state <> 'closed' and not ({READABLE})"  # noqa: S608 - our own words
@@ -58,6 +64,25 @@ async def read_database(conninfo: str, alert_refusals: int) -> DatabaseReading:
     with translated():
         async with await _connect(conninfo) as first, await _connect(conninfo) as second:
             return await _read(first, second, alert_refusals)
+
+
+async def try_arrival(pool: Pool) -> None:
+    """Record a customer's arrival and take it back; raises what a webhook would meet.
+
+    Each is of a room of its own: two that are tried at once would wait for each other.
+    """
+    arrival = Arrival(room_id=RoomId(f"sebastian-trial-{uuid4().hex[:12]}"))
+    await PostgresRoomRepo(pool).rehearse(arrival.room_id, partial(admit, arrival, Rules()))
+
+
+async def try_webhook(conninfo: str) -> None:
+    """The same on connections of its own, as a webhook service has them."""
+    pool = webhook_pool(conninfo, max_size=1)
+    await pool.open()
+    try:
+        await try_arrival(pool)
+    finally:
+        await pool.close()
 
 
 async def check_database(conninfo: str) -> None:

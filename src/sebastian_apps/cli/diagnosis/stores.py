@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 
 from sebastian_adapters.dramatiq.brokers import try_doorbell
-from sebastian_adapters.postgres.inspection import DatabaseReading, read_database
+from sebastian_adapters.postgres.inspection import DatabaseReading, read_database, try_webhook
 from sebastian_adapters.redis.errors import redis_errors
 from sebastian_adapters.redis.inspection import RedisReading, read_redis, try_store
 from sebastian_apps.cli.diagnosis.findings import Finding, Verdict, fine, problem, warning
@@ -24,7 +24,8 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
     except SebastianError as error:
         remedy = "Start PostgreSQL, or correct db.connection_string; is the database created?"
         return [problem("database-unreachable", f"{url}: {error}", remedy)]
-    findings = [*_database(reading), *_pooling(reading, settings), _schema(reading)]
+    database = await _database(reading, settings)
+    findings = [database, *_pooling(reading, settings), _schema(reading)]
     if reading.account not in (None, settings.qiscus.app_id):
         return [*findings, _foreign(reading, settings)]
     if running and not reading.migrations_missing:
@@ -53,16 +54,29 @@ def _rings(settings: Settings) -> bool:
     return is_redis and settings.queue.doorbell == "dramatiq"
 
 
-def _database(reading: DatabaseReading) -> Iterator[Finding]:
+async def _database(reading: DatabaseReading, settings: Settings) -> Finding:
     major = reading.version // 10000
     if reading.is_too_old:
         text = f"PostgreSQL {major} answers; 13 or newer is needed."
-        yield problem("database-too-old", text, "Upgrade PostgreSQL.")
-    elif reading.is_standby:
+        return problem("database-too-old", text, "Upgrade PostgreSQL.")
+    if reading.is_standby:
         text = "The database is a standby: nothing can be written."
-        yield problem("database-standby", text, "Let db.connection_string name the primary.")
-    else:
-        yield fine("database", f"PostgreSQL {major} answers and takes writes.")
+        return problem("database-standby", text, "Let db.connection_string name the primary.")
+    if not _has_our_tables(reading, settings):
+        return fine("database", f"PostgreSQL {major} answers.")
+    url = settings.db.connection_string
+    try:
+        await try_webhook(url.reveal() if url else "")
+    except SebastianError as error:
+        text = f"A webhook cannot be recorded: {error}."
+        remedy = "Look at PostgreSQL's log and its disk; is it the primary, and not read-only?"
+        return problem("database-refuses", text, remedy)
+    return fine("database", f"PostgreSQL {major} answers and takes writes.")
+
+
+def _has_our_tables(reading: DatabaseReading, settings: Settings) -> bool:
+    is_ours = reading.account in {None, settings.qiscus.app_id}
+    return is_ours and not (reading.migrations_missing or reading.is_newer)
 
 
 def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[Finding]:
