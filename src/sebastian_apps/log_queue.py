@@ -7,9 +7,10 @@ import os
 import select
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from logging.handlers import QueueHandler
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event, RLock, Thread
 from typing import TextIO
 
 LINES_AT_MOST = 10_000
@@ -49,7 +50,7 @@ class LogQueue:
         self._on_dropped = on_dropped
         self._told = 0
         self._queue: SimpleQueue[str | Event] = SimpleQueue()
-        self._lock = Lock()
+        self._lock = RLock()  # a warning of the garbage collector may come in between
         self._thread: Thread | None = None
 
     def put_nowait(self, line: str) -> None:
@@ -72,7 +73,7 @@ class LogQueue:
         return self._thread is not None and self._thread.is_alive()
 
     def _start(self) -> None:
-        with self._lock:
+        with self._lock, suppress(RuntimeError):  # none can be started while Python ends
             if not self._is_writing():
                 self._thread = Thread(target=self._run, name="log-lines", daemon=True)
                 self._thread.start()

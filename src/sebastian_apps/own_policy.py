@@ -29,6 +29,8 @@ from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Poli
 STRIKES = 2
 """After so many in a row the shipped policy serves."""
 
+_CODE = {".py", ".so", ".pyd"}
+
 TOO_LONG_SECONDS = 1.0
 """A policy holds the line while it chooses, and PostgreSQL ends who holds it for two seconds."""
 
@@ -78,9 +80,10 @@ def make_policy(name: str) -> Policy:
 
 
 def digest_of(name: str) -> str:
-    """A digest of the policy that is named and of its package's files, by their sizes and dates.
+    """A digest of the policy that is named and of its package's code, by its sizes and dates.
 
-    A policy whose files were changed is another one. Nothing is imported: that may be what hangs.
+    A policy whose code was changed is another one; what it writes down beside it changes nothing.
+    Nothing is imported: that may be what hangs.
     """
     package = name.partition(":")[0].partition(".")[0]
     files = sorted(
@@ -100,7 +103,7 @@ def _files_of(package: str) -> Iterator[tuple[Path, os.stat_result]]:
     for path in [Path(spec.origin or package), *chain.from_iterable(inside)]:
         with suppress(OSError):
             status = path.stat()
-            if stat.S_ISREG(status.st_mode) and path.suffix != ".pyc":
+            if stat.S_ISREG(status.st_mode) and path.suffix in _CODE:
                 yield path, status
 
 

@@ -118,6 +118,33 @@ async def test_the_webhook_service_answers_and_ends_when_it_is_told(
         assert await told_to_end(process) == 0
 
 
+async def test_the_webhook_service_answers_where_its_standard_error_is_closed(
+    postgres_url: str, redis_url: str
+) -> None:
+    await migrate(postgres_url)
+    port = a_free_port()
+    closed = (
+        "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = ("-c", closed, "-m", "sebastian_apps.webhook.main", "--port", str(port))
+    environ = environ_of(postgres_url, redis_url)
+    async with (
+        started(*command, stderr=2, environ=environ) as process,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        async with asyncio.timeout(20):
+            while not await is_answered(client):
+                await asyncio.sleep(0.02)
+
+        assert descriptor(process, 2) == Path(os.devnull)
+        assert await told_to_end(process) == 0
+
+
+def descriptor(process: Process, number: int) -> Path:
+    """What a process has open under this number."""
+    return Path(f"/proc/{process.pid}/fd/{number}").readlink()
+
+
 async def is_answered(client: httpx.AsyncClient) -> bool:
     with suppress(httpx.TransportError):
         return (await client.get("/healthz")).is_success

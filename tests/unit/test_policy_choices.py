@@ -172,18 +172,19 @@ class TestTheDigestOfAPolicy:
     def test_changes_with_the_policy_that_is_named(self) -> None:
         assert digest_of("their_desk.policies:Mine") != digest_of("their_desk.policies:Yours")
 
-    def test_changes_with_any_file_of_its_package(self, theirs: Path) -> None:
+    def test_changes_with_any_code_of_its_package(self, theirs: Path) -> None:
         before = digest_of("their_desk.policies:Mine")
 
-        (theirs / "rules.json").write_text("{}")
+        (theirs / "inner").mkdir()
+        (theirs / "inner" / "rules.py").write_text("")
 
         assert digest_of("their_desk.policies:Mine") != before
 
-    def test_changes_not_with_what_python_makes_of_it(self, theirs: Path) -> None:
+    @pytest.mark.parametrize("name", ["policies.cpython-311.pyc", "notes.sqlite"])
+    def test_changes_not_with_what_is_written_while_it_runs(self, theirs: Path, name: str) -> None:
         before = digest_of("their_desk.policies:Mine")
 
-        (theirs / "__pycache__").mkdir()
-        (theirs / "__pycache__" / "policies.cpython-311.pyc").touch()
+        (theirs / name).touch()
 
         assert digest_of("their_desk.policies:Mine") == before
 
