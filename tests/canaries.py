@@ -20,6 +20,7 @@ from attrs import define, field
 
 WEBHOOK_TOKEN = "canary-webhook-token-4711-abcdefgh"
 ADMIN_TOKEN = "canary-admin-token-0815-abcdefgh"
+NAMED_ADMIN_TOKEN = "canary-named-admin-token-2342-abcdefgh"
 SECRET_KEY = "canary-secret-key-4711"
 PASSWORD = "canary-password-4711"
 DATABASE_PASSWORD = (

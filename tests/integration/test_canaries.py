@@ -170,7 +170,10 @@ def settings(
         "listen": {"port": port},
         "db": {"connection_string": database_url},
         "redis": {"url": redis_url},
-        "admin": {"token": canaries.ADMIN_TOKEN},
+        "admin": {
+            "token": canaries.ADMIN_TOKEN,
+            "tokens": {"sari": canaries.NAMED_ADMIN_TOKEN},
+        },
         "webhook": {"token": canaries.WEBHOOK_TOKEN, "base_url": f"http://127.0.0.1:{port}"},
         "qiscus": {
             "base_url": fake.url,
@@ -211,6 +214,9 @@ async def strangers_knock(house: House) -> None:
             await house.told(page, headers=headers)
     await house.told("/set-webhook", method="POST", headers=bearer)
     await house.told("/floor/login", method="POST", data={"token": canaries.PASSWORD})
+    await house.told("/floor/login", method="POST", data={"token": canaries.NAMED_ADMIN_TOKEN})
+    as_sari = {"authorization": f"Bearer {canaries.NAMED_ADMIN_TOKEN}"}
+    await house.told("/floor/actions/resume", method="POST", headers=as_sari, json={"agent": 7})
     await watch(house, bearer)
 
 
