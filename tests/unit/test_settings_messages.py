@@ -183,6 +183,11 @@ BROKEN = [
         f"{DATABASE} a postgresql:// URL in which a % begins no percent-encoding {UNSHOWN}{ENCODE}",
     ),
     Broken(
+        "a percent-encoding that is no text",
+        "db:\n  connection_string: postgresql://me:hunter%AA@db/x\n",
+        f"{DATABASE} a postgresql:// URL whose percent-encoding is not UTF-8 {UNSHOWN}{ENCODE}",
+    ),
+    Broken(
         "a password for the database with an @ in it",
         "db:\n  connection_string: postgresql://me:pw@hunter@db/x\n",
         f"{DATABASE} a postgresql:// URL with an @ where none belongs {UNSHOWN}{ENCODE}",
@@ -238,6 +243,11 @@ BROKEN = [
         "a parameter that redis-py does not take",
         "redis:\n  url: redis://cache?hunter=2\n",
         f"{REDIS} a redis:// URL with a parameter that redis-py does not take {UNSHOWN}",
+    ),
+    Broken(
+        "a password for Redis with an & in it, as a parameter",
+        "redis:\n  url: redis://cache?password=pw&hunter\n",
+        f"{REDIS} a redis:// URL with a parameter that is not name=value {UNSHOWN}",
     ),
     Broken(
         "a database of Redis that is no number",

@@ -96,6 +96,8 @@ def _read_postgres(text: str) -> ServerAddress:
         read = {name: str(value) for name, value in conninfo_to_dict(text).items()}
     except Error as error:
         raise _unfit(text, _reason(str(error))) from None
+    except UnicodeDecodeError:
+        raise _unfit(text, "whose percent-encoding is not UTF-8") from None
     written = _Written.of(text, ends_at_first=True)
     if written is not None:
         _refuse_another_at(text, written.behind)
@@ -239,6 +241,8 @@ def _refuse_leftovers(text: str, parts: SplitResult) -> None:
 
 def _refuse_what_redis_passes_over(text: str, parts: SplitResult) -> None:
     _refuse_leftovers(text, parts)
+    if not re.fullmatch(r"([^=&]+=[^&]+(&|$))*", parts.query):
+        raise _unfit(text, "with a parameter that is not name=value")
     if parts.scheme == "unix":
         if parts.netloc.rpartition("@")[2] or not parts.path:
             raise _unfit(text, "without a path like unix:///run/redis.sock")
