@@ -98,8 +98,8 @@ class AdminDoor:
         if on_loopback and is_own and not is_sent_by_another_site(headers):
             return
         if not self.opens:
-            advice = "use http://127.0.0.1" if on_loopback else "it needs admin.token"
-            raise Problem(NOT_FOUND, f"There is nothing at this address; {advice}.")
+            advice = "ask for http://127.0.0.1 yourself" if on_loopback else "it needs admin.token"
+            raise Problem(NOT_FOUND, f"There is nothing here for you; {advice}.")
         self.holder_in(headers)
 
     def _refusal(self) -> Problem:

@@ -25,6 +25,7 @@ from sebastian_apps.webhook.problems import (
     PROBLEM_MEDIA_TYPE,
     STORE_UNAVAILABLE,
     TOO_LARGE,
+    TOO_MANY_GUESSES,
     TOO_SLOW,
     UNAUTHORIZED,
     UNUSABLE,
@@ -40,7 +41,13 @@ _RECORDING = (
     *(NOT_UTF8, NOT_JSON, INCOMPLETE, FOREIGN_APP, TOO_SLOW),
     *(TOO_LARGE, UNUSABLE, STORE_UNAVAILABLE),
 )
-_REGISTERING = (UNAUTHORIZED, NOT_CONFIGURED, PLATFORM_REFUSED, PLATFORM_UNAVAILABLE)
+_REGISTERING = (
+    UNAUTHORIZED,
+    TOO_MANY_GUESSES,
+    NOT_CONFIGURED,
+    PLATFORM_REFUSED,
+    PLATFORM_UNAVAILABLE,
+)
 
 
 def openapi_routes(settings: Settings) -> list[HTTPRouteHandler]:
@@ -110,7 +117,8 @@ def _links(*, is_guarded: bool) -> Document:
 
 def _admin_paths() -> Document:
     guarded: Document = {"security": [{"admin": []}]}
-    agents = _operation("All agents", _json(_FLOOR), (UNAUTHORIZED, STORE_UNAVAILABLE))
+    problems = (UNAUTHORIZED, TOO_MANY_GUESSES, STORE_UNAVAILABLE)
+    agents = _operation("All agents", _json(_FLOOR), problems)
     set_webhook = _operation("Register both webhooks at Qiscus", _json(_REGISTERED), _REGISTERING)
     return {
         "/agents": {"get": {**agents, **guarded}},
@@ -140,6 +148,7 @@ def _problem_answer(kinds: list[ProblemKind]) -> Document:
 
 _HEADERS: Mapping[ProblemKind, tuple[str, ...]] = {
     UNAUTHORIZED: ("WWW-Authenticate",),
+    TOO_MANY_GUESSES: ("Retry-After",),
     STORE_UNAVAILABLE: ("Retry-After",),
 }
 
