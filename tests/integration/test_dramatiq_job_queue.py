@@ -15,8 +15,6 @@ from sebastian_core.domain.errors import InvalidInput
 from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract
 from tests.waiting import until
 
-pytestmark = pytest.mark.both_ways
-
 
 @pytest.fixture
 def namespace(redis_prefix: str) -> str:
@@ -41,6 +39,7 @@ def unopened(redis_url: str, namespace: str) -> DramatiqJobQueue:
     return DramatiqJobQueue(redis_url, namespace=namespace)
 
 
+@pytest.mark.both_ways
 class TestDramatiqJobQueue(ConnectedJobQueueContract):
     pass
 

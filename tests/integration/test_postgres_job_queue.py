@@ -12,9 +12,6 @@ from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract, f
 from tests.integration.postgres import read_only_for_new_sessions, rows
 from tests.waiting import until
 
-pytestmark = pytest.mark.both_ways
-
-
 LISTENERS = """
     select pid from pg_stat_activity
     where datname = current_database() and query ~ '^(listen|show) '
@@ -39,6 +36,7 @@ def unopened(postgres_url: str) -> PostgresJobQueue:
     return PostgresJobQueue(postgres_url)
 
 
+@pytest.mark.both_ways
 class TestPostgresJobQueue(ConnectedJobQueueContract):
     pass
 

@@ -25,8 +25,6 @@ from tests.contracts.agent_store import (
 )
 from tests.servers import embedded_valkey
 
-pytestmark = pytest.mark.both_ways
-
 ANSWERED_SECONDS = 10.0
 """Room for a machine that stands still while a deadline of ours ends."""
 
@@ -63,6 +61,7 @@ async def frail_store(own_valkey: EmbeddedValkey) -> AsyncIterator[RedisAgentSto
         yield store
 
 
+@pytest.mark.both_ways
 class TestRedisAgentStore(AgentStoreContract):
     pass
 
