@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,13 +18,16 @@ LAST_LINES_SECONDS = 1.0
 LAST_WORDS_SECONDS = 2.0
 """What a stuck process has to say must be written by then: it ends, written or not."""
 
+LAST_RESORT_SECONDS = 1.0
+"""So long after that the kernel ends a process which could not end itself."""
+
 PATIENCE_SECONDS = 30.0
 """For so long a process may be stuck, unless somebody says otherwise."""
 
 
 def gone_after(patience_seconds: float) -> float:
     """After so many seconds a watchdog has ended a process that was stuck, if it could run."""
-    return patience_seconds * 1.2 + LAST_WORDS_SECONDS
+    return patience_seconds * 1.2 + LAST_WORDS_SECONDS + LAST_RESORT_SECONDS
 
 
 class Watchdog:
@@ -80,7 +84,13 @@ class Watchdog:
                 self._give_up()
 
     def _give_up(self) -> None:
-        """What ends the process is on its way before anything is written: writing may block."""
+        """What ends the process is on its way before anything is written: writing may block.
+
+        The dump of the stacks blocks with the interpreter in its hand: no other thread runs then,
+        and the kernel's timer ends the process (by SIGALRM, not with 70).
+        """
+        with suppress(OSError):
+            signal.setitimer(signal.ITIMER_REAL, LAST_WORDS_SECONDS + LAST_RESORT_SECONDS)
         try:
             threading.Thread(target=_end_soon, name="last-resort", daemon=True).start()
         except RuntimeError:  # there are too many threads already

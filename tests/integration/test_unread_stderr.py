@@ -45,6 +45,16 @@ def pipe_that_nobody_reads() -> Iterator[int]:
 
 
 @contextmanager
+def pipe_that_is_full_in_the_middle_of_a_report() -> Iterator[int]:
+    """It takes the first line of what a stuck process says, and not the rest."""
+    with pipe_that_nobody_reads() as write:
+        room = os.open(f"/proc/self/fd/{write}", os.O_RDONLY | os.O_NONBLOCK)
+        os.read(room, 4096)
+        os.close(room)
+        yield write
+
+
+@contextmanager
 def pipe_whose_reader_left() -> Iterator[int]:
     read, write = os.pipe()
     os.close(read)
@@ -175,3 +185,12 @@ async def test_a_process_that_is_stuck_ends_itself_all_the_same(unread: int, han
     async with started("-c", STUCK.replace("HANG", hang), stderr=unread) as process:
         async with asyncio.timeout(END_SECONDS):
             assert await process.wait() == 70
+
+
+async def test_a_process_that_is_stuck_ends_where_its_report_is_not_read_to_the_end() -> None:
+    many = "[threading.Thread(target=never_comes_back, daemon=True).start() for _ in range(60)]"
+    program = STUCK.replace("HANG", f"{many}; never_comes_back()")
+    with pipe_that_is_full_in_the_middle_of_a_report() as stderr:
+        async with started("-c", program, stderr=stderr) as process:
+            async with asyncio.timeout(END_SECONDS):
+                assert await process.wait() in {70, -signal.SIGALRM}

@@ -21,7 +21,7 @@ from tests.waiting import until
 from tests.worker_process import worker_process
 
 STUCK = """
-import asyncio, logging, time
+import asyncio, logging, threading, time
 from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import Settings
 from sebastian_apps.watchdog import Watchdog
