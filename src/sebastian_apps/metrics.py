@@ -57,6 +57,13 @@ class WebhookMetrics(WebhookCounts):
             registry=self.registry,
         )
         self._wrong_tokens = wrong_tokens(self.registry)
+
+        self._ended = Counter(
+            "sebastian_connections_ended",
+            "Connections that were ended for what their other side did.",
+            ("why",),
+            registry=self.registry,
+        )
         self._outcome = cache(lambda path, word: self._outcomes.labels(path.strip("/"), word))
         self._waits = cache(lambda path: self._seconds.labels(path.strip("/")))
 
@@ -72,6 +79,11 @@ class WebhookMetrics(WebhookCounts):
     def wrong_token(self, outcome: str) -> None:
         """See WebhookCounts.wrong_token."""
         self._wrong_tokens.labels(outcome).inc()
+
+    def ended(self, why: str) -> None:
+        """See WebhookCounts.ended."""
+        super().ended(why)
+        self._ended.labels(why).inc()
 
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """Everything in Prometheus's text format; `floor` is None while it cannot be read."""

@@ -91,6 +91,8 @@ def heads(sizes: Iterable[int], paths: Iterable[str] = (*PATHS, *POSTED)) -> Ite
         long = character * size
         for place, target in (("the path", f"{path}/{long}"), ("the query", f"{path}?zone={long}")):
             yield Head(place, character, size, path, _sent(method, target))
+        fields = "\r\n".join(f"{name}: {character}" for name in FIELDS[1:] * (size // 400))
+        yield Head("many fields", character, size, path, _sent(method, path, "Accept", fields))
         for name in FIELDS:
             opening = _OPENINGS.get(name, "")
             value = opening + long + ('"' if opening.endswith('"') else "")

@@ -35,12 +35,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def a_stage(folder: Path, postgres_url: str, redis_url: str) -> AsyncIterator[Stage]:
-    """`sebastian-webhook` as a process of its own, for as long as the block lasts."""
+async def a_stage(
+    folder: Path, postgres_url: str, redis_url: str, *, files: int = 1024
+) -> AsyncIterator[Stage]:
+    """`sebastian-webhook` as a process of its own, that may have so many files open."""
     await migrate(postgres_url)
     log = folder / "webhook.log"
     async with serve(FakeConfig()) as fake:
-        command = [sys.executable, "-m", "sebastian_apps.webhook.main", "--port", "0"]
+        command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+        command += [sys.executable, "-m", "sebastian_apps.webhook.main", "--port", "0"]
         env = os.environ | _environ(fake, postgres_url, redis_url)
         process = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM, options={"env": env})
         try:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.hostile.fuzzing import PHASES, Case, fuzz, strange_rooms
 from tests.hostile.heads import costs, heads
+from tests.hostile.holding import IN_CRUMBS, PIPELINED, UNREAD, hold
 from tests.hostile.stage import ADMIN_TOKEN, HOOK_TOKEN, Stage, a_stage
 from tests.webhook_service import ARRIVAL, RESOLVE, raw_post
 
@@ -130,6 +131,30 @@ async def test_slow_heads_and_slow_bodies_do_not_hold_the_service(stage: Stage) 
         writer.close()
 
     assert await count(stage, "select count(*) from sebastian.chat where room_id <> '9'") == 20
+
+
+async def test_requests_in_a_pipeline_and_unread_answers_hold_little(stage: Stage) -> None:
+    held = await hold(stage, [PIPELINED] * 30 + [UNREAD] * 60, seconds=5)
+
+    assert held.most_megabytes < 150
+    assert set(held.statuses) == {200}
+
+
+async def test_with_few_open_files_a_webhook_is_answered_beside_those_who_hold_them(
+    tmp_path: Path, postgres_url: str, redis_url: str
+) -> None:
+    async with a_stage(tmp_path, postgres_url, redis_url, files=64) as stage:
+        held = await hold(stage, [UNREAD] * 60 + [b""] * 60, seconds=5)
+        told = [line for line in stage.log.read_text().splitlines() if "crowded" in line]
+
+    assert set(held.statuses) == {200}
+    assert len(told) == 1
+
+
+async def test_refused_bodies_in_crumbs_delay_no_webhook_for_long(stage: Stage) -> None:
+    held = await hold(stage, [IN_CRUMBS] * 8, seconds=5, again=True)
+
+    assert set(held.statuses) == {200}
 
 
 async def connection(stage: Stage) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

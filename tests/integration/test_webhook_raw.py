@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ import pytest
 
 from sebastian_apps.webhook import body as reading
 from sebastian_apps.webhook import bounded_http
+from tests.waiting import until
 from tests.webhook_service import (
     ARRIVAL,
     WebhookService,
@@ -34,6 +36,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """All limits of patience, cut short."""
     monkeypatch.setattr(bounded_http, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(bounded_http, "DISCARD_SECONDS", 0.2)
+    monkeypatch.setattr(bounded_http, "SEND_SECONDS", 0.2)
     monkeypatch.setattr(reading, "READ_SECONDS", 0.2)
 
 
@@ -57,8 +60,14 @@ def slug_of(body: bytes) -> str:
         b"GET \xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: x\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.0\r\nHost: x\r\nhost: y\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nauthorization: b\r\n\r\n",
+        b"GET /healthz?" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
-    ids=range(12),
+    ids=range(18),
 )
 async def test_what_is_not_http_is_a_bad_request(service: WebhookService, sent: bytes) -> None:
     answer = await service.send_raw(sent)
@@ -67,8 +76,19 @@ async def test_what_is_not_http_is_a_bad_request(service: WebhookService, sent: 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_endless_head_is_refused(service: WebhookService) -> None:
-    answer = await service.send_raw(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
+async def test_a_head_of_too_many_fields_is_refused(service: WebhookService) -> None:
+    fields = b"a:\r\n" * bounded_http.FIELD_LIMIT
+
+    answer = await service.send_raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n")
+
+    assert (answer.status, slug_of(answer.body)) == (431, "head-too-large")
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "ended"])
+async def test_a_head_that_is_too_long_is_refused(service: WebhookService, end: bytes) -> None:
+    long = b"x" * bounded_http.HEAD_LIMIT
+
+    answer = await service.send_raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + long + end)
 
     assert (answer.status, slug_of(answer.body)) == (431, "head-too-large")
 
@@ -85,7 +105,7 @@ async def test_a_body_announced_as_endless_is_refused_before_it_is_sent(
 
 
 async def test_a_large_body_is_not_asked_for(service: WebhookService) -> None:
-    fields = "Host: x\r\nExpect: 100-continue\r\nContent-Length: 70000"
+    fields = "Host: x\r\nExpect: 100-continue\r\nContent-Length: 300000"
 
     answer = await service.send_raw(f"POST {ARRIVAL} HTTP/1.1\r\n{fields}\r\n\r\n".encode())
 
@@ -154,11 +174,92 @@ async def test_requests_in_one_packet_are_answered_in_their_order(service: Webho
     assert [answer.status for answer in answers] == [200, 400, 200]
 
 
-async def test_a_body_in_another_protocol_is_not_taken(service: WebhookService) -> None:
-    sent = raw_post(ARRIVAL, SMALL, "Connection: Upgrade", "Upgrade: websocket")
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "foo"])
+@pytest.mark.parametrize("name", ["Upgrade", "uPGRADE", "Connection: upgrade\r\nupgrade"])
+async def test_an_upgrade_is_ignored_and_the_webhook_is_taken(
+    service: WebhookService, name: str, protocol: str
+) -> None:
+    fields = ("Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAEA", f"{name}: {protocol}")
 
-    assert (await service.send_raw(sent)).status == 400
+    answer = await service.send_raw(raw_post(ARRIVAL, SMALL, *fields))
+
+    assert answer.status == 200
+    assert await service.rows() == 1
+
+
+async def test_the_body_of_a_request_with_an_upgrade_is_not_the_next_request(
+    service: WebhookService,
+) -> None:
+    reader, writer = await service.connect()
+    request = raw_post("/nothing", raw_post(ARRIVAL, SMALL), "Connection: upgrade", "Upgrade: foo")
+    head, _, body = request.partition(b"\r\n\r\n")
+
+    writer.write(head + b"\r\n\r\n")
+    assert (await read_answer(reader)).status == 404
+    writer.write(body + raw_post(ARRIVAL, b"{}"))
+
+    assert (await read_answer(reader)).status == 422
+    writer.close()
     assert await service.rows() == 0
+
+
+async def test_what_follows_a_request_is_not_answered_before_it(service: WebhookService) -> None:
+    reader, writer = await service.connect()
+    writer.write(raw_post(ARRIVAL, SMALL) + b"\x16\x03\x01")
+
+    answers = [await read_answer(reader) for _ in range(2)]
+
+    writer.close()
+    assert [answer.status for answer in answers] == [200, 400]
+    assert service.parts.counts.connections_ended == {"not-http": 1}
+
+
+async def test_of_many_requests_in_one_packet_one_at_a_time_is_under_way() -> None:
+    check = CountedCheck()
+    async with webhook_service(parts_in_memory(checks={"slow": check})) as service:
+        reader, writer = await service.connect()
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+
+        answers = [await read_answer(reader) for _ in range(200)]
+
+        writer.close()
+    assert {answer.status for answer in answers} == {200}
+    assert check.most_at_once == 1
+
+
+class CountedCheck:
+    """A check that takes a moment, and knows how often it was under way at once."""
+
+    def __init__(self) -> None:
+        self.most_at_once = self._now = 0
+
+    async def __call__(self) -> None:
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        await asyncio.sleep(0)
+        self._now -= 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_does_not_read_is_cut_off() -> None:
+    async with webhook_service(parts_in_memory(floor_is_open=True)) as service:
+        with deaf_socket(service.port) as deaf:
+            await sent_whole(deaf, b"GET /floor/floor.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 300)
+
+            await until(lambda: service.parts.counts.connections_ended["unread"])
+
+
+def deaf_socket(port: int) -> socket.socket:
+    """A connection that has hardly any room for answers."""
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    deaf.connect(("127.0.0.1", port))
+    deaf.setblocking(False)
+    return deaf
+
+
+async def sent_whole(deaf: socket.socket, sent: bytes) -> None:
+    await asyncio.get_running_loop().sock_sendall(deaf, sent)
 
 
 async def test_a_body_cut_off_leaves_no_row(service: WebhookService) -> None:

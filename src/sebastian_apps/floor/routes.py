@@ -28,7 +28,8 @@ from sebastian_apps.floor.sse import stream
 from sebastian_apps.floor.view import FloorView
 from sebastian_apps.floor.viewing import view_of
 from sebastian_apps.request_headers import headers_of
-from sebastian_apps.webhook.parts import WebhookParts, parts_of
+from sebastian_apps.webhook.body import read_body
+from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
     NOT_FOUND,
     NOT_JSON,
@@ -43,6 +44,9 @@ from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import parse_room_id
 
 PAGE_PATH = "/floor"
+LOGIN_LIMIT = 4096
+"""The longest body of a login, in bytes: it is parsed before anybody has proven anything."""
+
 Route = HTTPRouteHandler | ASGIRouteHandler
 
 _MEDIA_TYPES = {
@@ -107,10 +111,6 @@ def _view(parts: WebhookParts) -> View:
     return view
 
 
-async def _body(request: Request[Any, Any, Any]) -> bytes:
-    return await parts_of(request).bodies.read(request.receive, request.scope["headers"])
-
-
 def _page(entry: Entry) -> HTTPRouteHandler:
     page = _text("floor.html")
     login_page = _text("login.html").replace("{{refused}}", "hidden").replace("{{wrong}}", "")
@@ -132,7 +132,7 @@ def _page(entry: Entry) -> HTTPRouteHandler:
 def _logging_in_and_out(entry: Entry, door: AdminDoor) -> list[Route]:
     login_page = _text("login.html").replace("{{refused}}", "")
 
-    @post(f"{PAGE_PATH}/login", status_code=303)
+    @post(f"{PAGE_PATH}/login", status_code=303, request_max_body_size=LOGIN_LIMIT)
     async def login(request: Request[Any, Any, Any]) -> ASGIResponse:
         token = await _sent(request, "token")
         try:
@@ -208,7 +208,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
         visitor = await entry.actor(headers_of(request.scope["headers"]))
         if visitor is None:
             raise _login_first()
-        wanted = _object(await _body(request))
+        wanted = _object(await read_body(request))
         actions = FloorActions(use_cases, visitor.actor)
         try:
             done = await actions(request.path_params["name"], wanted)
@@ -221,7 +221,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
 
 async def _sent(request: Request[Any, Any, Any], name: str) -> str:
     """A field of the form that was sent."""
-    body = await _body(request)
+    body = await read_body(request)
     return parse_qs(body.decode("utf-8", "replace")).get(name, [""])[0]
 
 

@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException
 
 from sebastian_apps.admin_door import AdminDoor
 from sebastian_apps.floor.routes import floor_routes
+from sebastian_apps.webhook.body import BODY_LIMIT
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
     BAD_REQUEST,
@@ -66,6 +67,7 @@ def create_app(parts: WebhookParts) -> Litestar:
         state=State({"parts": parts, "door": door}),
         lifespan=[lifespan],
         openapi_config=None,
+        request_max_body_size=BODY_LIMIT,
         logging_config=None,
         exception_handlers={
             Problem: _tell,

@@ -15,6 +15,7 @@ class WebhookCounts:
     """Counts webhooks by route and outcome since the process began; for one event loop."""
 
     _counts: Counter[tuple[str, str]] = field(factory=Counter, init=False)
+    connections_ended: Counter[str] = field(factory=Counter, init=False)
 
     def count(self, webhook: str, outcome: str) -> None:
         """One more webhook with this outcome."""
@@ -25,6 +26,10 @@ class WebhookCounts:
 
     def wrong_token(self, outcome: str) -> None:
         """Somebody sent an admin token that is nobody's; of no interest here."""
+
+    def ended(self, why: str) -> None:
+        """A connection was ended for what its other side did."""
+        self.connections_ended[why] += 1
 
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """All numbers in Prometheus's text format; these counts have none of their own."""

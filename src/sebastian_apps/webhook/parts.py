@@ -13,7 +13,6 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
-from sebastian_apps.webhook.body import BodyReader
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_core.domain.readings import Registration
 from sebastian_core.ports.ended_logins import EndedLogins
@@ -46,7 +45,7 @@ class WebhookParts:
     customer's properties only the `kept_properties` are read. `floor` is what people may do from
     the floor page; `floor_is_open` shows the page to this machine without a token, `ended_logins`
     remembers who has logged out of it. `ending` is set as soon as the service is told to stop, so
-    that what streams can end. `bodies` reads bodies.
+    that what streams can end.
     """
 
     settings: Settings
@@ -64,7 +63,6 @@ class WebhookParts:
     floor_is_open: bool = False
     ended_logins: EndedLogins = field(factory=_ended_logins)
     ending: asyncio.Event = field(factory=asyncio.Event)
-    bodies: BodyReader = field(factory=BodyReader)
 
 
 def parts_of(connection: ASGIConnection) -> WebhookParts:  # type: ignore[type-arg]

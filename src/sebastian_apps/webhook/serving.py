@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from typing import NoReturn
@@ -25,13 +26,22 @@ from sebastian_apps.garbage import spare_collections
 from sebastian_apps.watchdog import PATIENCE_SECONDS, Watchdog
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
+from sebastian_apps.webhook.door import Door, open_files_limit, spare_files, want_files
 from sebastian_apps.webhook.parts import WebhookParts, nothing
 from sebastian_core.domain.errors import ForeignAccount, SebastianError
 
-BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 30
-GRACE_SECONDS = 5
-"""How long requests in flight may take after SIGTERM; the parts are closed after that."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection is kept between two requests: longer than proxies do (60 s: nginx, AWS).
+
+Whoever may send the next request must be the one that ends an idle connection: a request that
+crosses the end of its connection is lost.
+"""
+
+GRACE_SECONDS = 6
+"""How long requests in flight may take after SIGTERM; the parts are closed after that.
+
+A second more than a connection without a request is kept (`KEPT_SECONDS`).
+"""
 
 MISCONFIGURED = 2
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -76,6 +86,7 @@ def serve(
 
     A process whose event loop is stuck for `patience_seconds` ends itself with 70.
     """
+    want_files()
     try:
         server = make_server(build(), lifeline)
         uvloop.run(_watched(server, listener, patience_seconds))
@@ -96,7 +107,7 @@ def make_server(parts: WebhookParts, lifeline: int | None = None) -> uvicorn.Ser
     """The HTTP server for these parts, not yet running; it opens and closes them."""
     config = uvicorn.Config(
         create_app(evolve(parts, open=nothing)),
-        http=BoundedHttp,
+        http=partial(BoundedHttp, door=Door(parts.counts.ended)),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -104,7 +115,7 @@ def make_server(parts: WebhookParts, lifeline: int | None = None) -> uvicorn.Ser
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        backlog=BACKLOG,
+        backlog=spare_files(open_files_limit()),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
@@ -15,9 +16,9 @@ from litestar.response.base import ASGIResponse
 from sebastian_apps.settings import Settings
 from sebastian_apps.tracing import trace_of
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
+from sebastian_apps.webhook.body import read_body
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
 from sebastian_apps.webhook.parts import WebhookParts, parts_of
-from sebastian_apps.webhook.patience import Patience
 from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, UNUSABLE, Problem
 from sebastian_core.domain.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 from sebastian_core.domain.room import Decided
@@ -41,15 +42,14 @@ Record = Callable[[WebhookParts, bytes], Awaitable[str]]
 def webhook_routes(settings: Settings) -> list[HTTPRouteHandler]:
     """Both webhooks: behind a token where one is configured, and only there."""
     suffix = "/{token:str}" if settings.webhook.token else ""
-    taking = _Taking()
 
     @post(ARRIVAL_PATH + suffix, status_code=200)
     async def incoming_message(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return await taking(request, ARRIVAL_PATH, _record_arrival)
+        return await _take(request, ARRIVAL_PATH, _record_arrival)
 
     @post(RESOLVE_PATH + suffix, status_code=200)
     async def mark_as_resolved(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return await taking(request, RESOLVE_PATH, _record_resolve)
+        return await _take(request, RESOLVE_PATH, _record_resolve)
 
     return [incoming_message, mark_as_resolved]
 
@@ -65,44 +65,37 @@ def store_unavailable() -> Problem:
     return Problem(STORE_UNAVAILABLE, detail, headers={"retry-after": RETRY_AFTER_SECONDS})
 
 
-class _Taking:
-    """Takes webhooks, each within its limits of time."""
+async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> ASGIResponse:
+    """Answer 200 after the commit, and tell and count what became of the webhook."""
+    parts, began = parts_of(request), time.perf_counter()
+    try:
+        _check_token(parts, request.path_params)
+        body = await read_body(request)
+        outcome = await _committed(record(parts, body))
+    except Problem as problem:
+        parts.counts.count(path, problem.kind.slug)
+        _tell_rejected(path, problem)
+        raise
+    except Exception:
+        parts.counts.count(path, FAILED_OUTCOME)
+        raise
+    finally:
+        parts.counts.took(path, time.perf_counter() - began)
+    parts.counts.count(path, outcome)
+    return _OK
 
-    def __init__(self) -> None:
-        self._patience = Patience(COMMIT_SECONDS)
 
-    async def __call__(
-        self, request: Request[Any, Any, Any], path: str, record: Record
-    ) -> ASGIResponse:
-        """Answer 200 after the commit, and tell and count what became of the webhook."""
-        parts, began = parts_of(request), time.perf_counter()
-        try:
-            _check_token(parts, request.path_params)
-            body = await parts.bodies.read(request.receive, request.scope["headers"])
-            outcome = await self._committed(record(parts, body))
-        except Problem as problem:
-            parts.counts.count(path, problem.kind.slug)
-            _tell_rejected(path, problem)
-            raise
-        except Exception:
-            parts.counts.count(path, FAILED_OUTCOME)
-            raise
-        finally:
-            parts.counts.took(path, time.perf_counter() - began)
-        parts.counts.count(path, outcome)
-        return _OK
-
-    async def _committed(self, recording: Awaitable[str]) -> str:
-        try:
-            with self._patience.limit():
-                return await recording
-        except (StoreUnavailable, SchemaMismatch, TimeoutError) as error:
-            why = str(error) or f"no commit in {COMMIT_SECONDS:g} s"
-            log.warning("webhook not recorded", why=why)
-            raise store_unavailable() from error
-        except InvalidInput as error:
-            detail = "A field holds what cannot be stored; send plain text."
-            raise Problem(UNUSABLE, detail) from error
+async def _committed(recording: Awaitable[str]) -> str:
+    try:
+        async with asyncio.timeout(COMMIT_SECONDS):
+            return await recording
+    except (StoreUnavailable, SchemaMismatch, TimeoutError) as error:
+        why = str(error) or f"no commit in {COMMIT_SECONDS:g} s"
+        log.warning("webhook not recorded", why=why)
+        raise store_unavailable() from error
+    except InvalidInput as error:
+        detail = "A field holds what cannot be stored; send plain text."
+        raise Problem(UNUSABLE, detail) from error
 
 
 def _tell_rejected(path: str, problem: Problem) -> None:
