@@ -101,8 +101,10 @@ async def _steady(server: Server, number: int, seconds: float) -> Percentiles:
 def service(stage: Stage, *, processes: int) -> Iterator[Server]:
     """Our webhook service, ready, on a database of its own."""
     config, url = _configured(stage, f"webhook{processes}")
-    arguments = ("-c", config, "--processes", str(processes))
-    with stage.program(f"webhook{processes}", SERVICE, *arguments) as program:
+    arguments = (str(processes), url.rpartition(":")[2], SERVICE, "-c", config)
+    alone = (SERVICE, "-c", config)
+    command = alone if processes == 1 else ("benchmarks.handed", *arguments)
+    with stage.program(f"webhook{processes}", *command) as program:
         yield _listening(url, program)
 
 

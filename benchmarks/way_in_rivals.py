@@ -23,6 +23,7 @@ from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH
 from sebastian_apps.webhook.decoding import decode_arrival
+from sebastian_apps.webhook.listening import bind
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.serving import run
 from sebastian_core.domain.ids import RoomId
@@ -40,7 +41,7 @@ def main(name: str, config: Path) -> None:
     settings = load_settings(config, {})
     configure_logging(settings, process=name)
     if name == "no commit":
-        run(lambda: no_commit(settings), settings.listen.host, settings.listen.port)
+        run(lambda: no_commit(settings), bind(settings.listen.host, settings.listen.port))
         return
     app: Any = insert(settings) if name == "insert" else bare
     uvicorn.run(

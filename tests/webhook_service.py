@@ -16,8 +16,9 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.webhook.listening import bind
 from sebastian_apps.webhook.parts import WebhookParts
-from sebastian_apps.webhook.serving import bind, make_server
+from sebastian_apps.webhook.serving import make_server
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.rules import Rules

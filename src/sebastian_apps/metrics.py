@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
@@ -12,7 +11,6 @@ import structlog
 from attrs import define, evolve
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from sebastian_apps.floor.view import FloorView
@@ -27,9 +25,6 @@ from sebastian_core.usecases.assign_chat import Ended, Ending
 from sebastian_core.usecases.platform_gate import PlatformGate
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Where several processes at one address put their counts, so that each can tell the sum."""
-
 _WAIT = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _CALL = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -87,14 +82,10 @@ class WebhookMetrics(WebhookCounts):
 
     def exposed(self, floor: FloorView | None, watchers: int) -> bytes:
         """Everything in Prometheus's text format; `floor` is None while it cannot be read."""
-        shown = CollectorRegistry()
-        if os.environ.get(MULTIPROCESS):
-            MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
-        told = generate_latest(shown if os.environ.get(MULTIPROCESS) else self.registry)
         gauges = CollectorRegistry()
         gauges.register(_FloorGauges(floor, watchers))
         gauges.register(_LogLines())
-        return told + generate_latest(gauges)
+        return generate_latest(self.registry) + generate_latest(gauges)
 
 
 class _LogLines(Collector):

@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from operator import attrgetter
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from sebastian_apps.request_headers import Headers, headers_of
 from sebastian_apps.settings import Problem as SettingsProblem
 from sebastian_apps.settings import Settings, SettingsError
 from sebastian_apps.webhook.bounded_http import BoundedHttp
+from sebastian_apps.webhook.door import Door
 from sebastian_apps.webhook.problems import (
     FAILED,
     METHOD_NOT_ALLOWED,
@@ -66,7 +67,7 @@ async def showing(pages: Mapping[str, Show], settings: Settings) -> AsyncIterato
     listener = listening(settings)
     config = uvicorn.Config(
         _app(pages),
-        http=_FewConnections,
+        http=partial(BoundedHttp, door=Door(connection_limit=CONNECTION_LIMIT)),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         access_log=False,
@@ -124,19 +125,6 @@ class _QuietServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class _FewConnections(BoundedHttp):
-    """The oldest connection makes room for a new one, whatever it waits for."""
-
-    opened_at = 0.0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.opened_at = self.loop.time()
-        open_ones: list[Any] = [c for c in self.connections if not c.transport.is_closing()]
-        if len(open_ones) > CONNECTION_LIMIT:
-            min(open_ones, key=attrgetter("opened_at")).transport.close()
 
 
 def _app(pages: Mapping[str, Show]) -> Callable[..., Awaitable[None]]:

@@ -22,6 +22,9 @@ IN_CRUMBS = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\
 )
 
 
+UNKEPT = httpx.Limits(max_keepalive_connections=0)
+
+
 @frozen
 class Held:
     """What came of it: the service's memory, and the webhooks that were sent meanwhile."""
@@ -34,12 +37,14 @@ class Held:
 async def hold(stage: Stage, sent: Iterable[bytes], *, seconds: float, again: bool = False) -> Held:
     """One connection for each of these, that never reads; a webhook ten times a second beside.
 
+    Each webhook has a connection of its own: one that is kept may be sent away between two.
+
     With `again` a connection that the service ended is followed by a new one.
     """
     most, statuses, waits, began = 0.0, list[int](), list[float](), time.monotonic()
     async with (
         strangers(stage, list(sent), again=again),
-        httpx.AsyncClient(base_url=stage.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=stage.url, timeout=30, limits=UNKEPT) as client,
     ):
         while (now := time.monotonic()) - began < seconds:
             body = {"room_id": str(700_000 + len(statuses))}

@@ -13,7 +13,8 @@ import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.webhook.serving import bind, make_server
+from sebastian_apps.webhook.listening import bind
+from sebastian_apps.webhook.serving import make_server
 from sebastian_core.domain.agent import Staffing
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.browser.stages import Stage, busy, empty, outage

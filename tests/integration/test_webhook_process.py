@@ -1,4 +1,4 @@
-"""`sebastian-webhook` as a process: its start, its end, and several of it at one address."""
+"""`sebastian-webhook` as a process: its start, its end, and two of it at one socket."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import psycopg
 import pytest
 from attrs import define, field
@@ -34,10 +33,9 @@ class WebhookProcess:
     url: str = ""
     output: list[str] = field(factory=list)
 
-    async def listening(self, processes: int) -> None:
-        """Come back when each process said where it listens."""
-        for _ in range(processes):
-            self.url = (await self.told("listening"))["url"]
+    async def listening(self) -> None:
+        """Come back when it said where it listens."""
+        self.url = (await self.told("listening"))["url"]
 
     async def told(self, name: str) -> dict[str, str]:
         """The next event with this name."""
@@ -57,10 +55,6 @@ class WebhookProcess:
         self.process.send_signal(signal.SIGTERM)
         return await self.ended()
 
-    @property
-    def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
-
     async def _line(self) -> dict[str, str]:
         assert self.process.stderr is not None
         line = (await self.process.stderr.readline()).decode()
@@ -71,14 +65,16 @@ class WebhookProcess:
 
 
 @asynccontextmanager
-async def webhook_process(
-    environ: Mapping[str, str], *arguments: str
+async def spawned(
+    environ: Mapping[str, str], command: Sequence[str], pass_fds: Sequence[int] = ()
 ) -> AsyncIterator[WebhookProcess]:
     """The process with these variables only, killed at the end if it still runs."""
-    command = (*COMMAND, *(arguments or ("--port", "0")))
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        *command, env={**inherited, "QT_LOG_FORMAT": "json", **environ}, stderr=PIPE
+        *command,
+        env={**inherited, "QT_LOG_FORMAT": "json", **environ},
+        stderr=PIPE,
+        pass_fds=pass_fds,
     )
     try:
         yield WebhookProcess(process)
@@ -89,13 +85,18 @@ async def webhook_process(
 
 
 @asynccontextmanager
-async def running(
-    environ: Mapping[str, str], *, processes: int = 1
+async def webhook_process(
+    environ: Mapping[str, str], *arguments: str
 ) -> AsyncIterator[WebhookProcess]:
-    arguments = ("--port", "0", "--processes", str(processes))
-    async with webhook_process(environ, *arguments) as webhook:
+    async with spawned(environ, (*COMMAND, *(arguments or ("--port", "0")))) as webhook:
+        yield webhook
+
+
+@asynccontextmanager
+async def running(environ: Mapping[str, str]) -> AsyncIterator[WebhookProcess]:
+    async with webhook_process(environ, "--port", "0") as webhook:
         async with asyncio.timeout(20):
-            await webhook.listening(processes)
+            await webhook.listening()
         yield webhook
 
 
@@ -216,57 +217,147 @@ async def test_a_body_that_never_comes_does_not_delay_the_end(environ: dict[str,
         writer.close()
 
 
-async def test_several_processes_share_the_address_and_end_together(
-    environ: dict[str, str], postgres_url: str
+async def test_more_than_one_process_is_refused_with_what_to_do(environ: dict[str, str]) -> None:
+    async with webhook_process(environ, "--port", "0", "--processes", "2") as webhook:
+        assert await webhook.ended() == 2
+
+    assert "sebastian-webhook.socket" in "\n".join(webhook.output)
+
+
+HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+@asynccontextmanager
+async def handed(
+    environ: Mapping[str, str], listener: socket.socket
+) -> AsyncIterator[WebhookProcess]:
+    """A service that is handed this socket, as systemd does it."""
+    descriptor = listener.fileno()
+    command = (sys.executable, "-c", HAND_OVER, str(descriptor), *COMMAND[1:])
+    async with spawned(environ, command, pass_fds=(descriptor,)) as webhook:
+        async with asyncio.timeout(20):
+            await webhook.listening()
+        yield webhook
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+        yield listening
+
+
+async def test_two_services_take_from_one_socket_and_one_may_end_under_load(
+    environ: dict[str, str], postgres_url: str, listener: socket.socket
 ) -> None:
-    async with running(environ, processes=2) as webhook:
-        assert len(webhook.children) == 2
+    port = listener.getsockname()[1]
+    async with handed(environ, listener) as first, handed(environ, listener) as second:
+        assert first.url == second.url
+        numbers = iter(range(400))
+        posting = [
+            asyncio.create_task(post_each(port, numbers, kept)) for kept in (True, False) * 8
+        ]
+        async with asyncio.timeout(60):
+            while await rows_in(postgres_url) < 100:
+                await asyncio.sleep(0.01)
+            first.process.send_signal(signal.SIGTERM)
+            statuses = [status for each in posting for status in await each]
+            assert await first.ended() == 0
 
-        async with httpx.AsyncClient(base_url=webhook.url) as client:
-            answers = await asyncio.gather(
-                *(client.post(ARRIVAL, json={"room_id": str(number)}) for number in range(40))
-            )
-
-        assert {answer.status_code for answer in answers} == {200}
-        assert await rows_in(postgres_url) == 40
-        assert await webhook.told_to_end() == 0
-
-
-async def test_when_one_of_several_dies_the_others_serve_on(environ: dict[str, str]) -> None:
-    async with running(environ, processes=2) as webhook:
-        killed, other = webhook.children
-        killed.kill()
-
-        async with asyncio.timeout(10):
-            await webhook.told("a process ended")
-        async with httpx.AsyncClient(base_url=webhook.url) as client:
-            for number in range(20):
-                headers = {"connection": "close"}
-                answer = await client.post(ARRIVAL, json={"room_id": str(number)}, headers=headers)
-                assert answer.status_code == 200
-
-        assert other.is_running()
-        assert await webhook.told_to_end() == 1
+        assert statuses == [200] * 400
+        assert await rows_in(postgres_url) == 400
+        assert await second.told_to_end() == 0
+    assert all("admit" in "\n".join(each.output) for each in (first, second))
 
 
-async def test_when_the_parent_is_killed_the_others_end_by_themselves(
+async def post_each(port: int, numbers: Iterator[int], kept: bool) -> list[int]:
+    """Post webhooks one by one; over one connection until it is closed, or over one for each."""
+    statuses, fields = [], () if kept else ("Connection: close",)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number in numbers:
+        writer.write(raw_post(ARRIVAL, b'{"room_id": "%d"}' % number, *fields))
+        answer = await read_answer(reader)
+        statuses.append(answer.status)
+        if answer.headers.get("connection") == "close":
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+    return statuses
+
+
+async def test_what_was_handed_over_and_is_no_socket_is_told(environ: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    command = (sys.executable, "-c", HAND_OVER, str(reading), *COMMAND[1:])
+    async with spawned(environ, command, pass_fds=(reading,)) as webhook:
+        assert await webhook.ended() == 1
+    os.close(reading)
+    os.close(writing)
+
+    assert "file descriptor 3 is no socket" in "\n".join(webhook.output)
+
+
+async def test_a_socket_handed_over_that_others_can_reach_needs_a_token(
     environ: dict[str, str],
 ) -> None:
-    async with running(environ, processes=2) as webhook:
-        children = webhook.children
-        webhook.process.kill()
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        descriptor = listener.fileno()
+        command = (sys.executable, "-c", HAND_OVER, str(descriptor), *COMMAND[1:])
+        async with spawned(environ, command, pass_fds=(descriptor,)) as webhook:
+            assert await webhook.ended() == 2
 
-        _, left = await asyncio.to_thread(psutil.wait_procs, children, 12)
-
-    assert left == []
+    assert "webhook.token" in "\n".join(webhook.output)
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
-async def test_without_tables_it_says_what_to_do(
-    postgres_url: str, redis_url: str, processes: str
+async def test_after_sigterm_the_next_request_of_each_connection_is_the_last(
+    environ: dict[str, str], postgres_url: str
 ) -> None:
+    async with running(environ) as webhook:
+        port = int(webhook.url.rpartition(":")[2])
+        kept, fresh = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        kept[1].write(raw_post(ARRIVAL, b'{"room_id": "1"}'))
+        assert (await read_answer(kept[0])).status == 200
+
+        webhook.process.send_signal(signal.SIGTERM)
+        await webhook.told("Shutting down")
+        for number, (_, writer) in enumerate((kept, fresh), 2):
+            writer.write(raw_post(ARRIVAL, b'{"room_id": "%d"}' % number))
+        answers = [await read_answer(reader) for reader, _ in (kept, fresh)]
+
+        assert [answer.status for answer in answers] == [200, 200]
+        assert {answer.headers["connection"] for answer in answers} == {"close"}
+        for _, writer in (kept, fresh):
+            writer.close()
+        assert await webhook.ended() == 0
+    assert await rows_in(postgres_url) == 3
+
+
+async def test_after_sigterm_a_connection_without_a_request_is_kept_for_a_while_and_closed(
+    environ: dict[str, str],
+) -> None:
+    async with running(environ) as webhook:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", int(webhook.url.rpartition(":")[2])
+        )
+        writer.write(raw_post(ARRIVAL, b'{"room_id": "1"}'))
+        await read_answer(reader)
+        webhook.process.send_signal(signal.SIGTERM)
+        began = asyncio.get_running_loop().time()
+
+        async with asyncio.timeout(12):
+            assert await reader.read() == b""
+
+        assert asyncio.get_running_loop().time() - began > 4
+        writer.close()
+        assert await webhook.ended() == 0
+
+
+async def test_without_tables_it_says_what_to_do(postgres_url: str, redis_url: str) -> None:
     environ = environ_of(postgres_url, redis_url)
-    async with webhook_process(environ, "--port", "0", "--processes", processes) as webhook:
+    async with webhook_process(environ, "--port", "0") as webhook:
         assert await webhook.ended() == 1
 
     assert "sebastian migrate" in "\n".join(webhook.output)
@@ -304,7 +395,8 @@ async def test_an_address_that_is_taken_is_named(environ: dict[str, str]) -> Non
 STUCK = """
 from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import Settings
-from sebastian_apps.webhook.serving import bind, serve
+from sebastian_apps.webhook.listening import bind
+from sebastian_apps.webhook.serving import run
 from tests.webhook_service import parts_in_memory
 
 async def never_comes_back():
@@ -312,9 +404,8 @@ async def never_comes_back():
         pass
 
 configure_logging(Settings())
-(listener,) = bind("127.0.0.1", 0)
 parts = parts_in_memory(checks={"database": never_comes_back})
-raise SystemExit(serve(lambda: parts, listener, patience_seconds=1))
+raise SystemExit(run(lambda: parts, bind("127.0.0.1", 0), patience_seconds=1))
 """
 
 
@@ -322,7 +413,7 @@ async def test_a_process_whose_event_loop_is_stuck_ends_itself_and_names_the_cod
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", STUCK, stderr=PIPE)
     webhook = WebhookProcess(process)
     async with asyncio.timeout(20):
-        await webhook.listening(1)
+        await webhook.listening()
     async with httpx.AsyncClient(base_url=webhook.url) as client:
         with pytest.raises(httpx.TransportError):
             await client.get("/readyz", timeout=20)

@@ -84,12 +84,27 @@ def test_every_service_waits_for_services_that_there_are() -> None:
         assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
 
 
-@pytest.mark.parametrize("path", sorted((DEPLOY / "systemd").iterdir()), ids=lambda path: path.name)
-def test_a_unit_starts_a_program_of_ours_and_gives_it_time_to_end(path: Path) -> None:
+def unit_of(path: Path) -> configparser.RawConfigParser:
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read(path, "utf-8")
-    service = unit["Service"]
+    return unit
+
+
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+
+
+def test_the_socket_is_handed_to_the_services_that_say_so() -> None:
+    socket = unit_of(DEPLOY / "systemd" / "sebastian-webhook.socket")["Socket"]
+    takers = [path.name for path in UNITS if "Sockets" in unit_of(path)["Service"]]
+
+    assert socket["ListenStream"].endswith(":3000")
+    assert takers == [socket["Service"].replace("@1", "@")]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_starts_a_program_of_ours_and_gives_it_time_to_end(path: Path) -> None:
+    service = unit_of(path)["Service"]
 
     for key in ("ExecStart", "ExecStartPre"):
         if key in service:

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from attrs import define, field
 
-from sebastian_apps.webhook.door import CROWDED, PASSING_LIMIT, Door, Visitor, spare_files
+from sebastian_apps.webhook.door import CROWDED, PASSING_LIMIT, SPARE_FILES, Door, Visitor
 
 
 @define(eq=False)
@@ -75,7 +75,7 @@ def test_a_high_file_descriptor_is_one_too_many() -> None:
     door = Door(file_limit=64)
     (early,) = entered(door, 1)
 
-    entered(door, 1, descriptor=64 - spare_files(64))
+    entered(door, 1, descriptor=64 - SPARE_FILES)
 
     assert early.was_sent_away
 

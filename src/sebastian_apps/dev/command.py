@@ -43,7 +43,7 @@ def dev(**options: Any) -> None:
     from sebastian_apps.cli.starting import telling_misconfiguration
     from sebastian_apps.dev.options import DevOptions
     from sebastian_apps.dev.run import run
-    from sebastian_apps.webhook.serving import CannotListen
+    from sebastian_apps.webhook.listening import CannotListen
 
     try:
         tempfile.gettempdir()

@@ -31,7 +31,7 @@ from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.watchdog import PATIENCE_SECONDS
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
-from sebastian_apps.webhook.serving import bind
+from sebastian_apps.webhook.listening import bind
 from sebastian_apps.worker.parts import WorkerParts
 from sebastian_apps.worker.policy_guard import Guard
 from sebastian_apps.worker.worker import Worker

@@ -78,7 +78,6 @@ class BoundedHttp(HttpToolsProtocol):
     _cut_off: asyncio.TimerHandle | None = None
     _turn: asyncio.Handle | None = None
     _awaits_head = True
-    _is_ending = False
     _body_left: int | None = None
     _size = 0
     """How many bytes came since the head began, or without a body since the last part of one."""
@@ -95,7 +94,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self._is_full)
-        self._end_after(HEAD_SECONDS)
+        self._end_after(self._head_seconds)
         self._door.enter(self, transport.get_extra_info("socket").fileno())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -144,7 +143,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._awaits_head, self._size, self._discarded = False, 0, 0
         self._body_left = _content_length(self.headers)
         super().on_headers_complete()
-        if self._is_ending:
+        if self._door.is_closing:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -176,7 +175,6 @@ class BoundedHttp(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Answer what is under way, or one more request if it comes soon, and end."""
-        self._is_ending = True
         if self._is_answering:
             self.cycle.keep_alive = False
         else:
@@ -194,6 +192,10 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.abort()
 
     # Parsing, piece by piece
+
+    @property
+    def _head_seconds(self) -> float:
+        return KEPT_SECONDS if self._door.is_closing else HEAD_SECONDS
 
     @property
     def _is_answering(self) -> bool:
@@ -248,7 +250,7 @@ class BoundedHttp(HttpToolsProtocol):
         if end >= 0 or _is_spoiled(self._held):
             return size
         if self._deadline is None:
-            self._end_after(KEPT_SECONDS if self._is_ending else HEAD_SECONDS)
+            self._end_after(self._head_seconds)
         return 0
 
     def _piece_of_body(self) -> int:

@@ -15,6 +15,9 @@ from attrs import define, field
 CONNECTION_LIMIT = 1000
 """So many connections are open at most; with one more the one that has waited longest ends."""
 
+SPARE_FILES = 24
+"""So many file descriptors are kept free, for the database, for Redis and for who comes next."""
+
 FILES_WANTED = 4096
 """The limit of open files that the process asks for when it starts, if its hard limit allows."""
 
@@ -23,7 +26,8 @@ PASSING_LIMIT = 4
 
 TELL_EVERY_SECONDS = 60.0
 
-NOT_HTTP, HEAD_TOO_LARGE, UNREAD, CROWDED = "not-http", "head-too-large", "unread", "crowded"
+NOT_HTTP, HEAD_TOO_LARGE, UNREAD = "not-http", "head-too-large", "unread"
+CROWDED, NO_FILES = "crowded", "no-file-descriptors"
 
 log = structlog.stdlib.get_logger("sebastian.webhook")
 
@@ -46,27 +50,20 @@ def open_files_limit() -> int:
     return 1_000_000 if soft == resource.RLIM_INFINITY else soft
 
 
-def spare_files(file_limit: int) -> int:
-    """So many files are kept free: for the database and Redis, and for connections that queue.
-
-    Those are accepted in one go, before any can be sent away, and libuv resets connections for
-    which there is no file. So this is the length of the queue too.
-    """
-    return min(2048, max(24, file_limit // 4))
-
-
 @define(eq=False)
 class Door:
     """Knows which connections wait for their other side, and since when; for one event loop.
 
     A connection waits while its request is not complete, while its answer is not read, and between
     two requests. `count` is told why a connection was ended; the log hears it at most once a minute
-    for each reason, because strangers decide how often it happens.
+    for each reason, because strangers decide how often it happens. Once it `is_closing`, each
+    connection is answered one more request at most.
     """
 
     count: Callable[[str], None] = count_nowhere
     connection_limit: int = CONNECTION_LIMIT
     file_limit: int = field(factory=open_files_limit)
+    is_closing: bool = field(default=False, init=False)
     _visitors: set[Visitor] = field(factory=set, init=False)
     _waiting: dict[Visitor, None] = field(factory=dict, init=False)
     _passing: set[Visitor] = field(factory=set, init=False)
@@ -80,10 +77,18 @@ class Door:
         """
         self._visitors.add(visitor)
         is_full = len(self._visitors) > self.connection_limit
-        if is_full or descriptor >= self.file_limit - spare_files(self.file_limit):
+        if is_full or descriptor >= self.file_limit - SPARE_FILES:
             self.end(next(iter(self._waiting), visitor), CROWDED)
         if visitor in self._visitors:
             self._waiting[visitor] = None
+
+    def make_room(self, why: str) -> None:
+        """Send away who waits longest, if anybody does; told in any case."""
+        longest = next(iter(self._waiting), None)
+        if longest is None:
+            self.note(why)
+        else:
+            self.end(longest, why)
 
     def waits(self, visitor: Visitor) -> None:
         """From now on it waits for its other side."""

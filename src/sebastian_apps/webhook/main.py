@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("sebastian.webhook")
 
 
+def _one(ctx: click.Context, param: click.Parameter, processes: int) -> None:
+    if processes > 1:
+        raise click.UsageError(
+            "A webhook service is one process, which the service manager starts again when it "
+            f"ends. Run {processes} of them: on one socket that systemd hands over (systemctl "
+            "enable --now sebastian-webhook.socket sebastian-webhook@1 sebastian-webhook@2), or on "
+            "ports of their own behind a proxy that tries the next one.",
+            ctx,
+        )
+
+
 @click.command(name="sebastian-webhook", cls=Program)
 @config_option
 @click.option("--host", help="The address to listen on, instead of listen.host.")
@@ -28,49 +39,49 @@ log = structlog.stdlib.get_logger("sebastian.webhook")
 )
 @click.option(
     "--processes",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1),
     default=1,
-    show_default=True,
-    help="How many processes share the address.",
+    hidden=True,
+    callback=_one,
+    expose_value=False,
 )
 @patience_option
-def main(
-    config: Path | None, host: str | None, port: int | None, processes: int, patience: float
-) -> None:
+def main(config: Path | None, host: str | None, port: int | None, patience: float) -> None:
     """Take Qiscus's webhooks and record them durably.
+
+    Listens on the sockets that systemd hands over, if it hands any over.
 
     Example: sebastian-webhook -c config.yml
     """
     from sebastian_apps.cli.starting import starting
     from sebastian_apps.container import build_webhook
-    from sebastian_apps.webhook.serving import CannotListen, run
+    from sebastian_apps.webhook.listening import CannotListen, bind, inherited
+    from sebastian_apps.webhook.serving import run
 
-    settings = _listening_on(host, starting(config, needs={"db", "redis"}, process="webhook"))
-    if settings.qiscus.app_id is None:
-        log.warning("qiscus.app_id is not set: the workers hear no bell of this service")
-    listen_port = settings.listen.port if port is None else port
+    settings = starting(config, needs={"db", "redis"}, process="webhook")
     try:
-        status = run(
-            lambda: build_webhook(settings),
-            settings.listen.host,
-            listen_port,
-            processes=processes,
-            patience_seconds=patience,
-        )
+        sockets = inherited()
+        hosts = [each.getsockname()[0] for each in sockets] or [host or settings.listen.host]
+        settings = _listening_on(hosts, settings)
+        if settings.qiscus.app_id is None:
+            log.warning("qiscus.app_id is not set: the workers hear no bell of this service")
+        listen_port = settings.listen.port if port is None else port
+        sockets = sockets or bind(settings.listen.host, listen_port)
+        status = run(lambda: build_webhook(settings), sockets, patience_seconds=patience)
     except CannotListen as error:
         raise click.ClickException(str(error)) from error
     sys.exit(status)
 
 
-def _listening_on(host: str | None, settings: Settings) -> Settings:
-    """The settings with the host that counts, checked: no strangers without a token."""
+def _listening_on(hosts: list[str], settings: Settings) -> Settings:
+    """The settings with the host that others reach most easily: no strangers without a token."""
     from attrs import evolve
 
     from sebastian_apps.cli.starting import telling_misconfiguration
     from sebastian_apps.settings import check_webhook_exposure
 
-    if host is not None:
-        settings = evolve(settings, listen=evolve(settings.listen, host=host))
+    each = [evolve(settings, listen=evolve(settings.listen, host=host)) for host in hosts]
+    settings = min(each, key=lambda one: one.listens_on_loopback)
     with telling_misconfiguration():
         check_webhook_exposure(settings)
     return settings
