@@ -100,10 +100,11 @@ class Lane:
     async def ask(self, request: httpx.Request) -> WholeAnswer:
         """The whole answer; raises what aiohttp raises, httpx.DecodingError for an encoded body."""
         self._connector.was_asked = False
+        headers = request.headers.raw
         answer = await self._session.request(
             request.method,
             URL(str(request.url), encoded=True),
-            headers=request.headers.multi_items(),
+            headers=[(str(name, "latin-1"), str(text, "latin-1")) for name, text in headers],
             data=request.content or None,
             allow_redirects=False,
         )
