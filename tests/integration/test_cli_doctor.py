@@ -17,6 +17,7 @@ from sebastian_adapters.memory.platform.app import App
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
 from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.settings import load_settings
 from tests.integration.cli_world import World, a_world
 from tests.integration.postgres import as_role, execute, read_only_for_new_sessions, roles
 from tests.integration.transaction_pooler import transaction_pooler
@@ -301,6 +302,13 @@ async def test_a_service_that_does_not_know_the_token(world: World) -> None:
     world.configure("webhook", token="a-changed-and-quite-long-token-0099")
 
     assert (await found(world))["webhook-other-token"] == "problem"
+
+
+async def test_a_service_behind_a_proxy_that_does_not_take_the_path_away(world: World) -> None:
+    base_url = load_settings(world.config, {}).webhook.base_url
+    world.configure("webhook", base_url=f"{base_url}/sebastian")
+
+    assert (await found(world))["webhook-other-path"] == "problem"
 
 
 async def test_webhooks_that_are_registered_elsewhere(world: World) -> None:

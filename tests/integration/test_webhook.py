@@ -19,7 +19,7 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.webhook.body import BODY_LIMIT
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.routes.admin import DASHBOARD_NOTE, admin_routes
-from sebastian_apps.webhook.routes.health import KNOWN_SECONDS, health_routes
+from sebastian_apps.webhook.routes.health import KNOWN_SECONDS, Readiness, health_routes
 from sebastian_apps.webhook.routes.openapi import openapi_document
 from sebastian_apps.webhook.routes.webhooks import webhook_routes
 from sebastian_core.domain.agent import AgentSetting, Presence
@@ -147,10 +147,10 @@ async def test_the_content_type_does_not_matter(service: WebhookService, content
     [
         (b"", 400, "not-json"),
         (b"hello", 400, "not-json"),
-        (gzip.compress(b'{"room_id": "1"}'), 400, "not-utf-8"),
-        (b'{"room_id": "\xff\xfe"}', 400, "not-utf-8"),
+        (gzip.compress(b'{"room_id": "1"}'), 415, "unsupported"),
+        (b'{"room_id": "\xff\xfe"}', 422, "unusable"),
         (b"[" * 60_000, 400, "not-json"),
-        (b'{"room_id": "1", "n": 1e999}', 400, "not-json"),
+        (b'{"room_id": "1" "n": "\xff"}', 400, "not-utf-8"),
         (b"[]", 422, "unusable"),
         (b"{}", 422, "unusable"),
         (b'{"room_id": true}', 422, "unusable"),
@@ -209,9 +209,31 @@ async def test_what_is_not_there_and_what_does_not_fit_is_a_problem_too(
     assert_problem(await service.http.get("/nowhere"), 404, "not-found")
     assert_problem(await service.http.get("/agents"), 404, "not-found")
     assert_problem(await service.http.post("/set-webhook"), 404, "not-found")
+
+
+async def test_a_look_at_the_address_of_a_webhook_is_told_what_it_is_for(
+    service: WebhookService,
+) -> None:
     refused = await service.http.get(ARRIVAL)
-    assert_problem(refused, 405, "method-not-allowed")
+    probed = await service.http.head(RESOLVE)
+
+    told = assert_problem(refused, 405, "method-not-allowed")
+    assert "Qiscus sends its webhooks here" in told["detail"]
+    assert (probed.status_code, probed.content) == (405, b"")
     assert "POST" in refused.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/schema/openapi.json", "/floor", "/floor/floor.js"]
+)
+async def test_head_is_answered_as_get_without_the_body(path: str) -> None:
+    async with webhook_service(parts_in_memory(floor_is_open=True)) as service:
+        shown = await service.http.get(path)
+        probed = await service.http.head(path)
+
+    assert (shown.status_code, probed.status_code) == (200, 200)
+    assert probed.content == b""
+    assert probed.headers["content-type"] == shown.headers["content-type"]
 
 
 @pytest.mark.parametrize(
@@ -461,7 +483,11 @@ def test_the_description_has_every_route(environ: dict[str, str]) -> None:
 
     there = {
         (path.replace(":str", ""), method.lower())
-        for handler in (*webhook_routes(settings), *health_routes({}), *admin_routes(settings))
+        for handler in (
+            *webhook_routes(settings),
+            *health_routes(Readiness({})),
+            *admin_routes(settings),
+        )
         for path in handler.paths
         for method in handler.http_methods
     }

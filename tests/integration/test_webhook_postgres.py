@@ -249,3 +249,21 @@ async def test_odd_values_beside_the_room_id_are_dropped_before_the_database(
         assert (await service.post(RESOLVE, resolve)).status_code == 200
 
     assert (chat.source, chat.needs.channel_id, chat.base_service_id) == (None, None, None)
+
+
+async def test_what_the_databases_encoding_lacks_is_left_out_and_the_customer_admitted(
+    postgres_url: str,
+) -> None:
+    latin_url = f"{postgres_url}_latin"
+    name = latin_url.rpartition("/")[2]
+    execute(
+        postgres_url,
+        f"create database {name} encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0",
+    )
+
+    async with service_on(latin_url) as service:
+        answer = await service.post(ARRIVAL, {"room_id": "1", "source": "客服"})
+        other = await service.post(ARRIVAL, {"room_id": "2", "source": "José"})
+
+        assert (answer.status_code, other.status_code) == (200, 200)
+        assert await service.rows() == 2

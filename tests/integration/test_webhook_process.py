@@ -31,11 +31,16 @@ class WebhookProcess:
 
     process: Process
     url: str = ""
+    shown_at: str = ""
     output: list[str] = field(factory=list)
 
     async def listening(self) -> None:
         """Come back when it said where it listens."""
-        self.url = (await self.told("listening"))["url"]
+        while not self.url:
+            event = await self._line()
+            self.url = event.get("url", "")
+            if event["event"] == "metrics are served":
+                self.shown_at = event["port"]
 
     async def told(self, name: str) -> dict[str, str]:
         """The next event with this name."""
@@ -287,6 +292,25 @@ async def post_each(port: int, numbers: Iterator[int], kept: bool) -> list[int]:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.close()
     return statuses
+
+
+async def test_each_of_them_shows_its_health_and_its_numbers_on_a_port_of_its_own(
+    environ: dict[str, str], listener: socket.socket
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        environ |= {"QT_METRICS_PORT": str(free.getsockname()[1])}
+    async with handed(environ, listener) as first, handed(environ, listener) as second:
+        ports = {int(each.shown_at) for each in (first, second)}
+        async with httpx.AsyncClient() as client:
+            answers = [
+                await client.get(f"http://127.0.0.1:{port}{path}")
+                for port in ports
+                for path in ("/readyz", "/metrics")
+            ]
+
+    assert len(ports) == 2
+    assert {answer.status_code for answer in answers} == {200}
+    assert "sebastian_webhooks" in answers[1].text
 
 
 async def test_what_was_handed_over_and_is_no_socket_is_told(environ: dict[str, str]) -> None:

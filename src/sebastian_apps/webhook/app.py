@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
+from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from sebastian_apps.admin_door import AdminDoor
+from sebastian_apps.floor.feed import Feed
 from sebastian_apps.floor.routes import floor_routes
+from sebastian_apps.metrics_server import Page, healthz, showing
+from sebastian_apps.request_headers import Headers
+from sebastian_apps.settings import is_loopback
+from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
 from sebastian_apps.webhook.body import BODY_LIMIT
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
@@ -25,7 +33,8 @@ from sebastian_apps.webhook.problems import (
     problem_response,
 )
 from sebastian_apps.webhook.routes.admin import admin_routes
-from sebastian_apps.webhook.routes.health import health_routes
+from sebastian_apps.webhook.routes.health import Readiness, health_routes
+from sebastian_apps.webhook.routes.metrics import MEDIA_TYPE
 from sebastian_apps.webhook.routes.openapi import openapi_routes
 from sebastian_apps.webhook.routes.webhooks import (
     RETRY_AFTER_SECONDS,
@@ -40,26 +49,33 @@ CLOSE_SECONDS = 3.0
 log = structlog.stdlib.get_logger("sebastian.webhook")
 
 
-def create_app(parts: WebhookParts) -> Litestar:
-    """The webhook service as an ASGI application; it opens and closes the parts itself."""
+def create_app(parts: WebhookParts, *, shows_apart: bool = False) -> ASGIApp:
+    """The webhook service as an ASGI application; it opens and closes the parts itself.
+
+    With `shows_apart` it shows its health and its numbers on `metrics.port` too: if several
+    services take from one socket, nobody can ask a certain one through that.
+    """
     settings = parts.settings
     door = AdminDoor(settings.admin, parts.counts.wrong_token)
     floor = floor_routes(parts, door)
+    readiness = Readiness(parts.checks)
+    apart = _shown_apart(parts, door, floor.feed, readiness) if shows_apart else nullcontext()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await parts.open()
         try:
-            yield
+            async with apart:
+                yield
         finally:
             parts.ending.set()
             await floor.feed.aclose()
             await _close(parts)
 
-    return Litestar(
+    app = Litestar(
         [
             *webhook_routes(settings),
-            *health_routes(parts.checks),
+            *health_routes(readiness),
             *admin_routes(settings),
             *openapi_routes(settings),
             *floor.handlers,
@@ -77,6 +93,37 @@ def create_app(parts: WebhookParts) -> Litestar:
             Exception: _tell_failure,
         },
     )
+    return _answering_head(app)
+
+
+def _answering_head(app: ASGIApp) -> ASGIApp:
+    """Answers HEAD wherever GET is answered; uvicorn leaves the body out."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope["method"] == HttpMethod.HEAD:
+            scope = {**scope, "method": HttpMethod.GET}
+        await app(scope, receive, send)
+
+    return answering
+
+
+def _shown_apart(
+    parts: WebhookParts, door: AdminDoor, feed: Feed, readiness: Readiness
+) -> AbstractAsyncContextManager[object]:
+    """`/metrics`, `/readyz` and `/healthz` on `metrics.port`; nothing if that is 0."""
+    settings = parts.settings
+    if not settings.metrics.port:
+        return nullcontext()
+    on_loopback = is_loopback(settings.metrics.host)
+
+    async def metrics(headers: Headers) -> Page:
+        door.check_metrics(headers, on_loopback=on_loopback)
+        return Page(parts.counts.exposed(await feed.now(), feed.watchers), MEDIA_TYPE)
+
+    async def readyz(_: Headers) -> Page:
+        return Page(json.dumps(await readiness.document()).encode(), "application/json")
+
+    return showing({"/metrics": metrics, "/readyz": readyz, "/healthz": healthz}, settings)
 
 
 async def _close(parts: WebhookParts) -> None:
@@ -98,6 +145,8 @@ def _tell_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Res
     if error.status_code == 405:
         allowed = {name: value for name, value in (error.headers or {}).items() if name == "allow"}
         detail = f"This path takes {allowed.get('allow', 'other methods')}."
+        if request.scope["path"].startswith((ARRIVAL_PATH, RESOLVE_PATH)):
+            detail += " Qiscus sends its webhooks here; there is nothing to be seen."
         return problem_response(Problem(METHOD_NOT_ALLOWED, detail, headers=allowed))
     if error.status_code < 500:
         return problem_response(Problem(BAD_REQUEST, "The request cannot be understood."))

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NoReturn
 
-from sebastian_apps.webhook.problems import FOREIGN_APP, NOT_JSON, NOT_UTF8, UNUSABLE, Problem
+from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
+from sebastian_apps.webhook.problems import (
+    FOREIGN_APP,
+    NOT_JSON,
+    NOT_UTF8,
+    UNSUPPORTED,
+    UNUSABLE,
+    Problem,
+)
 from sebastian_core.domain.arrivals import Arrival, Resolution, Service
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId, parse_room_id
@@ -22,6 +31,10 @@ ID_LIMIT = 2**63 - 1
 SOURCE_LIMIT = 64
 PROPERTY_LIMIT = 256
 _BYTE_ORDER_MARK = "\ufeff"
+_GZIP = b"\x1f\x8b"
+_FORM = re.compile(r"[\w.%+\[\]-]{1,64}=")
+_ACCOUNT = ("app_id", "app_code")
+_EXACT_DIGITS = 100
 _ID_DIGITS = 19
 
 
@@ -31,6 +44,7 @@ def decode_arrival(
     """Read an allocation webhook; raises Problem with what is wrong and what would be right."""
     sent = _read_object(body)
     _check_app(sent, app_id)
+    _check_kind(sent)
     return Arrival(
         room_id=_room_id(sent, "room_id"),
         channel_id=_channel_id(sent.get("channel")),
@@ -46,7 +60,10 @@ def decode_resolution(body: bytes, *, app_id: str | None = None) -> Resolution:
     _check_app(sent, app_id)
     service = sent.get("service")
     if not isinstance(service, dict):
-        raise Problem(UNUSABLE, f"service must be an object with a room_id, not {_named(service)}.")
+        detail = f"service must be an object with a room_id, not {_named(service)}."
+        if "room_id" in sent:
+            detail += f" Send the webhook of a waiting customer to {ARRIVAL_PATH}."
+        raise Problem(UNUSABLE, detail)
     return Resolution(
         room_id=_room_id(service, "service.room_id"),
         service_id=_service_id(service.get("id")),
@@ -54,23 +71,39 @@ def decode_resolution(body: bytes, *, app_id: str | None = None) -> Resolution:
 
 
 def _read_object(body: bytes) -> Mapping[str, Any]:
-    sent = _read_json(_read_text(body))
+    """What the body says, read strictly; if that fails, whatever of it can be read.
+
+    A customer is not turned away for a name that was cut in the middle of a letter: what decides is
+    the room id, and a room id is not believed if it has signs that do not belong there.
+    """
+    try:
+        sent = _strictly(body)
+    except Problem:
+        sent = _leniently(body)
+        if not isinstance(sent, dict):
+            raise
     if not isinstance(sent, dict):
-        raise Problem(UNUSABLE, f"The body must be a JSON object, not {_named(sent)}.")
+        detail = f"The body must be a JSON object, not {_named(sent)}."
+        if isinstance(sent, str):
+            detail += " If the text holds the object, send the object itself."
+        raise Problem(UNUSABLE, detail)
     return sent
 
 
-def _read_text(body: bytes) -> str:
+def _strictly(body: bytes) -> object:
+    """The JSON value; raises Problem."""
+    if body.startswith(_GZIP):
+        raise Problem(UNSUPPORTED, "The body is compressed with gzip; send it as it is.")
     try:
-        return body.decode().removeprefix(_BYTE_ORDER_MARK)
+        text = body.decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         detail = f"Byte {error.start} is not UTF-8; send a JSON object in UTF-8."
         raise Problem(NOT_UTF8, detail) from error
-
-
-def _read_json(text: str) -> object:
     if not text.strip():
         raise Problem(NOT_JSON, "The body is empty; send a JSON object.")
+    if _FORM.match(text):
+        detail = "The body is a form (name=value); send the JSON object alone, as it is."
+        raise Problem(UNSUPPORTED, detail)
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -81,6 +114,17 @@ def _read_json(text: str) -> object:
     except ValueError as error:
         detail = "A number is not finite or has too many digits; send numbers that JSON knows."
         raise Problem(NOT_JSON, detail) from error
+
+
+def _leniently(body: bytes) -> object:
+    """With a sign in place of each byte that is not UTF-8, raw control characters, and any number.
+
+    None if it cannot be read so either. Takes one pass, as the strict reader does.
+    """
+    try:
+        return _LENIENT.decode(body.decode(errors="replace").removeprefix(_BYTE_ORDER_MARK))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -94,14 +138,31 @@ def _finite_float(digits: str) -> float:
     return number
 
 
+def _short_int(digits: str) -> int | float:
+    """Numbers that no id can have need not be exact; very long ones take long to read."""
+    return int(digits) if len(digits) <= _EXACT_DIGITS else math.inf
+
+
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float)
+_LENIENT = json.JSONDecoder(strict=False, parse_int=_short_int)
+
+
+def _check_kind(sent: Mapping[str, Any]) -> None:
+    """Refuse two other bodies of Qiscus that are sent here by mistake."""
+    if "room_id" not in sent and isinstance(sent.get("service"), dict):
+        detail = f"room_id is missing; send the webhook of a resolved room to {RESOLVE_PATH}."
+        raise Problem(UNUSABLE, detail)
+    names_account = any(sent.get(key) is not None for key in _ACCOUNT)
+    if not names_account and isinstance(sent.get("agent"), dict):
+        detail = "This is the body of a custom button (an agent, no app_id): no customer waits."
+        raise Problem(UNUSABLE, detail)
 
 
 def _check_app(sent: Mapping[str, Any], app_id: str | None) -> None:
     """Whoever names an account must name ours; older bodies name none (contract section 10)."""
     if app_id is None:
         return
-    for key in ("app_id", "app_code"):
+    for key in _ACCOUNT:
         named = sent.get(key)
         if named is not None and named != app_id:
             detail = f"{key} is not the app id of the account that is served here."
@@ -115,7 +176,8 @@ def _room_id(within: Mapping[str, Any], path: str) -> RoomId:
     try:
         room_id = parse_room_id(raw)
     except InvalidInput as error:
-        raise Problem(UNUSABLE, f"{path} {error.problem}, not {_named(raw)}.") from error
+        found = "" if isinstance(raw, str) else f", not {_named(raw)}"
+        raise Problem(UNUSABLE, f"{path} {error.problem}{found}.") from error
     if not room_id.isascii():
         raise Problem(UNUSABLE, f"{path} must be ASCII: Qiscus sends digits.")
     if isinstance(raw, int) and not 0 <= raw <= ID_LIMIT:

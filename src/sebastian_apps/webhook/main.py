@@ -60,14 +60,18 @@ def main(config: Path | None, host: str | None, port: int | None, patience: floa
 
     settings = starting(config, needs={"db", "redis"}, process="webhook")
     try:
-        sockets = inherited()
-        hosts = [each.getsockname()[0] for each in sockets] or [host or settings.listen.host]
+        handed = inherited()
+        hosts = [each.getsockname()[0] for each in handed] or [host or settings.listen.host]
         settings = _listening_on(hosts, settings)
         if settings.qiscus.app_id is None:
             log.warning("qiscus.app_id is not set: the workers hear no bell of this service")
         listen_port = settings.listen.port if port is None else port
-        sockets = sockets or bind(settings.listen.host, listen_port)
-        status = run(lambda: build_webhook(settings), sockets, patience_seconds=patience)
+        status = run(
+            lambda: build_webhook(settings),
+            handed or bind(settings.listen.host, listen_port),
+            shows_apart=bool(handed),
+            patience_seconds=patience,
+        )
     except CannotListen as error:
         raise click.ClickException(str(error)) from error
     sys.exit(status)

@@ -48,15 +48,18 @@ def run(
     build: Build,
     sockets: Sequence[socket.socket],
     *,
+    shows_apart: bool = False,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> int:
     """Serve on these until SIGTERM or SIGINT; returns the exit status.
+
+    For `shows_apart` see `create_app`.
 
     A process whose event loop is stuck for `patience_seconds` ends itself with 70.
     """
     want_files()
     try:
-        server = make_server(build())
+        server = make_server(build(), shows_apart=shows_apart)
         uvloop.run(_watched(server, sockets, patience_seconds))
     except SebastianError as error:
         log.error("cannot start", why=str(error))  # noqa: TRY400 - the sentence says it all
@@ -71,11 +74,11 @@ async def _watched(
         await server.serve(sockets=list(sockets))
 
 
-def make_server(parts: WebhookParts) -> uvicorn.Server:
+def make_server(parts: WebhookParts, *, shows_apart: bool = False) -> uvicorn.Server:
     """The HTTP server for these parts, not yet running; it opens and closes them."""
     door = Door(parts.counts.ended)
     config = uvicorn.Config(
-        create_app(evolve(parts, open=nothing)),
+        create_app(evolve(parts, open=nothing), shows_apart=shows_apart),
         http=partial(BoundedHttp, door=door),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",

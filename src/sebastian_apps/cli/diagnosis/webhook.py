@@ -17,18 +17,33 @@ OURS = "urn:sebastian:problem:"
 
 async def look_at_webhook(settings: Settings) -> list[Finding]:
     """Send an empty webhook, which our service refuses in its own words; nothing is recorded."""
-    if settings.webhook.base_url is None:
+    base_url = settings.webhook.base_url
+    if base_url is None:
         return []
     url, _ = webhook_urls(settings)
     try:
         async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
             answer = await client.post(url, json={})
+            is_elsewhere = answer.status_code == 404 and await _is_at_another_path(client, base_url)
     except httpx.HTTPError as error:
         reason = why_unreached(error) or type(error).__name__
-        text = f"{settings.webhook.base_url} does not answer: {reason}."
+        text = f"{base_url} does not answer: {reason}."
         remedy = "Start sebastian-webhook, and look at the proxy and the firewall before it."
         return [problem("webhook-unreachable", text, remedy)]
-    return [_judged(settings.webhook.base_url, answer)]
+    if is_elsewhere:
+        text = f"Our service answers at {base_url}, but what we ask for arrives at another path."
+        remedy = (
+            "Correct the path in webhook.base_url, or let the proxy take it away: "
+            "the service knows /webhook-incoming-message, and no path before it."
+        )
+        return [problem("webhook-other-path", text, remedy)]
+    return [_judged(base_url, answer)]
+
+
+async def _is_at_another_path(client: httpx.AsyncClient, base_url: str) -> bool:
+    """Whether our own service does not even know `/healthz` there, for which no token counts."""
+    answer = await client.get(f"{base_url.rstrip('/')}/healthz")
+    return answer.status_code == 404 and _problem_type(answer).startswith(OURS)
 
 
 def _judged(base_url: str, answer: httpx.Response) -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from attrs import define
-from litestar import MediaType, Response, get
+from litestar import MediaType, get
 from litestar.handlers import HTTPRouteHandler
 
 from sebastian_apps.webhook.parts import Check
@@ -39,22 +39,25 @@ class Readiness:
             self._asking, self._began_at = asyncio.create_task(run_checks(self._checks)), now
         return await asyncio.shield(self._asking)
 
+    async def document(self) -> dict[str, Any]:
+        """What `/readyz` shows; raises Problem if a check failed."""
+        found = await self.found()
+        failed = [f"{name} {finding}" for name, finding in found.items() if finding != FINE]
+        if failed:
+            raise Problem(NOT_READY, f"Not ready: {'; '.join(failed)}.", extra={"checks": found})
+        return {"status": FINE, "checks": found}
 
-def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
+
+def health_routes(readiness: Readiness) -> list[HTTPRouteHandler]:
     """For whoever supervises the process or sends it traffic."""
-    readiness = Readiness(checks)
 
     @get("/healthz", media_type=MediaType.JSON)
     async def healthz() -> dict[str, str]:
         return {"status": FINE}
 
     @get("/readyz", media_type=MediaType.JSON)
-    async def readyz() -> Response[dict[str, Any]]:
-        found = await readiness.found()
-        failed = [f"{name} {finding}" for name, finding in found.items() if finding != FINE]
-        if failed:
-            raise Problem(NOT_READY, f"Not ready: {'; '.join(failed)}.", extra={"checks": found})
-        return Response({"status": FINE, "checks": found})
+    async def readyz() -> dict[str, Any]:
+        return await readiness.document()
 
     return [healthz, readyz]
 

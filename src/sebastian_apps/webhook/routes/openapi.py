@@ -28,6 +28,7 @@ from sebastian_apps.webhook.problems import (
     TOO_MANY_GUESSES,
     TOO_SLOW,
     UNAUTHORIZED,
+    UNSUPPORTED,
     UNUSABLE,
     ProblemKind,
 )
@@ -39,7 +40,7 @@ Document = dict[str, Any]
 
 _RECORDING = (
     *(NOT_UTF8, NOT_JSON, INCOMPLETE, FOREIGN_APP, TOO_SLOW),
-    *(TOO_LARGE, UNUSABLE, STORE_UNAVAILABLE),
+    *(TOO_LARGE, UNSUPPORTED, UNUSABLE, STORE_UNAVAILABLE),
 )
 _REGISTERING = (
     UNAUTHORIZED,

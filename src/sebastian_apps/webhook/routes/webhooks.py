@@ -9,6 +9,7 @@ from hmac import compare_digest
 from typing import Any
 
 import structlog
+from attrs import evolve
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
@@ -107,7 +108,13 @@ async def _record_arrival(parts: WebhookParts, body: bytes) -> str:
     arrival = decode_arrival(
         body, app_id=parts.settings.qiscus.app_id, kept_properties=parts.kept_properties
     )
-    decided = await parts.admit_chat(arrival)
+    try:
+        decided = await parts.admit_chat(arrival)
+    except InvalidInput:
+        if not arrival.source and not arrival.properties:
+            raise
+        decided = await parts.admit_chat(evolve(arrival, source=None, properties={}))
+        log.warning("what cannot be stored was left out of a webhook", room=arrival.room_id)
     _tell(decided)
     return decided.answer.name.lower()
 
