@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,20 @@ async def test_nothing_is_decided_about_the_rooms_of_another_account(url: str) -
             await arrive(PostgresRoomRepo(theirs))
 
         assert rows(url, "select count(*) from sebastian.room") == [(0,)]
+
+
+async def test_nothing_is_written_into_the_tables_of_another_account(url: str) -> None:
+    async with pool_of(url, OURS) as ours, pool_of(url, THEIRS) as theirs:
+        await claim_account(ours)
+        repo = PostgresRoomRepo(theirs)
+
+        with pytest.raises(ForeignAccount):
+            await repo.hold_duty("a worker of theirs", timedelta(seconds=6))
+        with pytest.raises(ForeignAccount):
+            await repo.report("a worker of theirs", {})
+
+        assert await PostgresRoomRepo(ours).hold_duty("a worker of ours", timedelta(seconds=6))
+        assert rows(url, "select count(*) from sebastian.worker_state") == [(0,)]
 
 
 async def test_a_404_closes_nothing_once_the_account_was_renamed(url: str) -> None:

@@ -191,6 +191,23 @@ async def test_a_role_that_is_not_there_gets_nothing(postgres_url: str) -> None:
         await migrate(postgres_url, grant_to="nobody-of-that-name")
 
 
+async def test_the_owner_keeps_its_rights_also_where_it_is_named_as_the_role_that_serves(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    with roles(postgres_server, 1) as (owner,):
+        postgres.execute(postgres_url, f"create schema sebastian authorization {owner}")
+
+        await migrate(as_role(postgres_url, owner), grant_to=owner)
+
+        postgres.execute(
+            as_role(postgres_url, owner),
+            "delete from sebastian.account; delete from sebastian.migration where number = 8;"
+            "drop table sebastian.ended_login",
+        )
+        assert await migrate(as_role(postgres_url, owner), grant_to=owner) == ["0008 ended_logins"]
+        postgres.execute(postgres_url, "drop schema sebastian cascade")
+
+
 async def test_what_a_later_migration_adds_is_granted_as_well(
     postgres_server: PostgresServer, postgres_url: str
 ) -> None:

@@ -150,7 +150,8 @@ async def test_statements_that_the_server_has_forgotten_are_prepared_anew(url: s
     await pool.open()
     repo = PostgresRoomRepo(pool)
     await arrive(repo, "before")
-    async with pool.plain_connection() as connection:
+    async with pool.connections.connection() as connection:
+        connection.leave()
         await connection.execute("deallocate all")
 
     await arrive(repo, "after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 from attrs import frozen
@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from sebastian_adapters.postgres.errors import STORE, translated
+from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import OLDEST_SERVER, Pool
 from sebastian_adapters.postgres.sessions import Connection, connect, value
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
@@ -37,6 +38,8 @@ _TABLE = """
 """
 
 _HAS_TABLE = "select to_regclass('sebastian.migration') is not null"
+
+_OWNER = "select pg_get_userbyid(relowner) from pg_class where oid = %s::regclass"
 
 # What later migrations add is granted with it; only the owner says which were applied, and
 # renames the account.
@@ -113,22 +116,24 @@ async def migrate(
             await _take_turn(connection, tell, wait_seconds)
             applied = await _apply(connection, tell)
             if grant_to is not None:
-                await connection.execute(sql.SQL(_GRANTS).format(role=sql.Identifier(grant_to)))
+                await _grant(connection, grant_to)
             return applied
 
 
 async def check_tables(pool: Pool) -> None:
     """Raise SchemaMismatch, or StoreUnavailable, unless the pool's database has our tables."""
-    with translated():
-        async with pool.plain_connection() as connection:
-            await check_schema(connection)
+    (applied,) = await pool.run(lambda transaction: transaction.send(Statement("migrations")))
+    _check(dict(applied))
 
 
 async def check_schema(connection: Connection) -> None:
     """Raise SchemaMismatch, with what to do, unless this version can work with the tables."""
     with translated():
-        missing = await _missing(connection)
-    if missing:
+        _check(await applied_migrations(connection))
+
+
+def _check(applied: Mapping[int, int]) -> None:
+    if _missing(applied):
         raise SchemaMismatch("the database's tables are missing or old: run `sebastian migrate`")
 
 
@@ -157,7 +162,7 @@ async def _apply(connection: Connection, tell: Callable[[str], None]) -> list[st
         await connection.execute(_SCHEMA)
     if not await value(connection, _HAS_TABLE):
         await connection.execute(_TABLE)
-    missing = await _missing(connection)
+    missing = _missing(await applied_migrations(connection))
     for migration in missing:
         tell(f"Applying {migration.title}")
         await connection.execute(migration.sql.encode())
@@ -168,8 +173,14 @@ async def _apply(connection: Connection, tell: Callable[[str], None]) -> list[st
     return [each.title for each in missing]
 
 
-async def _missing(connection: Connection) -> list[Migration]:
-    brought, applied = migrations(), await applied_migrations(connection)
+async def _grant(connection: Connection, role: str) -> None:
+    """Give the role what the services need; the owner has it, and must not lose the rest."""
+    if await value(connection, _OWNER, "sebastian.migration") != role:
+        await connection.execute(sql.SQL(_GRANTS).format(role=sql.Identifier(role)))
+
+
+def _missing(applied: Mapping[int, int]) -> list[Migration]:
+    brought = migrations()
     newest = max(each.number for each in brought)
     if max(applied.values(), default=0) > newest:
         raise SchemaMismatch(

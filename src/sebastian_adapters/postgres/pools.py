@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -21,7 +21,6 @@ from sebastian_adapters.postgres.sessions import (
     ENCODING,
     READ_ONLY,
     SESSION,
-    Connection,
     check_writes,
 )
 from sebastian_core.domain.errors import ForeignAccount, SchemaMismatch, StoreUnavailable
@@ -118,14 +117,17 @@ class Transaction:
         """The rows of each statement: all are sent in one go, each sees what came before it.
 
         With `commit` they are the last ones; should one of them fail, nothing is committed. The
-        first answer of all tells whose tables these are: raises ForeignAccount.
+        first answer of all tells whose tables these are: raises ForeignAccount, before the commit.
         """
         before = [] if self._is_open else self._beginning()
-        after = [_COMMIT] if commit else []
+        asks_whose = _ACCOUNT in before
+        after = [_COMMIT] if commit and not asks_whose else []
         rows = await self._connection.exchange([*before, *statements, *after])
-        self._is_open = not commit
-        if before and self._pool.app_id is not None:
+        self._is_open = not after
+        if asks_whose:
             self._pool.check_account(rows[len(before) - 1])
+            if commit:
+                await self.end()
         return rows[len(before) : len(before) + len(statements)]
 
     async def rollback(self) -> None:
@@ -216,13 +218,6 @@ class Pool:
         for (owner,) in rows:
             if self.app_id is not None and owner != self.app_id:
                 raise ForeignAccount(owner, self.app_id)
-
-    @asynccontextmanager
-    async def plain_connection(self) -> AsyncIterator[Connection]:
-        """A connection that is not in pipeline mode, for statements that are not ours to sync."""
-        async with self.connections.connection() as connection:
-            connection.leave()
-            yield connection
 
     async def run(self, work: Work[T]) -> T:
         """What the work answers, committed; StoreUnavailable when the time is over.

@@ -41,6 +41,10 @@ select app_id from sebastian.account where one
 -- The first one stays: another process waits here until that is decided.
 insert into sebastian.account (app_id) values (%(app_id)s) on conflict (one) do nothing
 
+-- name: migrations
+-- Which of them were applied, each with the oldest code that it admits.
+select number, oldest_code from sebastian.migration
+
 -- name: settings
 -- What the server really does with our transactions; read inside one, after `limits`.
 select name, setting
