@@ -288,7 +288,7 @@ async def test_readiness_names_the_checks_that_fail_or_hang() -> None:
         answer = await service.http.get("/readyz")
 
     document = assert_problem(answer, 503, "not-ready")
-    assert document["detail"] == "Not ready: b is unavailable; c did not answer within 0.5 s."
+    assert document["detail"] == "Not ready: b is unavailable; c did not answer within 1 s."
     assert document["checks"]["a"] == "ok"
     assert "canary" not in answer.text
 

@@ -29,6 +29,16 @@ for each row execute function public.fail()
 """
 """What an insert meets on a full disk."""
 
+SLOW = """
+create function public.wait() returns trigger language plpgsql as $$
+begin
+    perform pg_sleep(0.6);
+    return new;
+end $$;
+create trigger slow before insert on sebastian.chat for each row execute function public.wait()
+"""
+"""A webhook takes longer than half a second, and is recorded."""
+
 NO_REDIS = "redis://127.0.0.1:1"
 """Nobody listens there: webhooks need no Redis."""
 
@@ -179,6 +189,18 @@ async def test_a_service_whose_table_takes_no_rows_is_not_ready(
         execute(postgres_url, f"drop trigger full_disk on sebastian.{table}")
 
         await answer_once(service, "/readyz", 200)
+
+
+async def test_a_service_is_ready_as_long_as_a_webhook_is_recorded_in_time(
+    postgres_url: str,
+) -> None:
+    async with service_on(postgres_url) as service:
+        execute(postgres_url, SLOW)
+        for number in range(3):
+            answer = await service.post(ARRIVAL, {"room_id": str(number)})
+            ready = await service.http.get("/readyz")
+
+            assert (answer.status_code, ready.status_code) == (200, 200)
 
 
 async def test_a_service_behind_a_pooler_of_transactions_is_not_ready(postgres_url: str) -> None:

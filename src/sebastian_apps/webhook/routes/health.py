@@ -14,8 +14,8 @@ from litestar.handlers import HTTPRouteHandler
 from sebastian_apps.webhook.parts import Check
 from sebastian_apps.webhook.problems import NOT_READY, Problem
 
-CHECK_SECONDS = 0.5
-"""How long one check of `/readyz` may take."""
+CHECK_SECONDS = 1.0
+"""How long one check of `/readyz` may take: as long as a webhook, which is recorded meanwhile."""
 
 KNOWN_SECONDS = 0.5
 """How long what was found is told again: whoever asks more often makes us ask no more often."""
