@@ -134,10 +134,11 @@ def embedded_valkey(*, persists: bool = False, tcp: bool = True) -> Iterator[Emb
 
 
 @contextmanager
-def fresh_database(server: PostgresServer) -> Iterator[str]:
+def fresh_database(server: PostgresServer, encoding: str = "UTF8") -> Iterator[str]:
     """The URL of an empty database that exists as long as this lasts."""
     name = f"sebastian_test_{uuid4().hex[:12]}"
-    _administer(server, sql.SQL("create database {} template template0"), name)
+    kept = f"template template0 encoding '{encoding}' lc_collate 'C' lc_ctype 'C'"
+    _administer(server, sql.SQL(f"create database {{}} {kept}"), name)
     try:
         yield server.database_url(name)
     finally:

@@ -13,7 +13,9 @@ from sebastian_adapters.postgres.inspection import read_database
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from tests.contracts.room_repo import RoomRepoContract
+from sebastian_core.domain.agent import AgentSetting
+from tests.builders import ANNE
+from tests.contracts.room_repo import RoomRepoContract, arrive, chat_of
 from tests.integration.postgres import as_role, emptied, execute, roles, room_repo, rows
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.servers import PostgresServer, fresh_database
@@ -154,3 +156,47 @@ async def test_the_doorbell_rings_in_a_database_with_odd_defaults(url: str) -> N
 async def test_the_role_that_serves_may_not(url: str, statement: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(url, statement)
+
+
+@pytest.fixture(scope="module", params=["LATIN1", "WIN1251", "SQL_ASCII", "KOI8R"])
+def poor_database(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer
+) -> Iterator[tuple[str, str]]:
+    """The encoding and the URL of a database that cannot keep every text."""
+    with fresh_database(postgres_server, request.param) as url:
+        asyncio.run(migrate(url))
+        yield request.param, url
+
+
+KEPT = {
+    "LATIN1": "José ?? ?",
+    "WIN1251": "Jos? ?? ?",
+    "SQL_ASCII": "José 客服 😀",
+    "KOI8R": "Jos? ?? ?",
+}
+
+
+async def test_a_customer_is_admitted_whatever_their_text_is_in(
+    poor_database: tuple[str, str],
+) -> None:
+    encoding, url = poor_database
+    text = "José 客服 😀"
+    async with room_repo(emptied(url)) as repo:
+        await arrive(repo, source=text, properties={"vip": text})
+        await repo.set_agent(ANNE, lambda _: AgentSetting(paused=True), actor=text)
+        await repo.report(text, {"note": text})
+
+        chat = await chat_of(repo)
+        (steering,) = await repo.steerings(5)
+        (report,) = await repo.reports()
+
+    kept = KEPT[encoding]
+    assert (chat.source, chat.properties) == (kept, {"vip": kept})
+    assert steering.actor == kept
+    assert (report.name, report.state) == (kept, {"note": kept})
+
+
+async def test_the_doctor_reads_the_encoding(poor_database: tuple[str, str]) -> None:
+    encoding, url = poor_database
+
+    assert (await read_database(url, 3)).encoding == encoding

@@ -18,6 +18,7 @@ from psycopg.pq.abc import PGresult
 from sebastian_adapters.postgres.errors import condemns, is_farewell
 from sebastian_adapters.postgres.queries import query
 from sebastian_adapters.postgres.rows import Row
+from sebastian_adapters.postgres.sessions import codec_of
 
 
 @frozen
@@ -60,6 +61,12 @@ class ExchangingConnection(AsyncConnection[Row]):
         return set()
 
     @cached_property
+    def _codec(self) -> str | None:
+        """What the database can keep of the texts that are sent to it; None: everything."""
+        encoding = self.pgconn.parameter_status(b"server_encoding") or b"UTF8"
+        return codec_of(encoding.decode())
+
+    @cached_property
     def _transformer(self) -> Transformer:
         """Makes values of what comes back; moments are in UTC, like the session's."""
         return adapt.Transformer(self.adapters)
@@ -70,7 +77,7 @@ class ExchangingConnection(AsyncConnection[Row]):
         One whose end is not seen, because its caller or the server goes, costs the connection. So
         does an error after which the session is of no more use (`errors.condemns`).
         """
-        asked = [query(each.name).values(each.asked) for each in statements]
+        asked = [query(each.name).values(each.asked, self._codec) for each in statements]
         try:
             if self.pgconn.pipeline_status == PipelineStatus.OFF:
                 self.pgconn.enter_pipeline_mode()

@@ -38,6 +38,7 @@ class DatabaseReading:
     """
 
     version: int
+    encoding: str
     is_standby: bool
     pools_transactions: bool
     migrations_missing: int
@@ -107,6 +108,7 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
     holder, over_since = await _duty(first) if has_tables else (None, None)
     return DatabaseReading(
         version=first.info.server_version,
+        encoding=str(first.info.parameter_status("server_encoding")),
         is_standby=bool(await value(first, "select pg_is_in_recovery()")),
         pools_transactions=pools_transactions,
         migrations_missing=len(brought - applied.keys()),

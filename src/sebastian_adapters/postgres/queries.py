@@ -25,12 +25,17 @@ class Query:
     text: bytes
     asks: tuple[str, ...]
 
-    def values(self, asked: Mapping[str, Any] | None) -> list[bytes | None]:
+    def values(
+        self, asked: Mapping[str, Any] | None, codec: str | None = None
+    ) -> list[bytes | None]:
         """What is asked as the texts that the server reads.
+
+        With a codec, what that one cannot express becomes a question mark: the ids and words on
+        which decisions rest are ASCII, and for the sake of other text nothing is refused.
 
         Raises psycopg.DataError for a text with NUL, UnicodeError for one that is not Unicode.
         """
-        return [_as_text(asked[name]) for name in self.asks] if asked else []
+        return [_as_text(asked[name], codec) for name in self.asks] if asked else []
 
 
 def query(name: str) -> Query:
@@ -53,12 +58,14 @@ def _query(body: str) -> Query:
     return Query(numbered.encode(), asks)
 
 
-def _as_text(value: object) -> bytes | None:
+def _as_text(value: object, codec: str | None) -> bytes | None:
     if value is None:
         return None
     text = _TEXT[type(value)](value)
     if "\0" in text:
         raise psycopg.DataError("text with NUL cannot be stored")
+    if codec is not None and not text.isascii():
+        text = text.encode(codec, "replace").decode(codec)
     return text.encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection
@@ -39,6 +40,19 @@ _KEEPALIVES: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25000,
 }
+
+
+def codec_of(server_encoding: str) -> str | None:
+    """Python's codec for the text that a database of this encoding can keep; None: all text.
+
+    A database in SQL_ASCII keeps whatever bytes it is sent.
+    """
+    if server_encoding in ("UTF8", "SQL_ASCII"):
+        return None
+    try:
+        return codecs.lookup(server_encoding.replace("WIN", "cp")).name
+    except LookupError:
+        return "ascii"
 
 
 async def connect(conninfo: str, *, name: str, connect_seconds: int) -> Connection:

@@ -178,8 +178,6 @@ def _room_id(within: Mapping[str, Any], path: str) -> RoomId:
     except InvalidInput as error:
         found = "" if isinstance(raw, str) else f", not {_named(raw)}"
         raise Problem(UNUSABLE, f"{path} {error.problem}{found}.") from error
-    if not room_id.isascii():
-        raise Problem(UNUSABLE, f"{path} must be ASCII: Qiscus sends digits.")
     if isinstance(raw, int) and not 0 <= raw <= ID_LIMIT:
         raise Problem(UNUSABLE, f"{path} must lie between 0 and {ID_LIMIT} where it is a number.")
     return room_id

@@ -32,7 +32,8 @@ def parse_room_id(raw: object) -> RoomId:
     """Read a room id as Qiscus sends it: text, or a whole number in some variants.
 
     Raises InvalidInput for anything else, for more than 64 characters, and for text that holds
-    spaces, control characters or lone surrogates, which no store could keep.
+    spaces, control characters or anything beyond ASCII: every store can keep what is left, and
+    Qiscus sends digits.
     """
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         raise InvalidInput("room_id", "must be text or a whole number")
@@ -41,6 +42,6 @@ def parse_room_id(raw: object) -> RoomId:
     text = str(raw)
     if not text or len(text) > ROOM_ID_LIMIT:
         raise InvalidInput("room_id", f"must have 1 to {ROOM_ID_LIMIT} characters")
-    if not text.isprintable() or " " in text:
-        raise InvalidInput("room_id", "must be printable text without spaces")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise InvalidInput("room_id", "must be printable ASCII text without spaces")
     return RoomId(text)

@@ -17,7 +17,7 @@ from sebastian_core.domain.ids import ROOM_ID_LIMIT, parse_room_id
         (68303333, "68303333"),
         (2**63, "9223372036854775808"),
         ("0068303333", "0068303333"),
-        ("raum-ä-9", "raum-ä-9"),
+        ("raum-9", "raum-9"),
         ("x" * ROOM_ID_LIMIT, "x" * ROOM_ID_LIMIT),
         (0, "0"),
     ],
@@ -42,6 +42,7 @@ def test_a_room_id_can_be_text_or_a_whole_number(raw: object, room_id: str) -> N
         "1\x00",
         "1\n",
         "1\u200b",
+        "raum-ä-9",
         "\ud800",
         "x" * (ROOM_ID_LIMIT + 1),
         10**ROOM_ID_LIMIT,
@@ -65,5 +66,5 @@ def test_whatever_is_accepted_can_be_kept_as_it_is(text: str) -> None:
         return
 
     assert room_id == text
-    assert room_id.encode().decode() == text
+    assert room_id.encode("ascii").decode() == text
     assert "\x00" not in room_id

@@ -24,8 +24,12 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
     except SebastianError as error:
         remedy = "Start PostgreSQL, or correct db.connection_string; is the database created?"
         return [problem("database-unreachable", f"{url}: {error}", remedy)]
-    database = await _database(reading, settings)
-    findings = [database, *_pooling(reading, settings), _schema(reading)]
+    findings = [
+        await _database(reading, settings),
+        *_encoding(reading),
+        *_pooling(reading, settings),
+        _schema(reading),
+    ]
     if reading.account not in (None, settings.qiscus.app_id):
         return [*findings, _foreign(reading, settings)]
     if running and not reading.migrations_missing:
@@ -77,6 +81,16 @@ async def _database(reading: DatabaseReading, settings: Settings) -> Finding:
 def _has_our_tables(reading: DatabaseReading, settings: Settings) -> bool:
     is_ours = reading.account in {None, settings.qiscus.app_id}
     return is_ours and not (reading.migrations_missing or reading.is_newer)
+
+
+def _encoding(reading: DatabaseReading) -> Iterator[Finding]:
+    if reading.encoding != "UTF8":
+        text = (
+            f"The database's encoding is {reading.encoding}: of names and reasons only what it "
+            "holds is kept, with question marks for the rest."
+        )
+        remedy = "Nothing else is harmed. For whole texts move to a database with encoding 'UTF8'."
+        yield warning("database-encoding", text, remedy)
 
 
 def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[Finding]:
