@@ -401,6 +401,7 @@ def build_worker(
         open=open_all,
         close=_closing(container, client, is_real=is_real),
         sync_clock=sync_clock,
+        rules=container.rules(),
         ended=container.ended(),
         intervals=evolve(
             Intervals(),

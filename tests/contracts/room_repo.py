@@ -17,6 +17,7 @@ from sebastian_core.domain.arrivals import Admission, Resolution, Resolving, adm
 from sebastian_core.domain.by_hand import ByHand, HandedOver, Wish, drop, hand_over
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
+from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.policy import Candidate, Placement, Policy, ReadyChat
 from sebastian_core.domain.reservation import (
     Fenced,
@@ -66,6 +67,14 @@ AT_ONCE = some_rules(
     settle_retry=NO_TIME,
     settle_retry_limit=NO_TIME,
 )
+SLOW = some_rules(
+    reservation=timedelta(days=1),
+    refusal_delay=timedelta(days=1),
+    refusal_delay_limit=timedelta(days=1),
+    exclusion=timedelta(days=1),
+    exclusion_limit=timedelta(days=1),
+)
+HORIZON = Horizon.of(RULES)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -1027,6 +1036,71 @@ class Keeping:
 
         assert sum(await asyncio.gather(*wanted)) == 1
 
+    async def test_a_lease_that_ends_later_than_one_can_is_none(
+        self, repo: RoomRepo, another: RoomRepo
+    ) -> None:
+        await repo.hold_duty("worker-1", timedelta(days=1))
+
+        assert await another.hold_duty("worker-2", timedelta(minutes=1))
+        assert not await repo.hold_duty("worker-1", timedelta(minutes=1))
+
+    async def test_a_chat_that_rests_longer_than_one_can_is_ready_again(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive(repo)
+        await turn_down(repo, await reserve_one(repo), SLOW)
+        resting = await repo.reserve(a_plan(), limit=5)
+
+        assert await repo.bring_back(HORIZON) == 1
+
+        assert resting == ()
+        assert rooms_in(await repo.reserve(a_plan(), limit=5)) == ["room-1"]
+
+    async def test_a_reservation_whose_deadline_is_too_far_away_is_due(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive(repo)
+        await reserve_one(repo, rules=SLOW)
+        before = await repo.due(5)
+
+        assert await repo.bring_back(HORIZON) == 1
+
+        assert before == []
+        assert [chat.room_id for chat in await repo.due(5)] == ["room-1"]
+
+    async def test_agents_who_are_passed_over_for_too_long_are_tried_again(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive(repo)
+        await skip(repo, await reserve_one(repo), BEN, rules=SLOW)
+        await repo.bring_back(HORIZON)
+
+        assert await repo.lift_exclusions() == 1
+
+    async def test_an_arrival_that_lies_ahead_stands_before_those_that_come(
+        self, repo: RoomRepo
+    ) -> None:
+        await arrive(repo, "second", arrived_at=FAR_AHEAD + timedelta(hours=1))
+        await arrive(repo, "third", arrived_at=FAR_AHEAD)
+        await arrive(repo, "first")
+        await repo.bring_back(HORIZON)
+        await arrive(repo, "fourth")
+
+        line = await repo.waiting(9)
+
+        assert [chat.room_id for chat in line] == ["first", "second", "third", "fourth"]
+
+    async def test_what_is_as_far_ahead_as_it_may_be_stays(self, repo: RoomRepo) -> None:
+        await arrive_all(repo, "a", "b", "c")
+        await turn_down(repo, await reserve_one(repo))
+        await skip(repo, await reserve_one(repo), BEN)
+        await reserve_one(repo)
+        await end(repo, "d", service_id=5)
+        before = await repo.rooms(map(RoomId, "abcd"))
+
+        assert await repo.bring_back(HORIZON) == 0
+        assert await repo.rooms(map(RoomId, "abcd")) == before
+
     async def test_old_closed_chats_are_forgotten_with_their_history(self, repo: RoomRepo) -> None:
         await arrive_all(repo, "closed", "live")
         await assign_one(repo)
@@ -1035,7 +1109,7 @@ class Keeping:
         kept = await repo.prune(timedelta(hours=1))
         forgotten = await repo.prune(NO_TIME)
 
-        assert (kept, forgotten) == (0, 1)
+        assert (kept, forgotten) == (0, 2)
         assert await repo.history(RoomId("closed")) == []
         assert await repo.rooms([RoomId("closed")]) == {}
         assert len(await repo.history(RoomId("live"))) == 1
@@ -1045,7 +1119,7 @@ class Keeping:
         for number, room_id in enumerate("abc"):
             await end(repo, room_id, service_id=number + 1)
 
-        assert [await repo.prune(NO_TIME, batch=2) for _ in range(3)] == [2, 1, 0]
+        assert [await repo.prune(NO_TIME, batch=2) for _ in range(3)] == [4, 2, 0]
 
     async def test_a_room_with_a_live_chat_keeps_its_memory(self, repo: RoomRepo) -> None:
         await arrive(repo)

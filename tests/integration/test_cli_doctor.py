@@ -49,7 +49,7 @@ async def world(
         world.configure("qiscus", email=account.admin_email, password=account.admin_password)
         world.fake.platform.add_agent("Anne", agent_id=7)
         async with world.worker() as parts:
-            await parts.room_repo.hold_duty(WORKER, timedelta(minutes=10))
+            await parts.room_repo.hold_duty(WORKER, timedelta(minutes=1))
             parts.notes.has_duties = True
             parts.notes.refreshed(await parts.refresh_agents())
             parts.notes.reconciled(await parts.reconcile())

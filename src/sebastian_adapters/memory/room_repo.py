@@ -18,12 +18,15 @@ from attrs import evolve
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import UNSAVED, Chat, ChatState, Move, Needs
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
+from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.plan import Floor, Plan
 from sebastian_core.domain.policy import Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change, Decided, Decision, Room
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.room_repo import (
+    BARE_ROOMS_KEPT,
+    REPORTS_AHEAD,
     REPORTS_KEPT,
     AgentChange,
     FloorDecision,
@@ -199,11 +202,31 @@ class InMemoryRoomRepo(RoomRepo):
             self._keep(evolve(chat, needs=needs, excluded_until=None))
         return len(over)
 
+    async def bring_back(self, horizon: Horizon) -> int:
+        """See RoomRepo.bring_back."""
+        await asyncio.sleep(0)
+        now = self._clock.now()
+        chats = [horizon.brought_back(chat, now) for chat in self._chats.values()]
+        rooms = [horizon.room_brought_back(room, now) for room in self._rooms.values()]
+        changed = [chat for chat in chats if chat is not self._chats[chat.id]]
+        renewed = [room for room in rooms if room is not self._rooms[room.room_id]]
+        self._rooms |= {room.room_id: room for room in renewed}
+        for chat in changed:
+            self._keep(chat)
+        for agent_id, list_at in self._watches.items():
+            self._watches[agent_id] = now if list_at > now + horizon.passed else list_at
+        return len(changed) + len(renewed)
+
     async def hold_duty(self, holder: str, lease: timedelta) -> bool:
         """See RoomRepo.hold_duty."""
         await asyncio.sleep(0)
         now = self._clock.now()
-        if self._lease and self._lease[0] != holder and self._lease[1] > now:
+        if (
+            self._lease
+            and self._lease[0] != holder
+            and self._lease[1] > now
+            and self._lease[1] <= now + 2 * lease
+        ):
             return False
         self._lease = (holder, now + lease)
         return True
@@ -239,7 +262,8 @@ class InMemoryRoomRepo(RoomRepo):
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
         """See RoomRepo.prune."""
         await asyncio.sleep(0)
-        before = self._clock.now() - keep
+        now = self._clock.now()
+        before, bare_before = now - keep, now - min(keep, BARE_ROOMS_KEPT)
         old = [
             chat.id for chat in self._chats.values() if chat.closed_at and chat.closed_at < before
         ]
@@ -250,11 +274,11 @@ class InMemoryRoomRepo(RoomRepo):
         forgotten = [
             room.room_id
             for room in self._rooms.values()
-            if room.room_id not in with_chats and room.closed_at and room.closed_at < before
+            if room.room_id not in with_chats and room.closed_at and room.closed_at < bare_before
         ]
         for room_id in forgotten[:batch]:
             del self._rooms[room_id]
-        return len(old[:batch])
+        return len(old[:batch]) + len(forgotten[:batch])
 
     async def held(self, limit: int) -> Sequence[Chat]:
         """See RoomRepo.held."""
@@ -278,8 +302,9 @@ class InMemoryRoomRepo(RoomRepo):
     async def reports(self) -> Sequence[Report]:
         """See RoomRepo.reports."""
         await asyncio.sleep(0)
-        oldest = self._clock.now() - REPORTS_KEPT
-        return [each for _, each in sorted(self._reports.items()) if each.at >= oldest]
+        now = self._clock.now()
+        oldest, newest = now - REPORTS_KEPT, now + REPORTS_AHEAD
+        return [each for _, each in sorted(self._reports.items()) if oldest <= each.at <= newest]
 
     def _minute(self, began_at: datetime, rows: Sequence[HistoryRow]) -> Minute:
         waits = [

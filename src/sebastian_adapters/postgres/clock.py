@@ -18,6 +18,9 @@ from sebastian_core.ports.clock import Clock
 PROBES = 5
 """How often one `sync` asks: the quickest answer tells most."""
 
+SET_BACK = timedelta(seconds=1)
+"""More than any correction: the server's clock was set back."""
+
 DRIFT = 1e-4
 """How fast two clocks may drift apart, in seconds per second; NTP steers at half of that."""
 
@@ -46,7 +49,9 @@ class PostgresClock(Clock):
     """Estimates the database's time from a monotonic reading; `sync` now and then keeps it right.
 
     Of what it has read it believes the most exact, as long as the newest does not contradict it:
-    after a failover the new server's clock counts. Safe to use from any thread.
+    after a failover the new server's clock counts. Corrections never let it go back; where the
+    server's clock itself was set back by more than a second, it follows. Safe to use from any
+    thread.
     """
 
     def __init__(self, pool: Pool, *, seconds: Callable[[], float] = boot_seconds) -> None:
@@ -87,6 +92,9 @@ class PostgresClock(Clock):
         with self._lock:
             if self._best is None or not self._prefers_known(self._best, newest):
                 self._best = newest
+            now = self._best.at(newest.seconds)
+            if self._latest is not None and self._latest - now > SET_BACK:
+                self._latest = None
 
     def _prefers_known(self, known: _Reading, newest: _Reading) -> bool:
         error = known.error_at(newest.seconds)

@@ -23,6 +23,9 @@ from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.rules import Rules
 
 CONNECT_SECONDS = 4
+LEASES_END_WITHIN = timedelta(minutes=1)
+"""A lease lasts some seconds. One that ends later than this is of a clock that was set back."""
+
 _LEFT_ASIDE = f"select count(*) from sebastian.chat where state <> 'closed' and not ({READABLE})"  # noqa: S608 - our own words
 _ACCOUNT = "select app_id from sebastian.account"
 
@@ -52,7 +55,8 @@ class DatabaseReading:
     @property
     def has_duty_holder(self) -> bool:
         """Whether a worker does the duties at this moment."""
-        return self.duty_over_since is not None and self.duty_over_since <= timedelta(0)
+        over = self.duty_over_since
+        return over is not None and -LEASES_END_WITHIN <= over <= timedelta(0)
 
     @property
     def is_too_old(self) -> bool:

@@ -597,13 +597,111 @@ from over
 where chat.id = over.id
 returning chat.id
 
+-- name: bring_chats_back
+-- What lies further ahead than it can, written by a clock that was set back since. Each kind is
+-- found by an index of its own; refused ones and those that hold a slot are few enough to be looked
+-- at one by one.
+with moment as materialized (
+    select clock_timestamp() as now
+),
+ahead as (
+    select chat.id from sebastian.chat, moment
+    where chat.state = 'waiting' and chat.arrived_at > moment.now + %(passed)s::interval
+    union
+    select chat.id from sebastian.chat, moment
+    where
+        chat.state = 'waiting'
+        and chat.refusals > 0
+        and (
+            chat.ready_at > moment.now + %(ready)s::interval
+            or chat.changed_at > moment.now + %(passed)s::interval
+        )
+    union
+    select chat.id from sebastian.chat, moment
+    where
+        chat.state in ('reserved', 'assigned')
+        and chat.changed_at > moment.now + %(passed)s::interval
+    union
+    select chat.id from sebastian.chat, moment
+    where chat.settle_at > moment.now + %(settle)s::interval
+    union
+    select chat.id from sebastian.chat, moment
+    where
+        chat.excluded_until > moment.now + %(excluded)s::interval
+        and chat.excluded_until is not null
+        and chat.state <> 'closed'
+    union
+    select chat.id from sebastian.chat, moment
+    where chat.closed_at > moment.now + %(passed)s::interval
+),
+locked as (
+    select chat.id
+    from sebastian.chat
+    join ahead using (id)
+    order by chat.id
+    for update of chat
+)
+update sebastian.chat
+set
+    arrived_at = case
+        when arrived_at > now + %(passed)s::interval then now else arrived_at
+    end,
+    changed_at = case
+        when changed_at > now + %(passed)s::interval then now else changed_at
+    end,
+    assigned_at = case
+        when assigned_at > now + %(passed)s::interval then now else assigned_at
+    end,
+    asked_again_at = case
+        when asked_again_at > now + %(passed)s::interval then now else asked_again_at
+    end,
+    closed_at = case
+        when closed_at > now + %(passed)s::interval then now else closed_at
+    end,
+    ready_at = case
+        when ready_at > now + %(ready)s::interval then now else ready_at
+    end,
+    settle_at = case
+        when settle_at > now + %(settle)s::interval then now else settle_at
+    end,
+    excluded_until = case
+        when excluded_until > now + %(excluded)s::interval then now else excluded_until
+    end
+from locked, moment
+where chat.id = locked.id
+returning chat.id
+
+-- name: bring_rooms_back
+-- A close that lies ahead would make every arrival look as if it came right behind it.
+with ahead as (
+    select room_id from sebastian.room
+    where closed_at > (select clock_timestamp() + %(passed)s::interval) and closed_at is not null
+    order by room_id
+    for update
+)
+update sebastian.room
+set closed_at = clock_timestamp()
+from ahead
+where room.room_id = ahead.room_id
+returning room.room_id
+
+-- name: bring_watches_back
+-- Wishes are few.
+update sebastian.watch
+set list_at = clock_timestamp()
+where list_at > (select clock_timestamp() + %(passed)s::interval)
+
 -- name: hold_duty
--- Taken where it is free, ours or over.
+-- Taken where it is free, ours, over, or ends later than a lease can: a clock that was set back
+-- since has written that.
 insert into sebastian.duty (name, holder, until)
-values ('duties', %(holder)s, clock_timestamp() + %(lease)s)
+values ('duties', %(holder)s, clock_timestamp() + %(lease)s::interval)
 on conflict (name) do update
 set holder = excluded.holder, until = excluded.until
-where duty.holder = excluded.holder or duty.until <= clock_timestamp()
+where
+    duty.holder = excluded.holder
+    or duty.until <= clock_timestamp()
+    or duty.until > clock_timestamp() + 2 * %(lease)s::interval
 returning true
 
 -- name: history
@@ -675,6 +773,7 @@ with old as (
 )
 delete from sebastian.room using old
 where room.room_id = old.room_id
+returning room.room_id
 
 -- name: prune_steerings
 -- What people changed longer ago than anything is remembered.
@@ -722,13 +821,17 @@ returning name
 -- name: forget_reports
 -- Processes that ended long ago.
 delete from sebastian.worker_state
-where at < (select clock_timestamp() - %(keep)s::interval)
+where
+    at < (select clock_timestamp() - %(keep)s::interval)
+    or at > (select clock_timestamp() + %(ahead)s::interval)
 
 -- name: reports
 -- Whoever lives, and who fell silent lately.
 select name, at, state::text
 from sebastian.worker_state
-where at >= (select clock_timestamp() - %(keep)s::interval)
+where
+    at >= (select clock_timestamp() - %(keep)s::interval)
+    and at <= (select clock_timestamp() + %(ahead)s::interval)
 order by name collate "C"
 
 -- name: end_login

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
+from attrs import asdict
+
 from sebastian_adapters.postgres import steering
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.deciding import Groups, decide_on_floor, rehearse
@@ -18,10 +20,13 @@ from sebastian_adapters.postgres.rows import Row, as_json, chat_from, history_fr
 from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
+from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import SYSTEM, Decided, Decision, Room
 from sebastian_core.ports.room_repo import (
+    BARE_ROOMS_KEPT,
+    REPORTS_AHEAD,
     REPORTS_KEPT,
     AgentChange,
     FloorDecision,
@@ -34,6 +39,7 @@ from sebastian_core.ports.room_repo import (
 )
 
 T = TypeVar("T")
+_REMEMBERED_REPORTS = {"keep": REPORTS_KEPT, "ahead": REPORTS_AHEAD}
 
 
 class PostgresRoomRepo(RoomRepo):
@@ -162,6 +168,17 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.lift_exclusions."""
         return await self._alter("lift_exclusions")
 
+    async def bring_back(self, horizon: Horizon) -> int:
+        """See RoomRepo.bring_back."""
+        passed = {"passed": horizon.passed}
+        _, chats, rooms, _ = await self._send(
+            Statement("lock_line"),
+            Statement("bring_chats_back", asdict(horizon)),
+            Statement("bring_rooms_back", passed),
+            Statement("bring_watches_back", passed),
+        )
+        return len(chats) + len(rooms)
+
     async def hold_duty(self, holder: str, lease: timedelta) -> bool:
         """See RoomRepo.hold_duty."""
         return bool(await self._rows("hold_duty", holder=holder, lease=lease))
@@ -193,9 +210,14 @@ class PostgresRoomRepo(RoomRepo):
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
         """See RoomRepo.prune."""
         asked = {"keep": keep, "batch": batch}
-        names = ("prune_chats", "prune_rooms", "prune_passes", "prune_steerings")
-        forgotten, *_ = await self._send(*(Statement(name, asked) for name in names))
-        return len(forgotten)
+        bare = {"keep": min(keep, BARE_ROOMS_KEPT), "batch": batch}
+        chats, rooms, *_ = await self._send(
+            Statement("prune_chats", asked),
+            Statement("prune_rooms", bare),
+            Statement("prune_passes", asked),
+            Statement("prune_steerings", asked),
+        )
+        return len(chats) + len(rooms)
 
     async def held(self, limit: int) -> Sequence[Chat]:
         """See RoomRepo.held."""
@@ -218,12 +240,12 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.report."""
         word = {"name": name, "state": as_json(state)}
         await self._send(
-            Statement("report", word), Statement("forget_reports", {"keep": REPORTS_KEPT})
+            Statement("report", word), Statement("forget_reports", _REMEMBERED_REPORTS)
         )
 
     async def reports(self) -> Sequence[Report]:
         """See RoomRepo.reports."""
-        rows = await self._rows("reports", keep=REPORTS_KEPT)
+        rows = await self._rows("reports", **_REMEMBERED_REPORTS)
         return [Report(name=name, at=at, state=json.loads(state)) for name, at, state in rows]
 
     async def _chats(self, name: str, **asked: Any) -> list[Chat]:

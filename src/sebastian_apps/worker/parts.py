@@ -8,6 +8,7 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from sebastian_apps.worker.notes import WorkerNotes
+from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.room_repo import RoomRepo
@@ -42,6 +43,7 @@ class Intervals:
     reconcile: timedelta = timedelta(seconds=60)
     exclusions: timedelta = timedelta(seconds=10)
     prune: timedelta = timedelta(minutes=10)
+    bring_back: timedelta = timedelta(seconds=30)
     clock: timedelta = timedelta(seconds=30)
     report: timedelta = timedelta(seconds=2)
     lease: timedelta = timedelta(seconds=6)
@@ -72,6 +74,7 @@ class WorkerParts:
     ended: list[Callable[[Ended], None]]
     bell_answered: Callable[[float], None] = field(default=lambda seconds: None)
     intervals: Intervals = field(factory=Intervals)
+    rules: Rules = field(factory=Rules)
     history_keep: timedelta = timedelta(days=90)
     roster_max_age: timedelta = timedelta(seconds=30)
     notes: WorkerNotes = field()

@@ -18,6 +18,7 @@ from sebastian_core.domain.errors import (
     SebastianError,
     StoreUnavailable,
 )
+from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.rules import doubled
 from sebastian_core.usecases.assign_chat import Ended
 
@@ -142,6 +143,7 @@ class Worker:
             self._reconcile_first_then_each(),
             self._duty(every.exclusions, "exclusions", parts.room_repo.lift_exclusions),
             self._duty(every.prune, "prune", self._prune),
+            self._duty(every.bring_back, "moments", self._bring_back),
         ]
 
     async def _listen(self) -> None:
@@ -261,6 +263,11 @@ class Worker:
     async def _prune(self) -> None:
         while await self.parts.room_repo.prune(self.parts.history_keep):
             log.debug("pruned a batch of the history")
+
+    async def _bring_back(self) -> None:
+        brought_back = await self.parts.room_repo.bring_back(Horizon.of(self.parts.rules))
+        if brought_back:
+            log.warning("the database's clock was set back", rows_brought_back=brought_back)
 
     async def _duty(
         self, pause: timedelta, name: str, step: Callable[[], Awaitable[object]]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from sebastian_core.domain.ids import AgentId, ChannelId
+
+SET_BACK = timedelta(minutes=10)
+"""A reading so much older than another did not come late: the clock was set back in between."""
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
@@ -43,8 +48,11 @@ class Roster:
         """The roster after a complete listing; an older listing than ours changes nothing.
 
         An agent is gone after two complete listings without them, and offline from the first. What
-        a younger reading said of one agent outlives the listing.
+        a younger reading said of one agent outlives the listing. Where the listing is older by more
+        than `SET_BACK`, whatever is known has lost its date.
         """
+        if self.read_at - began_at > SET_BACK:
+            return self._undated().relisted(listing, began_at)
         if began_at <= self.read_at:
             return self
         agents = {presence.agent_id: self._younger(presence) for presence in listing}
@@ -77,6 +85,10 @@ class Roster:
             presence.online and not (agent_id in before and before[agent_id].online)
             for agent_id, presence in self.agents.items()
         )
+
+    def _undated(self) -> Roster:
+        agents = {each.agent_id: evolve(each, read_at=_NEVER) for each in self.agents.values()}
+        return evolve(self, read_at=_NEVER, agents=agents)
 
     def _younger(self, seen: Presence) -> Presence:
         known = self.agents.get(seen.agent_id)

@@ -17,7 +17,10 @@ class Clock(Protocol):
 
     @abstractmethod
     def now(self) -> datetime:
-        """The database's time, as well as this process knows it; aware, UTC, never going back."""
+        """The database's time, as well as this process knows it; aware, UTC.
+
+        It goes back only where the database's own clock was set back.
+        """
 
     @abstractmethod
     def monotonic(self) -> float:

@@ -13,11 +13,14 @@ from sebastian_core.domain.agent import AgentSetting, Holding, Staffing
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
+from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Decided, Decision, Room
 
 __all__ = [
+    "BARE_ROOMS_KEPT",
+    "REPORTS_AHEAD",
     "REPORTS_KEPT",
     "AgentChange",
     "FloorDecision",
@@ -73,6 +76,16 @@ class Minute:
 
 REPORTS_KEPT = timedelta(hours=1)
 """For how long a process that says nothing more of itself is remembered."""
+
+REPORTS_AHEAD = timedelta(minutes=1)
+"""How far a report may lie ahead, by a clock that was just corrected."""
+
+BARE_ROOMS_KEPT = timedelta(days=1)
+"""For how long a room is remembered of which we know a resolve and no chat.
+
+A resolve may overtake its own allocation webhook, by seconds or minutes. If such rooms were kept
+for long, whoever has the webhook's token could fill the disk.
+"""
 
 
 @frozen(kw_only=True)
@@ -209,7 +222,17 @@ class RoomRepo(Protocol):
 
     @abstractmethod
     async def hold_duty(self, holder: str, lease: timedelta) -> bool:
-        """Take or renew the lease of the duties; False while somebody else holds it."""
+        """Take or renew the lease of the duties; False while somebody else holds it.
+
+        A lease that ends more than twice `lease` from now is none: the clock was set back since.
+        """
+
+    @abstractmethod
+    async def bring_back(self, horizon: Horizon) -> int:
+        """Bring back what lies further ahead than it can (see Horizon); how many chats and rooms.
+
+        Changes no version and tells no history: nothing happened to the chats.
+        """
 
     @abstractmethod
     async def history(self, room_id: RoomId, *, limit: int = 200) -> Sequence[HistoryRow]:
@@ -225,7 +248,11 @@ class RoomRepo(Protocol):
 
     @abstractmethod
     async def prune(self, keep: timedelta, *, batch: int = 1000) -> int:
-        """Forget closed chats, and rooms without chats, older than this; at most one batch."""
+        """Forget closed chats, and rooms without chats, older than this; how many of both.
+
+        A room of which nothing is known but a resolve is forgotten after `BARE_ROOMS_KEPT`. At most
+        one batch of each kind.
+        """
 
     @abstractmethod
     async def held(self, limit: int) -> Sequence[Chat]:
@@ -244,4 +271,7 @@ class RoomRepo(Protocol):
 
     @abstractmethod
     async def reports(self) -> Sequence[Report]:
-        """The last word of every process, by name; of the silent ones for an hour."""
+        """The last word of every process, by name; of the silent ones for an hour.
+
+        One that lies more than `REPORTS_AHEAD` ahead is none: the clock was set back since.
+        """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sebastian_core.domain.agent import Presence, Roster
+from sebastian_core.domain.agent import SET_BACK, Presence, Roster
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.agent_store import AgentStore
@@ -47,7 +47,7 @@ class KnownRoster:
             return self._copy
         self.store_is_up = True
         self._asked_at = now
-        if shared is not None and (self._copy is None or shared.read_at >= self._copy.read_at):
+        if shared is not None and (self._copy is None or not _is_late(shared, self._copy)):
             self._copy = self._with_unstored(shared)
         return self._copy
 
@@ -84,10 +84,15 @@ class KnownRoster:
         self._unstored = {
             agent_id: seen
             for agent_id, seen in self._unstored.items()
-            if seen.read_at > shared.read_at
+            if timedelta(0) < seen.read_at - shared.read_at <= SET_BACK
         }
         return shared.observed(self._unstored.values())
 
     def _is_news(self, seen: Presence) -> bool:
         known = self._copy.agents.get(seen.agent_id) if self._copy else None
         return known is not None and known.online != seen.online
+
+
+def _is_late(shared: Roster, known: Roster) -> bool:
+    """Whether it is older than what we know; much older means that the clock was set back."""
+    return timedelta(0) < known.read_at - shared.read_at <= SET_BACK

@@ -69,6 +69,15 @@ class TestACompleteListing:
 
         assert online(roster.relisted([], at(10))) == {ANNE}
 
+    def test_that_is_older_by_a_day_shows_that_the_clock_was_set_back(self) -> None:
+        roster = a_roster(a_presence(ANNE), a_presence(BEN))
+
+        roster = roster.relisted([a_presence(ANNE, read_at=at(-86400))], at(-86400))
+
+        assert (roster.read_at, online(roster)) == (at(-86400), {ANNE})
+        seen = a_presence(ANNE, online=False, read_at=at(-86399))
+        assert online(roster.observed([seen])) == set()
+
 
 class TestASingleReading:
     def test_changes_the_agent_it_saw(self) -> None:
@@ -226,6 +235,16 @@ class TestTheRosterOfOneProcess:
         store.down = True
         await known.relist([a_presence(ANNE, online=False, read_at=at(10))], at(10))
         store.down = False
+
+        assert online(await known.roster()) == set()
+
+    async def test_follows_the_shared_one_once_the_clock_was_set_back(self) -> None:
+        store = InMemoryAgentStore()
+        known = KnownRoster(store)
+        await known.relist([a_presence(ANNE, read_at=at(86400))], at(86400))
+        await known.roster()
+
+        await KnownRoster(store).relist([a_presence(ANNE, online=False)], NOW)
 
         assert online(await known.roster()) == set()
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 
 from sebastian_adapters.dramatiq.brokers import try_doorbell
-from sebastian_adapters.postgres.inspection import DatabaseReading, read_database, try_webhook
+from sebastian_adapters.postgres.inspection import (
+    LEASES_END_WITHIN,
+    DatabaseReading,
+    read_database,
+    try_webhook,
+)
 from sebastian_adapters.redis.errors import redis_errors
 from sebastian_adapters.redis.inspection import RedisReading, read_redis, try_store
 from sebastian_apps.cli.diagnosis.findings import Finding, Verdict, fine, problem, warning
@@ -129,6 +134,11 @@ def _duties(reading: DatabaseReading) -> Finding:
     over = reading.duty_over_since
     if over is None:
         text = "No worker has ever run: nobody gives chats to agents."
+    elif over < -LEASES_END_WITHIN:
+        text = (
+            f"No worker runs: the lease of {reading.duty_holder} ends in {duration(-over)}, later "
+            "than any can. The database's clock was set back."
+        )
     elif not reading.has_duty_holder:
         text = f"No worker runs: the last, {reading.duty_holder}, was gone {duration(over)} ago."
     else:
