@@ -16,8 +16,10 @@ from tests.simulation.process import Process, own_tasks
 from tests.simulation.run import run
 from tests.simulation.shrink import replay_command, shrink
 
-SEEDS = range(500, 1000)
-"""Among the five hundred before these nobody adopts a reserved chat: it is that rare."""
+SEEDS = range(1000, 1500)
+"""Five hundred in which everything is met, also what is rare: a reserved chat that is adopted, a
+stop in the middle of a listing. A method more in a port changes what each seed draws: then others
+may have to be chosen (`python -m tests.simulation` tells what is never met)."""
 SHORT_ONES = range(2, 20)
 """The first failing one of these needs few customers; the one of seed 1 needs most of its 23."""
 CAUGHT_QUICKLY = (

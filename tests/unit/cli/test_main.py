@@ -192,7 +192,7 @@ def test_a_room_id_that_cannot_be_one_is_refused_at_once() -> None:
     result = CliRunner().invoke(main, ["why", "two words"])
 
     assert result.exit_code == 2
-    assert "room_id must be printable text without spaces" in result.output
+    assert "room_id must be printable ASCII text without spaces" in result.output
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
