@@ -163,7 +163,7 @@ def test_an_object_in_a_text_is_named() -> None:
 
 def test_a_room_id_with_spaces_is_told_what_it_must_be() -> None:
     assert problem_of({"room_id": " 621 "}).detail == (
-        "room_id must be printable text without spaces."
+        "room_id must be printable ASCII text without spaces."
     )
 
 
