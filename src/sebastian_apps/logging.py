@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import lru_cache, partial
 from pathlib import PurePath
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 from urllib.parse import quote, quote_plus
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars, merge_cont
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from sebastian_apps.log_queue import LineHandler, LineLogger, Lines, LogQueue, StreamLines
+from sebastian_apps.printable import escaped, printable, printable_lines
 from sebastian_apps.settings import Log, Secret, Settings
 
 MASK: Final = "***"
@@ -33,6 +34,14 @@ SHORTEST_HIDDEN: Final = 4
 """Secrets shorter than this are not searched for in texts: they would blot out half of them.
 
 Those of a connection URL are still hidden between the `:` and the `@` of that URL.
+"""
+
+_OWN_FIELDS = frozenset({"level", "logger", "process", "timestamp"})
+_OWN_NAMES = _OWN_FIELDS | {"event", "exception", "stack"}
+"""What stands in lines whoever writes them, and is never masked.
+
+A password that is a word of ours, or a year, would be told by the place that is masked, and no
+program could read the line.
 """
 
 _SECRET_NAMES = frozenset(
@@ -73,7 +82,7 @@ def configure_logging(
     redact = Redactor.for_settings(settings)
     level = logging.getLevelNamesMapping()[settings.log.level.upper()]
     shared = _shared_processors(process)
-    ending: list[Processor] = [redact, _renderer(settings.log, stream)]
+    ending: list[Processor] = [redact, *_rendering(settings.log, stream)]
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -131,7 +140,7 @@ class Redactor:
     """
 
     def __init__(self, hidden: Iterable[str]) -> None:
-        forms = {form for text in hidden if len(text) >= SHORTEST_HIDDEN for form in _forms(text)}
+        forms = {form for text in hidden if _is_searched_for(text) for form in _forms(text)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._hidden = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
@@ -145,7 +154,7 @@ class Redactor:
         """The event with every secret masked, and only plain values in it."""
         if self._is_harmless(event):
             return event
-        return {self.text(str(name)): self._value(str(name), event[name], 0) for name in event}
+        return {self._own_name(name): self._own_value(name, event[name]) for name in event}
 
     def text(self, text: str) -> str:
         """A text with every known secret masked, and fit to be written as UTF-8."""
@@ -159,6 +168,12 @@ class Redactor:
             return False
         texts = "\n".join([*event, *filter(_is_text, event.values())])
         return texts.isascii() and not (self._hidden and self._hidden.search(texts))
+
+    def _own_name(self, name: str) -> str:
+        return name if name in _OWN_NAMES else self.text(str(name))
+
+    def _own_value(self, name: str, value: object) -> object:
+        return value if name in _OWN_FIELDS else self._value(str(name), value, 0)
 
     def _value(self, name: str, value: object, depth: int) -> object:
         if value is not None and _is_secret_name(name):
@@ -179,6 +194,11 @@ class Redactor:
             named = ((str(name), inner) for name, inner in value.items())
             return {self.text(name): self._value(name, inner, depth) for name, inner in named}
         return [self._plain(inner, depth) for inner in value]
+
+
+def _is_searched_for(text: str) -> bool:
+    is_between_signs = len(text) > 2 and text.startswith(":") and text.endswith("@")
+    return is_between_signs or len(text) >= SHORTEST_HIDDEN
 
 
 def _forms(text: str) -> set[str]:
@@ -250,13 +270,26 @@ def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
-def _renderer(log: Log, stream: TextIO) -> Processor:
+def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Let no text move the cursor: what is no text is shown by its repr, which escapes."""
+    return {
+        printable(name): printable_lines(value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _as_json(event: EventDict, **options: Any) -> str:
+    return escaped(json.dumps(event, **options))
+
+
+def _rendering(log: Log, stream: TextIO) -> list[Processor]:
     wants_console = log.format == "console" or (log.format == "auto" and stream.isatty())
     if not wants_console:
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(
+        return [structlog.processors.JSONRenderer(_as_json, ensure_ascii=False)]
+    console = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    return [_make_printable, console]
 
 
 def _route_standard_library(

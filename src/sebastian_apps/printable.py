@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -16,6 +17,18 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else REPLACEMENT for each in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text that may have several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def escaped(line: str) -> str:
+    """A line of JSON in which each character that would not be printed as it is stands escaped."""
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
 
 
 def as_argument(text: str) -> str:

@@ -234,6 +234,20 @@ async def test_commands_of_another_account_change_nothing(world: World) -> None:
     assert "belongs to the account" in result.output
 
 
+async def test_the_name_of_another_account_moves_no_cursor(world: World, postgres_url: str) -> None:
+    await world.run("migrate")
+    evil = "\x1b[31mtheirs\x9b2J\u202e"
+    execute(postgres_url, f"insert into sebastian.account (app_id) values ('{evil}')")
+
+    for words in (["queue"], ["agents", "log"], ["doctor"], ["account", "rename"]):
+        said = (await world.run(*words)).output
+        assert "theirs" in said
+        assert all(line.isprintable() for line in said.split("\n"))
+    code, said = await ended(world, "worker")
+    assert (code, "theirs" in said) == (2, True)
+    assert all(line.isprintable() for line in said.split("\n"))
+
+
 async def test_the_doctor_tells_of_another_account(world: World) -> None:
     async with world.worker():
         pass

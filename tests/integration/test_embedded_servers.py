@@ -324,6 +324,14 @@ def test_what_root_writes_stands_in_folders_of_root_s(beyond_reach: EmbeddedPost
     assert {folder.stat().st_uid for each in written for folder in (each, each.parent)} == {0}
 
 
+def test_what_a_server_keeps_and_logs_is_for_our_account_alone(tmp_path: Path) -> None:
+    server = EmbeddedValkey(directory=tmp_path / "data" / "valkey")
+    with server:
+        modes = [path.stat().st_mode for path in (server.directory, server.directory.parent)]
+
+    assert [oct(mode & 0o077) for mode in modes] == ["0o0", "0o0"]
+
+
 def run_as(
     uid: int, command: list[str], server: EmbeddedPostgres
 ) -> subprocess.CompletedProcess[str]:

@@ -118,6 +118,22 @@ class TestShape:
             "room": "r1",
         }
 
+    @pytest.mark.parametrize("form", ["json", "console"])
+    def test_no_text_of_others_moves_the_cursor_of_who_reads_the_log(self, form: str) -> None:
+        stream = io.StringIO()
+        configure_logging(some_settings(form=form), stream=stream)
+        evil = "\x1b[31mtold\x07\x9b2J\u202e\x7f"
+
+        get_logger("x").info("one", error=evil, deep=[evil], **{evil: 1})
+        logging.getLogger("uvicorn.error").warning("refused: %s", evil)
+        _log_a_failure_with(evil)
+
+        lines = stream.getvalue().split("\n")
+        assert stream.getvalue().count("told") >= 5
+        assert [line for line in lines if not line.isprintable()] == []
+        if form == "json":
+            assert lines_of(stream)[0]["error"] == evil
+
     def test_a_logger_made_before_logging_is_configured_follows_the_configuration(self) -> None:
         stream = io.StringIO()
         log = get_logger("early")
@@ -304,7 +320,7 @@ class TestSecrets:
     def test_a_known_secret_is_masked_wherever_it_occurs(self, secret: str, form: str) -> None:
         stream = io.StringIO()
         configure_logging(some_settings(form=form), stream=stream)
-        log = get_logger(f"l-{secret}")
+        log = get_logger("l")
 
         event = f"a {secret}!"
         log.info(event, url=f"https://h/{secret}", nested=[{"a": (secret,), secret: 1}])
@@ -324,6 +340,7 @@ class TestSecrets:
             'invalid percent-encoded token: "aZ%40SEKRET2%23"',
             "postgresql://me:aZ%40SEKRET2%23@db/x",
             "redis://:p@cache",
+            "http://:q@proxy",
             "wrong pass phrase: SEKRET3",
         ],
     )
@@ -331,13 +348,16 @@ class TestSecrets:
         stream = io.StringIO()
         database = ConnectionUrl("postgresql://me:aZ%40SEKRET2%23@db/x?sslpassword=SEKRET3")
         cache = ConnectionUrl("redis://:p@cache")
-        settings = Settings(db=Db(connection_string=database), redis=Redis(url=cache))
+        qiscus = Qiscus(proxy=ConnectionUrl("http://:q@proxy:1"))
+        settings = Settings(
+            db=Db(connection_string=database), redis=Redis(url=cache), qiscus=qiscus
+        )
         configure_logging(settings, stream=stream)
 
         logging.getLogger("psycopg").error(told)
 
         assert "SEKRET" not in stream.getvalue()
-        assert ":p@" not in stream.getvalue()
+        assert not re.search(":[pq]@", stream.getvalue())
         assert "***" in stream.getvalue()
 
     def test_numbers_in_a_password_do_not_blot_out_moments(self) -> None:
@@ -349,6 +369,29 @@ class TestSecrets:
         get_logger("x").info("hello")
 
         assert lines_of(stream)[0]["timestamp"].startswith(year)
+
+    @pytest.mark.parametrize("password", ["sebastian", "worker", "event", "info", "{year}"])
+    def test_a_password_that_is_a_word_of_ours_is_not_told_by_what_is_masked(
+        self, password: str
+    ) -> None:
+        stream = io.StringIO()
+        year = str(datetime.now(UTC).year)
+        password = password.format(year=year)
+        database = ConnectionUrl(f"postgresql://me:{password}@db/x")
+        settings = Settings(db=Db(connection_string=database))
+        configure_logging(settings, process="worker", stream=stream)
+
+        get_logger("sebastian.worker").info(f"told {password}", password_was=password)
+
+        (line,) = lines_of(stream)
+        assert line.pop("timestamp").startswith(year)
+        assert line == {
+            "event": "told ***",
+            "password_was": "***",
+            "level": "info",
+            "logger": "sebastian.worker",
+            "process": "worker",
+        }
 
     def test_libpq_s_password_variable_is_a_secret_too(
         self, monkeypatch: pytest.MonkeyPatch

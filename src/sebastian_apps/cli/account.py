@@ -9,6 +9,7 @@ import click
 
 from sebastian_apps.cli.options import HintingGroup, config_option
 from sebastian_apps.cli.running import actor, tell
+from sebastian_apps.printable import printable
 
 
 @click.group(cls=HintingGroup)
@@ -45,7 +46,7 @@ def rename(config: Path | None, yes: bool) -> None:
         said = "belong to nobody yet: the first process that starts gives them to"
         click.echo(f"The tables {said if old is None else 'belong to'} {new}.")
         return
-    click.echo(f"The tables belong to:  {old}")
+    click.echo(f"The tables belong to:  {printable(old)}")
     click.echo(f"qiscus.app_id is:      {new}")
     click.echo(f"Live chats in them:    {reading.live}")
     click.echo("A chat whose room the new account does not know will be closed as gone.")

@@ -79,11 +79,13 @@ class LazyGroup(HintingGroup, Program):
 
 
 def _sentence(error: Exception) -> str:
+    from sebastian_apps.printable import printable_lines
     from sebastian_core.domain.errors import SebastianError
 
+    told = printable_lines(str(error))
     if isinstance(error, SebastianError):
-        return str(error)
-    return f"{type(error).__name__}: {error}\nThis should not happen; {DEBUG} shows where it did."
+        return told
+    return f"{type(error).__name__}: {told}\nThis should not happen; {DEBUG} shows where it did."
 
 
 def _mask_traceback(ctx: click.Context) -> None:

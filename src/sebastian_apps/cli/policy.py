@@ -10,6 +10,7 @@ import click
 
 from sebastian_apps.cli.options import HintingGroup, config_option
 from sebastian_apps.cli.running import run
+from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def retry(config: Path | None) -> None:
         click.echo("No worker has put a policy aside.")
     told = [_retried(words) for words in workers]
     for done, sentence in told:
-        click.echo(sentence, err=not done)
+        click.echo(printable(sentence), err=not done)
     if not all(done for done, _ in told):
         raise SystemExit(1)
 

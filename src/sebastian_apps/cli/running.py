@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sebastian_apps.cli.printing import shows_everything
-from sebastian_apps.printable import printable
+from sebastian_apps.printable import escaped, printable
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
@@ -82,10 +82,4 @@ def tell(done: bool, sentence: str) -> None:
 def print_json(document: Any) -> None:
     """Print a document for programs; what a terminal would not print as it is stands escaped."""
     text = json.dumps(document, indent=2, default=str, ensure_ascii=not shows_everything())
-    click.echo("\n".join(_escaped(line) for line in text.split("\n")))
-
-
-def _escaped(line: str) -> str:
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
+    click.echo("\n".join(map(escaped, text.split("\n"))))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sebastian_apps.cli.options import config_option
+from sebastian_apps.printable import printable
 
 
 @click.command("set-webhook")
@@ -24,7 +25,7 @@ def set_webhook(config: Path | None) -> None:
     registrations = asyncio.run(register_webhooks(settings))
     for each in registrations:
         sign = "confirmed" if each.confirmed else "NOT confirmed"
-        click.echo(f"{each.webhook}: {sign} {each.detail}".rstrip())
+        click.echo(f"{each.webhook}: {sign} {printable(each.detail)}".rstrip())
     if not all(each.confirmed for each in registrations):
         click.echo(
             "Set what is not confirmed in the dashboard: Settings > Custom Agent Allocation."

@@ -104,4 +104,6 @@ class Misconfigured(click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Print the problems as they are, one a line."""
-        click.echo(self.message, err=True)
+        from sebastian_apps.printable import printable_lines
+
+        click.echo(printable_lines(self.message), err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 
 from sebastian_apps.admin_door import AdminDoor
+from sebastian_apps.logging import Redactor
 from sebastian_apps.request_headers import headers_of
-from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts, parts_of
 from sebastian_apps.webhook.problems import (
@@ -48,8 +49,8 @@ def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
     async def set_webhook(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         parts = parts_of(request)
         registrations = await register(parts)
-        secrets = parts.settings.secrets()
-        rows = [_registration(each, secrets) for each in registrations]
+        hide = Redactor.for_settings(parts.settings).text
+        rows = [_registration(each, hide) for each in registrations]
         return Response({"registrations": rows, "note": DASHBOARD_NOTE})
 
     return [agents, set_webhook]
@@ -120,20 +121,13 @@ def _capacity_rules(settings: Settings) -> CapacityRules:
     return CapacityRules(settings.webhook.max_current_customer, settings.agents.capacity)
 
 
-def _registration(registration: Registration, secrets: Iterable[Secret]) -> dict[str, Any]:
+def _registration(registration: Registration, hide: Callable[[str], str]) -> dict[str, Any]:
     return {
         "webhook": registration.webhook,
-        "url": _without(secrets, registration.url),
+        "url": hide(registration.url),
         "confirmed": registration.confirmed,
-        "detail": _without(secrets, registration.detail),
+        "detail": hide(registration.detail),
     }
-
-
-def _without(secrets: Iterable[Secret], text: str) -> str:
-    for secret in secrets:
-        for part in secret.hidden_parts():
-            text = text.replace(part, "***")
-    return text
 
 
 def _moment(at: datetime | None) -> str | None:
