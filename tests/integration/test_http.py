@@ -479,6 +479,12 @@ class TestAProxy:
 
         run(scenario())
 
+    async def test_never_shows_how_to_get_in(self) -> None:
+        async with a_transport(proxy="http://me:hunter2@localhost:1") as transport:
+            error = await unavailable(transport, a_request("https://platform.test", "POST"))
+
+            assert "hunter2" not in f"{transport!r} {error!r} {error.__cause__!r}"
+
     async def test_that_is_not_there_was_sent_nothing(self) -> None:
         async with proxying(carrying) as proxy:
             pass

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import aiohttp
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 from yarl import URL
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class LaneOptions:
     call_seconds: float
     keep_alive_seconds: float
     ssl_context: ssl.SSLContext
-    proxy: str | None
+    proxy: str | None = field(repr=False)
 
 
 @frozen
