@@ -325,11 +325,14 @@ def test_what_root_writes_stands_in_folders_of_root_s(beyond_reach: EmbeddedPost
 
 
 def test_what_a_server_keeps_and_logs_is_for_our_account_alone(tmp_path: Path) -> None:
-    server = EmbeddedValkey(directory=tmp_path / "data" / "valkey")
-    with server:
-        modes = [path.stat().st_mode for path in (server.directory, server.directory.parent)]
+    with EmbeddedValkey(directory=tmp_path, persists=True) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.set("agent", "Ayu")
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
 
-    assert [oct(mode & 0o077) for mode in modes] == ["0o0", "0o0"]
+    assert {path.name for path in files} >= {"log"}
+    assert len(files) > 2
+    assert [path.name for path in files if path.stat().st_mode & 0o077] == []
 
 
 def run_as(

@@ -34,8 +34,11 @@ class OwnedProcess:
         stop_signal: signal.Signals,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Start `command`, its output appended to `log`; `options` are those of `Popen`."""
-        with log.open("ab") as output:
+        """Start `command`, its output appended to `log`, which only our account can read.
+
+        `options` are those of `Popen`.
+        """
+        with open(log, "ab", opener=_private) as output:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -92,6 +95,10 @@ class OwnedProcess:
         self._watchdog.wait()
         if self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)
 
 
 def _watch(pid: int, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:

@@ -383,7 +383,7 @@ class EmbeddedValkey(EmbeddedServer):
             [str(program), *self._parameters()],
             log=self._log,
             stop_signal=self.stop_signal,
-            options={"cwd": self.directory},
+            options={"cwd": self.directory, "umask": 0o077},
         )
 
     def _parameters(self) -> list[str]:
