@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.container import build_webhook
 from sebastian_apps.dev.servers import EmbeddedPostgres
-from sebastian_apps.floor.logins import ASK_SECONDS
+from sebastian_apps.floor.logins import ASK_SECONDS, Login, Logins
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.browser.stages import empty
@@ -48,6 +48,20 @@ class EndedLoginsAway(InMemoryEndedLogins):
     def _raise_if_away(self) -> None:
         if self.is_away:
             raise StoreUnavailable("PostgreSQL", "gone")
+
+
+class EndedLoginsThatHang(InMemoryEndedLogins):
+    """A store that answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(InMemoryClock(datetime.now(UTC)))
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def among(self, logins: Collection[str]) -> frozenset[str]:
+        """See EndedLogins.among."""
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().among(logins)
 
 
 def a_store() -> EndedLoginsAway:
@@ -305,3 +319,18 @@ async def test_two_real_services_share_what_was_ended(own_postgres: EmbeddedPost
         assert await seen(started_later, cookie) == 401
         own_postgres.stop()
         assert await seen(started_later, cookie) == 401
+
+
+async def test_a_question_that_was_given_up_is_asked_again() -> None:
+    store = EndedLoginsThatHang()
+    over_at = datetime.now(UTC) + timedelta(hours=1)
+    login = Login("0" * 24, int(over_at.timestamp()))
+    await store.end(login.id, over_at)
+    logins = Logins(store)
+
+    gone = asyncio.create_task(logins.is_over(login))
+    await store.is_asked.wait()
+    gone.cancel()
+    store.may_answer.set()
+
+    assert await logins.is_over(login)

@@ -77,12 +77,15 @@ class Logins:
         return login not in self._ended and now - self._asked_at.get(login, -1e9) >= ASK_SECONDS
 
     async def _ask(self, logins: set[str]) -> None:
-        """Ask about all of them at once, so that fifty open pages are one question a second."""
+        """Ask about all of them at once, so that fifty open pages are one question a second.
+
+        A question that is given up, because who asked has left, answers nothing for anybody.
+        """
+        with suppress(StoreUnavailable):
+            self._learn(await self._store.among(logins))
         now = asyncio.get_running_loop().time()
         recent = {each: at for each, at in self._asked_at.items() if now - at < ASK_SECONDS}
         self._asked_at = recent | dict.fromkeys(logins, now)
-        with suppress(StoreUnavailable):
-            self._learn(await self._store.among(logins))
 
     def _learn(self, ended: Collection[str]) -> None:
         """Remember them, and wake up who watches one of them."""
