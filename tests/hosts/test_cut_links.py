@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-import httpx
 import pytest
 from attrs import define, field
+from yarl import URL
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import Pool, webhook_pool
+from sebastian_adapters.qiscus.api import ApiRequest
 from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import StoreUnavailable
@@ -80,17 +81,15 @@ async def test_a_call_that_was_given_up_is_not_delivered_when_the_network_is_bac
     hosts: Network, how: Cut, is_secure: bool
 ) -> None:
     async with platform_on(hosts, is_secure=is_secure) as (transport, platform):
-        answer = await transport.handle_async_request(platform.a_call())
-        answer.extensions["release"](True)
+        await transport.exchange(platform.a_call(), lambda response: response)
         with cut_off(hosts, how):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await transport.handle_async_request(platform.a_call())
+                    await transport.exchange(platform.a_call(), lambda response: response)
 
             await until(lambda: not undelivered_to(PLATFORM_PORT))
 
-        again = await transport.handle_async_request(platform.a_call())
-        again.extensions["release"](False)
+        await transport.exchange(platform.a_call(), lambda response: response)
         assert platform.heard == 2
 
 
@@ -153,8 +152,8 @@ class Platform:
                 self.heard += 1
                 writer.write(ANSWER)
 
-    def a_call(self) -> httpx.Request:
-        return httpx.Request("POST", f"{self.url}/assign")
+    def a_call(self) -> ApiRequest:
+        return ApiRequest("POST", URL(f"{self.url}/assign"))
 
 
 @asynccontextmanager

@@ -1,27 +1,34 @@
-"""httpx's interface on aiohttp's connections, against servers of every kind."""
+"""HTTP calls over aiohttp's connections, against servers of every kind."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
-from sebastian_adapters.qiscus import lane
-from sebastian_adapters.qiscus.exchange import exchanged
+from sebastian_adapters.qiscus import http, lane
+from sebastian_adapters.qiscus.answers import check_status, parse_object, unreadable
+from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from tests.loops import Run, on_both_loops
 from tests.raw_http import RawRequest, RawServer, Respond, answer, answering, in_turn, raw_server
 from tests.raw_proxy import Serve, carry, carrying, proxying, serving
+from tests.tls_server import tls_server
 from tests.waiting import until
 
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
@@ -55,16 +62,30 @@ def a_server_context() -> ssl.SSLContext:
     return context
 
 
-async def ask(transport: AiohttpTransport, url: str, method: str = "GET") -> httpx.Response:
+async def ask(transport: AiohttpTransport, url: str, method: str = "GET") -> ApiResponse:
     """One call whose answer fits."""
-    response = await transport.handle_async_request(a_request(url, method))
-    response.extensions["release"](True)
+    return await transport.exchange(a_request(url, method), unchanged)
+
+
+def unchanged(response: ApiResponse) -> ApiResponse:
     return response
 
 
-def a_request(url: str, method: str = "GET") -> httpx.Request:
+def a_moment() -> datetime:
+    return datetime(2024, 5, 2, 12, tzinfo=UTC)
+
+
+def does_not_fit(response: ApiResponse) -> None:
+    raise unreadable("the answer does not fit")
+
+
+def told(response: ApiResponse) -> Any:
+    return json.loads(response.body)
+
+
+def a_request(url: str, method: str = "GET") -> ApiRequest:
     content = b"a=b" if method == "POST" else None
-    return httpx.Request(method, f"{url}/path?a=b", content=content)
+    return ApiRequest(method, URL(f"{url}/path?a=b"), body=content)
 
 
 def saying(*parts: bytes, then_hang_up: bool = False) -> Respond:
@@ -86,7 +107,7 @@ class TestAnswers:
         async with asking(answering({"a": 1})) as (transport, server):
             answers = [await ask(transport, server.url) for _ in range(3)]
 
-        assert [each.json() for each in answers] == [{"a": 1}] * 3
+        assert [told(each) for each in answers] == [{"a": 1}] * 3
         assert server.connections == 1
         assert server.requests[0].line == "GET /path?a=b HTTP/1.1"
 
@@ -96,14 +117,14 @@ class TestAnswers:
         async with asking(chunks) as (transport, server):
             response = await ask(transport, server.url)
 
-        assert response.text == "abcde"
+        assert response.body == b"abcde"
 
     async def test_without_a_length_end_with_the_connection(self) -> None:
         whole = saying(b"HTTP/1.0 200 OK\r\n\r\nabc", b"de", then_hang_up=True)
         async with asking(whole) as (transport, server):
             response = await ask(transport, server.url)
 
-        assert response.text == "abcde"
+        assert response.body == b"abcde"
 
     async def test_before_the_answer_are_passed_over(self) -> None:
         early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -111,7 +132,7 @@ class TestAnswers:
         async with asking(saying(early, whole)) as (transport, server):
             response = await ask(transport, server.url)
 
-        assert response.status_code == 204
+        assert response.status == 204
         assert response.headers["x-real"] == "yes"
         assert "link" not in response.headers
 
@@ -122,17 +143,25 @@ class TestAnswers:
         ):
             answers = [await ask(transport, each.url) for each in (first, second, first)]
 
-        assert [each.json()["which"] for each in answers] == [1, 2, 1]
+        assert [told(each)["which"] for each in answers] == [1, 2, 1]
 
     @pytest.mark.parametrize("path", ["/a%2Fb", "/%2E%2E", "/a%3Fb", "/caf%C3%A9"])
     async def test_come_from_the_address_that_was_asked_letter_by_letter(self, path: str) -> None:
         async with asking(answering({})) as (transport, server):
-            response = await transport.handle_async_request(
-                httpx.Request("GET", f"{server.url}{path}?q=a%2Cb+c")
-            )
-            response.extensions["release"](True)
+            url = URL(f"{server.url}{path}?q=a%2Cb+c", encoded=True)
+            await transport.exchange(ApiRequest("GET", url), unchanged)
 
         assert server.requests[0].line == f"GET {path}?q=a%2Cb+c HTTP/1.1"
+
+    @on_both_loops
+    def test_come_over_new_tls_whose_session_tickets_come_first(self, run: Run[None]) -> None:
+        async def scenario() -> None:
+            async with tls_server(CERTIFICATE) as url:
+                for _ in range(20):
+                    async with a_transport() as transport:
+                        assert (await ask(transport, url, "POST")).status == 200
+
+        run(scenario())
 
 
 class TestAConnectionIsNotUsedAgain:
@@ -149,13 +178,13 @@ class TestAConnectionIsNotUsedAgain:
         async with asking(saying(whole)) as (transport, server):
             answers = [await ask(transport, server.url) for _ in range(2)]
 
-        assert [each.text for each in answers] == ["ok", "ok"]
+        assert [each.body for each in answers] == [b"ok", b"ok"]
         assert server.connections == 2
 
     async def test_after_an_answer_that_did_not_fit(self) -> None:
         async with asking(answering({})) as (transport, server):
-            response = await transport.handle_async_request(a_request(server.url))
-            response.extensions["release"](False)
+            with pytest.raises(PlatformUnavailable):
+                await transport.exchange(a_request(server.url), does_not_fit)
             await ask(transport, server.url)
 
         assert server.connections == 2
@@ -164,7 +193,7 @@ class TestAConnectionIsNotUsedAgain:
     async def test_after_anything_but_a_2xx(self, status: int) -> None:
         async with asking(answering({}, status)) as (transport, server):
             for _ in range(2):
-                await exchanged(transport, a_request(server.url), lambda answered: answered)
+                await transport.exchange(a_request(server.url), unchanged)
 
         assert server.connections == 2
 
@@ -186,7 +215,7 @@ class TestAConnectionIsNotUsedAgain:
             async with asking(twice, is_secure=is_secure) as (transport, server):
                 for number in range(1, 6):
                     response = await ask(transport, server.url)
-                    assert response.json() == {"n": number}
+                    assert told(response) == {"n": number}
                     await until(lambda: not server.open)
 
         run(scenario())
@@ -212,7 +241,7 @@ class TestACallThatIsGivenUp:
             async with asking(silence, is_secure=is_secure) as (transport, server):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.1):
-                        await transport.handle_async_request(a_request(server.url, "POST"))
+                        await transport.exchange(a_request(server.url, "POST"), unchanged)
 
                 await until(lambda: not server.open, 1.0)
 
@@ -223,11 +252,11 @@ class TestACallThatIsGivenUp:
         async with asking(responds) as (transport, server):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await transport.handle_async_request(a_request(server.url, "POST"))
+                    await transport.exchange(a_request(server.url, "POST"), unchanged)
 
             response = await ask(transport, server.url)
 
-        assert response.json() == {"n": 2}
+        assert told(response) == {"n": 2}
 
     @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
     async def test_is_given_up_by_the_kernel_too_where_we_do_not_get_round_to_it(self) -> None:
@@ -266,10 +295,10 @@ class TestLanes:
 
     async def test_that_are_all_busy_are_waited_for_no_longer_than_for_a_connection(self) -> None:
         async with asking(silence, connect_seconds=0.1) as (transport, server):
-            first = asyncio.create_task(transport.handle_async_request(a_request(server.url)))
+            first = asyncio.create_task(transport.exchange(a_request(server.url), unchanged))
             await until(lambda: server.requests)
-            with pytest.raises(httpx.PoolTimeout, match=r"every connection is busy for 0\.1 s"):
-                await transport.handle_async_request(a_request(server.url))
+            with pytest.raises(PlatformUnavailable, match=r"every connection is busy for 0\.1 s"):
+                await transport.exchange(a_request(server.url), unchanged)
             first.cancel()
 
         assert len(server.requests) == 1
@@ -277,10 +306,34 @@ class TestLanes:
     async def test_of_a_closed_transport_send_nothing(self) -> None:
         async with asking(answering({})) as (transport, server):
             await transport.aclose()
-            with pytest.raises(httpx.ConnectError):
+            with pytest.raises(PlatformUnavailable, match="closed"):
                 await ask(transport, server.url)
 
         assert server.connections == 0
+
+    async def test_of_a_closed_transport_are_given_to_nobody_who_waited(self) -> None:
+        async with asking(slowly(0.1)) as (transport, server):
+            calls = [asyncio.create_task(ask(transport, server.url)) for _ in range(3)]
+            await until(lambda: server.requests)
+            await transport.aclose()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert [type(each) for each in ended] == [ApiResponse, *[PlatformUnavailable] * 2]
+        assert len(server.requests) == 1
+
+    async def test_that_cannot_be_made_take_no_place_from_others(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("no lane")
+
+        async with asking(answering({}), connect_seconds=0.2) as (transport, server):
+            with monkeypatch.context() as patched:
+                patched.setattr(http, "Lane", fail)
+                with pytest.raises(RuntimeError, match="no lane"):
+                    await ask(transport, server.url)
+
+            assert (await ask(transport, server.url)).status == 200
 
 
 async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -401,11 +454,19 @@ class TestVerdicts:
 
     async def test_a_header_that_holds_a_line_break_is_not_sent(self) -> None:
         async with asking(answering({})) as (transport, server):
-            request = httpx.Request("GET", server.url, headers={"X-Name": "a\r\nX-Other: b"})
+            request = ApiRequest("GET", URL(server.url), {"X-Name": "a\r\nX-Other: b"})
             error = await unavailable(transport, request)
 
         assert not error.surely_not_applied
         assert server.requests == []
+
+    async def test_an_answer_that_is_no_http_shows_no_secret(self) -> None:
+        async with asking(saying(b"no HTTP\r\n\r\n")) as (transport, server):
+            secret = {"Qiscus-Secret-Key": "SECRET"}
+            error = await unavailable(transport, ApiRequest("POST", URL(server.url), secret))
+
+        assert "the answer is not HTTP" in str(error)
+        assert not [each for each in chain(error) if "SECRET" in repr(each)]
 
     async def test_a_post_is_sent_once_and_a_get_once_more(self) -> None:
         async with asking(saying(then_hang_up=True)) as (transport, server):
@@ -439,7 +500,7 @@ class TestAProxy:
         ):
             answers = [await ask(transport, server.url, "POST") for _ in range(3)]
 
-        assert [each.json() for each in answers] == [{"a": 1}] * 3
+        assert [told(each) for each in answers] == [{"a": 1}] * 3
         assert proxy.heard[0].startswith("CONNECT localhost:" if is_secure else "POST http://")
         assert "Proxy-Authorization: Basic bWU6cEBzcw==" in proxy.heard[0]
         if is_secure:
@@ -450,8 +511,15 @@ class TestAProxy:
     @pytest.mark.parametrize(
         ("refusal", "said"),
         [
-            (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Authentication"),
-            (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "502 Bad Gateway"),
+            (
+                b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+                "way there with 407",
+            ),
+            (
+                b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+                "way there with 502",
+            ),
+            (b"HTTP/1.1 403 \x1b[31mme:pw\r\n\r\n", "way there with 403"),
             (b"", "no connection"),
             (b"no HTTP\r\n\r\n", "no connection"),
             (b"HTTP/1.1 200 OK\r\n\r\n", ""),
@@ -475,6 +543,8 @@ class TestAProxy:
 
             assert error.fault is Fault.CONNECT
             assert said in str(error)
+            assert "\x1b" not in str(error)
+            assert "me:pw" not in str(error)
             assert len(proxy.heard) == 1
 
         run(scenario())
@@ -484,6 +554,25 @@ class TestAProxy:
             error = await unavailable(transport, a_request("https://platform.test", "POST"))
 
             assert "hunter2" not in f"{transport!r} {error!r} {error.__cause__!r}"
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    async def test_that_wants_a_login_has_said_nothing_of_the_chat(self, scheme: str) -> None:
+        async def refusing(_: bytes, __: object, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer({"errors": "log in"}, 407))
+            await writer.drain()
+
+        async with (
+            proxying(refusing) as proxy,
+            a_transport(proxy=f"http://me:pw@localhost:{proxy.port}") as transport,
+        ):
+            with pytest.raises(PlatformUnavailable) as unavailable:
+                await transport.exchange(
+                    a_request(f"{scheme}://platform.test", "POST"),
+                    lambda response: check_status(response, now=a_moment, secrets=()),
+                )
+
+        shown = [repr(each) + str(each) for each in chain(unavailable.value)]
+        assert not [each for each in shown if "Proxy-Auth" in each or "bWU6cHc=" in each]
 
     async def test_that_is_not_there_was_sent_nothing(self) -> None:
         async with proxying(carrying) as proxy:
@@ -507,16 +596,39 @@ class TestAProxy:
 
 
 class TestHostileAnswers:
-    @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "x" * 4000, "identity, gzip"])
-    async def test_in_an_encoding_are_not_read(self, encoding: str) -> None:
-        async with asking(answering(b"\x1f\x8b", content_encoding=encoding)) as (transport, server):
-            error = await unavailable(transport, a_request(server.url))
+    @pytest.mark.parametrize(
+        "encodings",
+        [["gzip"], ["gzip, gzip"], ["identity", "gzip, gzip"], ["x" * 4000], []],
+    )
+    async def test_that_are_packed_stay_packed_and_are_unreadable(
+        self, encodings: list[str]
+    ) -> None:
+        packed = gzip.compress(gzip.compress(b" " * 1_000_000))
+        async with asking(saying(encoded(packed, encodings))) as (transport, server):
+            response = await ask(transport, server.url)
+            with pytest.raises(
+                PlatformUnavailable, match="compressed, which nobody"
+            ) as unavailable:
+                await transport.exchange(a_request(server.url), parse_object)
 
-        assert error.fault is Fault.UNREADABLE
+        assert response.body == packed
+        assert unavailable.value.fault is Fault.UNREADABLE
 
-    async def test_that_say_identity_are_read(self) -> None:
-        async with asking(answering({"a": 1}, content_encoding="identity")) as (transport, server):
-            assert (await ask(transport, server.url)).json() == {"a": 1}
+    @pytest.mark.parametrize("encodings", [["identity"], [""], ["identity, identity"], ["utf-8"]])
+    async def test_that_only_say_so_are_read(self, encodings: list[str]) -> None:
+        async with asking(saying(encoded(b'{"a": 1}', encodings))) as (transport, server):
+            assert await transport.exchange(a_request(server.url), parse_object) == {"a": 1}
+
+    async def test_cost_no_lane_whatever_is_made_of_them(self) -> None:
+        def stumble(_: ApiResponse) -> None:
+            raise RuntimeError("stumbled")
+
+        async with asking(answering({"a": 1}), connect_seconds=0.2) as (transport, server):
+            for _ in range(3):
+                with pytest.raises(RuntimeError, match="stumbled"):
+                    await transport.exchange(a_request(server.url), stumble)
+
+            assert told(await ask(transport, server.url)) == {"a": 1}
 
     @pytest.mark.parametrize(
         "endless",
@@ -541,6 +653,12 @@ class TestHostileAnswers:
             assert not error.surely_not_applied
             assert time.process_time() - began < 1.0
 
+    async def test_with_a_long_line_in_the_head_are_read(self) -> None:
+        policy = "default-src " + "https://cdn.example " * 1000
+        long = answering({"a": 1}, content_security_policy=policy)
+        async with asking(long) as (transport, server):
+            assert told(await ask(transport, server.url, "POST")) == {"a": 1}
+
     async def test_with_a_head_of_many_fields_are_not_http_to_us(self) -> None:
         fields = b"".join(b"X-%d: y\r\n" % number for number in range(1000))
         whole = b"HTTP/1.1 200 OK\r\n" + fields + b"content-length: 0\r\n\r\n"
@@ -564,7 +682,7 @@ class TestSeveralAddresses:
             resolving(monkeypatch, everywhere)
             response = await ask(transport, f"https://localhost:{port}")
 
-        assert response.status_code == 200
+        assert response.status == 200
 
     async def test_of_which_the_first_refuse_are_tried_one_after_the_other(
         self, monkeypatch: pytest.MonkeyPatch
@@ -573,7 +691,7 @@ class TestSeveralAddresses:
             resolving(monkeypatch, ["127.0.0.7", "127.0.0.8", "127.0.0.1"])
             response = await ask(transport, server.url)
 
-        assert response.status_code == 200
+        assert response.status == 200
 
     async def test_of_which_one_never_speaks_tls_do_not_hide_the_next(
         self, monkeypatch: pytest.MonkeyPatch
@@ -583,11 +701,49 @@ class TestSeveralAddresses:
             hanging_up(never, host="127.0.0.2", port=server.port),
         ):
             resolving(monkeypatch, ["127.0.0.2", "127.0.0.1"])
-            with suppress(httpx.ConnectTimeout):
+            with suppress(PlatformUnavailable):
                 await ask(transport, server.url, "POST")
             response = await ask(transport, server.url)
 
-        assert response.status_code == 200
+        assert response.status == 200
+
+
+class TestLookingUpANameThatTakesTime:
+    """The platform's name is looked up once for all lanes."""
+
+    async def test_is_done_once_for_all_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with asking(answering({}, 400), in_flight=40, connect_seconds=1.0) as (
+            transport,
+            server,
+        ):
+            lookups = looking_up(monkeypatch, seconds=0.3)
+            for _ in range(2):
+                await asyncio.gather(*(ask(transport, server.url, "POST") for _ in range(40)))
+
+        assert (len(lookups), server.connections) == (1, 80)
+
+    async def test_goes_on_when_who_asked_first_gives_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with asking(answering({}), in_flight=2) as (transport, server):
+            lookups = looking_up(monkeypatch, seconds=0.2)
+            first = asyncio.create_task(ask(transport, server.url))
+            await until(lambda: lookups)
+            second = asyncio.create_task(ask(transport, server.url))
+            first.cancel()
+
+            assert (await second).status == 200
+        assert len(lookups) == 1
+
+    async def test_is_tried_again_after_it_was_in_vain(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with asking(answering({})) as (transport, server):
+            lookups = looking_up(monkeypatch, in_vain=1)
+            error = await unavailable(transport, a_request(server.url, "POST"))
+            response = await ask(transport, server.url)
+
+        assert (error.fault, response.status, len(lookups)) == (Fault.CONNECT, 200, 2)
 
 
 async def silence(_: RawRequest, writer: asyncio.StreamWriter) -> None:
@@ -640,14 +796,49 @@ async def far_away(addresses: list[str], port: int, *, seconds: float) -> AsyncI
 
 def resolving(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
     """`localhost` has these addresses, in this order."""
-
-    def found(host: str, port: int, *_: object, **__: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
-
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+    looking_up(monkeypatch, addresses=addresses)
 
 
-async def unavailable(transport: AiohttpTransport, request: httpx.Request) -> PlatformUnavailable:
+def looking_up(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    seconds: float = 0.0,
+    in_vain: int = 0,
+    addresses: Sequence[str] = ("127.0.0.1",),
+) -> list[str]:
+    """Look-ups take so long, and the first ones find nothing; the names that were looked up."""
+    looked_up: list[str] = []
+
+    async def found(_: object, host: str, port: int, __: object) -> list[ResolveResult]:
+        looked_up.append(host)
+        await asyncio.sleep(seconds)
+        if len(looked_up) <= in_vain:
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        family = socket.AF_INET
+        return [
+            ResolveResult(hostname=host, host=each, port=port, family=family, proto=6, flags=0)
+            for each in addresses
+        ]
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", found)
+    return looked_up
+
+
+def encoded(body: bytes, encodings: list[str]) -> bytes:
+    """An answer with a line `Content-Encoding` for each of them."""
+    lines = "".join(f"Content-Encoding: {each}\r\n" for each in encodings)
+    return f"HTTP/1.1 200 OK\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it came from."""
+    yield error
+    for each in (error.__cause__, error.__context__):
+        if each is not None:
+            yield from chain(each)
+
+
+async def unavailable(transport: AiohttpTransport, request: ApiRequest) -> PlatformUnavailable:
     with pytest.raises(PlatformUnavailable) as unavailable:
-        await exchanged(transport, request, lambda answered: answered.body)
+        await transport.exchange(request, unchanged)
     return unavailable.value

@@ -6,19 +6,19 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from sebastian_adapters.qiscus.answers import (
     SEARCHED_TEXT_LIMIT,
-    Answered,
     check_status,
     refusal_text,
     retry_after_seconds,
     shortened,
 )
+from sebastian_adapters.qiscus.api import ApiResponse
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 
 NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_what_may_work_later_is_unavailable(status: int, fault: Fault) -> None:
     assert (unavailable.value.fault, unavailable.value.status) == (fault, status)
 
 
-@pytest.mark.parametrize("status", [408, 421, 425])
+@pytest.mark.parametrize("status", [407, 408, 421, 425])
 def test_what_is_said_of_the_connection_leaves_open_what_became_of_the_call(status: int) -> None:
     with pytest.raises(PlatformUnavailable) as unavailable:
         check(status, b'{"errors": "no"}')
@@ -86,13 +86,13 @@ def test_any_other_4xx_is_a_refusal(status: int) -> None:
 def test_retry_after_is_seconds_or_a_date_within_two_minutes(
     asked: str | None, seconds: float | None
 ) -> None:
-    headers = httpx.Headers({} if asked is None else {"Retry-After": asked})
+    headers = CIMultiDict({} if asked is None else {"Retry-After": asked})
 
     assert retry_after_seconds(headers, NOON) == seconds
 
 
 def test_a_date_counts_from_the_answer_s_own_clock() -> None:
-    headers = httpx.Headers(
+    headers = CIMultiDict(
         {
             "Date": "Sat, 01 Jan 2000 00:00:00 GMT",
             "Retry-After": "Sat, 01 Jan 2000 00:00:07 GMT",
@@ -187,4 +187,4 @@ def test_no_text_is_long_or_holds_a_secret(text: str, secret: str) -> None:
 
 
 def check(status: int, body: bytes = b"") -> None:
-    check_status(Answered(status, httpx.Headers(), body), now=lambda: NOON, secrets=())
+    check_status(ApiResponse(status, CIMultiDict(), body), now=lambda: NOON, secrets=())

@@ -8,13 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sebastian_adapters.qiscus import wire
-from sebastian_adapters.qiscus.answers import Answered
+from sebastian_adapters.qiscus.api import ApiResponse
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from sebastian_core.domain.ids import RoomId
@@ -385,6 +384,10 @@ class TestRooms:
         )
 
 
+ODD_IDS = ["", f" {ROOM} ", f"0{ROOM}", False, True, [], {"id": 1}, 1e300, "x" * 65]
+"""What is no other room's id."""
+
+
 class TestAssignments:
     @pytest.mark.parametrize(
         ("data", "agent_id"),
@@ -398,6 +401,11 @@ class TestAssignments:
             ({"service": {"room_id": int(ROOM), "user_id": 7}}, 7),
             ({"service": {"room_id": float(ROOM), "user_id": 7}}, 7),
             ({"service": {"room_id": None}, "added_agent": None}, None),
+            *(({"service": {"room_id": each, "user_id": 7}}, 7) for each in ODD_IDS),
+            ({}, None),
+            ({"agent": {"id": 7}}, None),
+            ({"added_agents": [{"id": 7}]}, None),
+            ({"service": {"user_id": 7}, "user": {}, "app": {}}, 7),
         ],
     )
     def test_name_whom_the_service_names_else_whom_was_added(
@@ -405,14 +413,22 @@ class TestAssignments:
     ) -> None:
         assert wire.assign_answer({"data": data}, ROOM).agent_id == agent_id
 
-    @pytest.mark.parametrize("room_id", ["1", 1, "", [], {}, True])
+    @pytest.mark.parametrize("room_id", ["1", 1, 1.0, f"{ROOM}0", "other"])
     def test_of_another_room_are_somebody_else_s(self, room_id: object) -> None:
         data = {"service": {"room_id": room_id, "user_id": 7}, "added_agent": {"id": 7}}
 
         assert_unreadable(lambda: wire.assign_answer({"data": data}, ROOM))
 
     @pytest.mark.parametrize(
-        "data", [{}, {"agents": [AGENT]}, {"customer_rooms": []}, {"customer_room": WAITING}]
+        "data",
+        [
+            {"agents": [AGENT]},
+            {"customer_rooms": []},
+            {"customer_room": WAITING},
+            {"user": {"app": {}}},
+            {"app": {}},
+            {"app_code": "demo"},
+        ],
     )
     def test_that_tell_of_no_assignment_are_somebody_else_s(self, data: object) -> None:
         assert_unreadable(lambda: wire.assign_answer({"data": data}, ROOM))
@@ -525,12 +541,12 @@ class NeverUsual:
         raise ValueError
 
 
-def answered(answer: object) -> Answered:
+def answered(answer: object) -> ApiResponse:
     return a_body(json.dumps(answer).encode())
 
 
-def a_body(body: bytes) -> Answered:
-    return Answered(200, httpx.Headers(), body)
+def a_body(body: bytes) -> ApiResponse:
+    return ApiResponse(200, {}, body)
 
 
 def agents(*rows: Any) -> wire.Page[Presence]:

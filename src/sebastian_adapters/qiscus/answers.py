@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-from attrs import frozen
-
+from sebastian_adapters.qiscus.api import ApiResponse
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 
 PARTS_LIMIT = 50_000
@@ -32,6 +30,7 @@ SEARCHED_TEXT_LIMIT = 2000
 HIDDEN = "***"
 
 _NOT_ABOUT_THE_CALL = {
+    407: "the proxy wants a login",
     408: "the connection was given up as idle",
     421: "another server was asked than the one that was meant",
     425: "it came too early to be believed",
@@ -47,21 +46,12 @@ Answer = dict[str, Any]
 """A decoded JSON object."""
 
 
-@frozen
-class Answered:
-    """A complete HTTP answer, whatever its status."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-
 def unreadable(what: str, status: int | None = None) -> PlatformUnavailable:
     """The error for a 2xx that is not what was asked for; it leaves open what was applied."""
     return PlatformUnavailable(Fault.UNREADABLE, what, status=status)
 
 
-def parse_object(answered: Answered) -> Answer:
+def parse_object(answered: ApiResponse) -> Answer:
     """The JSON object in the body; raises PlatformUnavailable (unreadable) if it holds none.
 
     Broken characters in a name spoil nothing else: they are read as replacement signs.
@@ -71,21 +61,27 @@ def parse_object(answered: Answered) -> Answer:
     try:
         parsed = json.loads(answered.body.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError) as error:
-        raise unreadable("the answer is not JSON", answered.status) from error
+        came = "compressed, which nobody asked for" if _is_packed(answered) else "not JSON"
+        raise unreadable(f"the answer is {came}", answered.status) from error
     if not isinstance(parsed, dict):
         raise unreadable("the answer is not a JSON object", answered.status)
     return parsed
 
 
+def _is_packed(answered: ApiResponse) -> bool:
+    """By its first bytes, whatever its headers say: gzip's mark, which no JSON begins with."""
+    return answered.body.startswith(b"\x1f\x8b")
+
+
 def check_status(
-    answered: Answered, *, now: Callable[[], datetime], secrets: Iterable[str]
+    answered: ApiResponse, *, now: Callable[[], datetime], secrets: Iterable[str]
 ) -> None:
     """Pass a 2xx; raise what any other status means. `now` is for a dated Retry-After.
 
     The text of a refusal is short and holds none of the secrets and no e-mail address.
     """
     status = answered.status
-    if 200 <= status < 300:
+    if answered.is_success:
         return
     if status == 429:
         wait = retry_after_seconds(answered.headers, now())
@@ -102,7 +98,7 @@ def check_status(
     raise PlatformRefused(status, refusal_text(answered.body, secrets))
 
 
-def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     """How long a 429 asks to wait, from 0 to 120 seconds; None if it does not say.
 
     A date counts from the answer's own Date, so that no clock of ours decides.

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import httpx
 from attrs import define, field, frozen
+from yarl import URL
 
-from sebastian_adapters.qiscus.answers import Answered, check_status
-from sebastian_adapters.qiscus.exchange import exchanged
+from sebastian_adapters.qiscus.answers import check_status
+from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.http import KEEP_ALIVE_SECONDS, AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_adapters.qiscus.login import Login
@@ -32,7 +33,7 @@ class Question:
 
     operation: str
     method: str
-    url: httpx.URL
+    url: URL
     content: bytes | None = None
     content_type: str = ""
     repeatable: bool = False
@@ -79,7 +80,7 @@ class Calls:
         if transport is not None:
             await transport.aclose()
 
-    async def ask(self, question: Question, read: Callable[[Answered], T]) -> T:
+    async def ask(self, question: Question, read: Callable[[ApiResponse], T]) -> T:
         """What `read` makes of the answer; it is given only statuses that the question takes."""
         transport = self._transport
         if transport is None:
@@ -96,12 +97,12 @@ class Calls:
             call.exception()
 
     async def _told(
-        self, transport: AiohttpTransport, question: Question, read: Callable[[Answered], T]
+        self, transport: AiohttpTransport, question: Question, read: Callable[[ApiResponse], T]
     ) -> T:
         began = time.monotonic()
         outcome = "failed"
 
-        def take(answered: Answered) -> tuple[int, T]:
+        def take(answered: ApiResponse) -> tuple[int, T]:
             if answered.status not in question.also_answers:
                 secrets = (*self._secrets(), *question.hidden)
                 check_status(answered, now=self.clock.now, secrets=secrets)
@@ -122,7 +123,7 @@ class Calls:
                 self.on_call(question.operation, outcome, time.monotonic() - began)
 
     async def _in_time(
-        self, transport: AiohttpTransport, question: Question, take: Callable[[Answered], T]
+        self, transport: AiohttpTransport, question: Question, take: Callable[[ApiResponse], T]
     ) -> T:
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
@@ -131,7 +132,7 @@ class Calls:
             raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
 
     async def _authorised(
-        self, transport: AiohttpTransport, question: Question, take: Callable[[Answered], T]
+        self, transport: AiohttpTransport, question: Question, take: Callable[[ApiResponse], T]
     ) -> T:
         """By the secret key; where that is refused and a login is known, by its token."""
         login = self.login
@@ -158,15 +159,15 @@ class Calls:
         transport: AiohttpTransport,
         question: Question,
         token: str | None,
-        take: Callable[[Answered], T],
+        take: Callable[[ApiResponse], T],
     ) -> T:
-        headers = self._headers(token)
+        request = _request(question, self._headers(token))
         try:
-            return await exchanged(transport, _request(question, headers), take)
+            return await transport.exchange(request, take)
         except PlatformUnavailable as error:
             if error.fault is not Fault.BROKEN or not question.repeatable:
                 raise
-        return await exchanged(transport, _request(question, headers), take)
+        return await transport.exchange(request, take)
 
     def _headers(self, token: str | None) -> dict[str, str]:
         proof = {"Authorization": token} if token else {"Qiscus-Secret-Key": self.secret_key}
@@ -198,8 +199,8 @@ def _asks_for_login(status: int, token: str | None) -> bool:
     return status == 401 or (status == 403 and token is None)
 
 
-def _request(question: Question, credentials: dict[str, str]) -> httpx.Request:
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **credentials}
+def _request(question: Question, credentials: dict[str, str]) -> ApiRequest:
+    headers = credentials
     if question.content is not None:
-        headers["Content-Type"] = question.content_type
-    return httpx.Request(question.method, question.url, headers=headers, content=question.content)
+        headers = {**credentials, "Content-Type": question.content_type}
+    return ApiRequest(question.method, question.url, headers, question.content)

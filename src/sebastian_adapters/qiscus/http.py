@@ -1,4 +1,4 @@
-"""httpx's interface on aiohttp's connections: a lane for each call in flight.
+"""One HTTP call to the platform, over aiohttp's connections: a lane for each call in flight.
 
 aiohttp brings the wire, TLS, proxies and staggered attempts at several addresses. What must not be
 left to it is said here and in `lane`: which failures mean that nothing was sent, which answer
@@ -10,13 +10,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from functools import partial
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
 
 import aiohttp
-import httpx
 from attrs import define, field
 
+from sebastian_adapters.qiscus.answers import unreadable
+from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.lane import Lane, LaneOptions
+from sebastian_adapters.qiscus.resolver import SharedResolver
+from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from sebastian_core.domain.reaching import why_unreached
 
 KEEP_ALIVE_SECONDS = 5.0
@@ -31,24 +36,26 @@ _FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
 """What aiohttp and the event loops raise; a timeout is an OSError."""
 
 
+T = TypeVar("T")
+
+
 @define(eq=False)
-class AiohttpTransport(httpx.AsyncBaseTransport):
+class AiohttpTransport:
     """Gives each request a lane of its own, at most `in_flight` at once; the others wait in line.
 
-    A connection is made within `connect_seconds`; so long one waits for a free lane, too.
-    httpx.ConnectError, ConnectTimeout and PoolTimeout mean that nothing of the request was sent. A
-    POST is sent once, a GET once more where its connection broke.
+    A connection is made within `connect_seconds`; so long one waits for a free lane, too. A POST is
+    sent once, a GET once more where its connection broke. No redirect is followed and no cookie
+    kept: a call depends on nothing that an earlier one was answered.
 
     How long a call lasts is its caller's business (`options.call_seconds` is for the kernel). One
-    that is given up is never delivered later: its connection is cut. An answer is whole when it is
-    returned, and then `response.extensions["release"]` must be called once: with True where the
-    answer fits its request, so that its connection may serve another one, else with False.
+    that is given up is never delivered later: its connection is cut.
     """
 
     in_flight: int
     options: LaneOptions
     _free: list[Lane] = field(factory=list, init=False, repr=False)
     _places: asyncio.Semaphore = field(init=False, repr=False)
+    _resolver: SharedResolver = field(factory=SharedResolver, init=False, repr=False)
     _closings: set[asyncio.Task[None]] = field(factory=set, init=False, repr=False)
     _is_closed: bool = field(default=False, init=False)
 
@@ -56,50 +63,69 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _all_free(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(self.in_flight)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request on a free lane and read its whole answer."""
-        lane = await self._take(request)
+    async def exchange(self, request: ApiRequest, take: Callable[[ApiResponse], T]) -> T:
+        """What `take` makes of the whole answer; raises PlatformUnavailable where there is none.
+
+        The faults `connect` and `crowded` mean that nothing of the request was sent. A connection
+        serves another call only after a 2xx that `take` found to fit: whatever else may still come
+        over it would be taken for the next call's answer.
+        """
+        await self._take_place()
+        lane, fits = None, False
         try:
-            answer = await lane.ask(request)
-        except _FAILURES as error:
-            failure = _failure(lane, error, self.options.connect_seconds)
-            self._give_back(lane, not lane.was_asked)
-            raise failure from error
-        except BaseException:
-            self._give_back(lane, not lane.was_asked)
-            raise
-        return httpx.Response(
-            answer.status,
-            headers=list(answer.headers),
-            content=answer.body,
-            extensions={"release": partial(self._give_back, lane)},
-        )
+            lane = self._free.pop() if self._free else Lane(self.options, self._resolver)
+            answer = await self._asked(lane, request)
+            taken = take(answer)
+            fits = answer.is_success
+            return taken
+        finally:
+            self._places.release()
+            if lane is not None:
+                self._give_back(lane, fits or not lane.was_asked)
 
     async def aclose(self) -> None:
-        """Hang up: the free lanes now, those in use when their answers are given back."""
+        """Hang up: the free lanes now, those in use when their calls end; who waits gets none."""
         self._is_closed = True
         while self._free:
             self._close(self._free.pop())
+        await self._resolver.close()
         if self._closings:
             await asyncio.wait(set(self._closings))
 
-    async def _take(self, request: httpx.Request) -> Lane:
-        if self._is_closed:
-            raise httpx.ConnectError("the transport is closed", request=request)
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _asked(self, lane: Lane, request: ApiRequest) -> ApiResponse:
         try:
-            if self._places.locked():
+            return await lane.ask(request)
+        except _FAILURES as error:
+            failure = _failure(lane, error, self.options.connect_seconds)
+        raise failure  # not from aiohttp's error: that one shows the headers, secrets and all
+
+    async def _take_place(self) -> None:
+        if self._places.locked():
+            try:
                 async with asyncio.timeout(self.options.connect_seconds):
                     await self._places.acquire()
-            else:
-                await self._places.acquire()
-        except TimeoutError as error:
-            waited = f"every connection is busy for {self.options.connect_seconds:g} s"
-            raise httpx.PoolTimeout(waited, request=request) from error
-        return self._free.pop() if self._free else Lane(self.options)
+            except TimeoutError:
+                waited = f"every connection is busy for {self.options.connect_seconds:g} s"
+                raise PlatformUnavailable(Fault.CROWDED, waited) from None
+        else:
+            await self._places.acquire()
+        if self._is_closed:
+            self._places.release()
+            raise PlatformUnavailable(Fault.CONNECT, "the transport is closed")
 
-    def _give_back(self, lane: Lane, fits: bool) -> None:
-        self._places.release()
-        if fits and not self._is_closed:
+    def _give_back(self, lane: Lane, may_serve_again: bool) -> None:
+        if may_serve_again and not self._is_closed:
             self._free.append(lane)
         else:
             self._close(lane)
@@ -110,20 +136,21 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         closing.add_done_callback(self._closings.discard)
 
 
-def _failure(lane: Lane, error: Exception, connect_seconds: float) -> httpx.RequestError:
-    """httpx's word for what went wrong, by one question first: may anything have been sent?"""
+def _failure(lane: Lane, error: Exception, connect_seconds: float) -> PlatformUnavailable:
+    """What went wrong, by one question first: may anything have been sent?"""
     if lane.was_asked:
         if lane.is_flooded:
-            return httpx.DecodingError("the answer is too long")
+            return unreadable("the answer is too long")
         if isinstance(error, aiohttp.ClientResponseError):
-            return httpx.RemoteProtocolError("the answer is not HTTP")
-        return httpx.ReadError("the connection broke before the whole answer was there")
+            return PlatformUnavailable(Fault.BROKEN, "the answer is not HTTP")
+        broke = "the connection broke before the whole answer was there"
+        return PlatformUnavailable(Fault.BROKEN, broke)
     own_trouble = _own_trouble(error)
     if own_trouble is not None:
-        return httpx.PoolTimeout(own_trouble)
+        return PlatformUnavailable(Fault.CROWDED, own_trouble)
     if isinstance(error, TimeoutError):
-        return httpx.ConnectTimeout(f"no connection within {connect_seconds:g} s")
-    return httpx.ConnectError(_why_not_connected(error))
+        return PlatformUnavailable(Fault.CONNECT, f"no connection within {connect_seconds:g} s")
+    return PlatformUnavailable(Fault.CONNECT, _why_not_connected(error))
 
 
 def _own_trouble(error: Exception) -> str | None:
@@ -146,7 +173,7 @@ def _descriptor_trouble() -> int | None:
 
 def _why_not_connected(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy refuses the way there with {error.status} {error.message}".rstrip()
+        return f"the proxy refuses the way there with {error.status}"
     if not isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection: {why_unreached(error) or str(error) or type(error).__name__}"
     host = "the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else error.host

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import httpx
 from attrs import evolve, field, frozen
+from yarl import URL
 
-from sebastian_adapters.qiscus.answers import Answer, Answered, check_status, parse_object
-from sebastian_adapters.qiscus.exchange import exchanged, multipart
+from sebastian_adapters.qiscus.answers import Answer, check_status, parse_object
+from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse, multipart
 from sebastian_adapters.qiscus.http import KEEP_ALIVE_SECONDS, AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
@@ -98,7 +99,7 @@ async def read_app(
 
 @frozen
 class _Session:
-    _transport: httpx.AsyncBaseTransport
+    _transport: AiohttpTransport
     _base_url: str
     _credentials: Credentials
     _clock: Clock
@@ -108,7 +109,7 @@ class _Session:
         own = self._credentials
         headers = {"Qiscus-App-Id": own.app_id, "Qiscus-Secret-Key": own.secret_key}
         url = f"{self._base_url}/api/v1/admin/get_profile"
-        return await self._read(httpx.Request("GET", url, headers=headers))
+        return await self._read(ApiRequest("GET", URL(url), headers))
 
     async def login(self) -> AppReading:
         own = self._credentials
@@ -117,16 +118,16 @@ class _Session:
         )
         headers = {"Qiscus-App-Id": own.app_id, "Content-Type": content_type}
         url = f"{self._base_url}/api/v1/auth"
-        return await self._read(httpx.Request("POST", url, headers=headers, content=content))
+        return await self._read(ApiRequest("POST", URL(url), headers, content))
 
-    async def _read(self, request: httpx.Request) -> AppReading:
+    async def _read(self, request: ApiRequest) -> AppReading:
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                return await exchanged(self._transport, request, self._taken)
+                return await self._transport.exchange(request, self._taken)
         except TimeoutError as error:
             raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
 
-    def _taken(self, answered: Answered) -> AppReading:
+    def _taken(self, answered: ApiResponse) -> AppReading:
         own = self._credentials
         secrets = [each for each in (own.secret_key, own.password, own.email) if each]
         check_status(answered, now=self._clock.now, secrets=secrets)

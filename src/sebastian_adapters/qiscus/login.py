@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 from attrs import define, field
+from yarl import URL
 
-from sebastian_adapters.qiscus.answers import Answered, parse_object
-from sebastian_adapters.qiscus.exchange import exchanged, multipart
+from sebastian_adapters.qiscus.answers import parse_object
+from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse, multipart
+from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.wire import login_token
 from sebastian_core.domain.errors import PlatformUnavailable
 from sebastian_core.ports.clock import Clock
@@ -21,7 +22,7 @@ PAUSE_SECONDS = 60.0
 class Login:
     """Gets a token for e-mail and password (contract section 0), once for all who need it."""
 
-    url: httpx.URL
+    url: URL
     app_id: str
     email: str = field(repr=False)
     password: str = field(repr=False)
@@ -35,7 +36,7 @@ class Login:
         """What must never be shown."""
         return (self.password, self.email, self.token or "")
 
-    async def renewed(self, refused: str | None, transport: httpx.AsyncBaseTransport) -> str | None:
+    async def renewed(self, refused: str | None, transport: AiohttpTransport) -> str | None:
         """A token other than the one that was refused; None where none can be had now."""
         async with self._one_at_a_time:
             if self.token != refused:
@@ -47,15 +48,15 @@ class Login:
             self.token = await self._logged_in(transport) or self.token
             return None if self.token == refused else self.token
 
-    async def _logged_in(self, transport: httpx.AsyncBaseTransport) -> str | None:
+    async def _logged_in(self, transport: AiohttpTransport) -> str | None:
         content, content_type = multipart({"email": self.email, "password": self.password})
         headers = {"Qiscus-App-Id": self.app_id, "Content-Type": content_type}
-        request = httpx.Request("POST", self.url, headers=headers, content=content)
+        request = ApiRequest("POST", self.url, headers, content)
         try:
-            return await exchanged(transport, request, _token)
+            return await transport.exchange(request, _token)
         except PlatformUnavailable:
             return None
 
 
-def _token(answered: Answered) -> str | None:
+def _token(answered: ApiResponse) -> str | None:
     return login_token(parse_object(answered)) if answered.status == 200 else None

@@ -1,4 +1,4 @@
-"""The Qiscus client over HTTP, on httpx (contract sections 0 and 4 to 8)."""
+"""The Qiscus client over HTTP (contract sections 0 and 4 to 8)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
 
-import httpx
+from yarl import URL
 
 from sebastian_adapters.qiscus.answers import (
     Answer,
-    Answered,
     parse_object,
     shortened,
     unreadable,
 )
+from sebastian_adapters.qiscus.api import ApiResponse, multipart
 from sebastian_adapters.qiscus.calls import Calls, OnCall, Question
-from sebastian_adapters.qiscus.exchange import multipart
 from sebastian_adapters.qiscus.login import Login
 from sebastian_adapters.qiscus.paging import IsEnough, Position, all_pages, never_enough
 from sebastian_adapters.qiscus.wire import (
@@ -84,7 +83,7 @@ class HttpxQiscusClient(QiscusClient):
         proxy: str | None = None,
         on_call: OnCall | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._base_url = str(URL(base_url)).rstrip("/")
         self._clock = clock
         self._calls = Calls(
             app_id=_header_text("qiscus.app_id", app_id),
@@ -167,7 +166,7 @@ class HttpxQiscusClient(QiscusClient):
         Any other 404 comes from something between us and the platform, and raises.
         """
 
-        def read(answered: Answered) -> PlatformRoom:
+        def read(answered: ApiResponse) -> PlatformRoom:
             answer = parse_object(answered)
             if answered.status == 404:
                 return PlatformRoom(room_id=room_id, state=RoomState.GONE)
@@ -256,7 +255,7 @@ class HttpxQiscusClient(QiscusClient):
         self,
         pace: Pace,
         question_at: Callable[[Position], Question],
-        page_of: Callable[[Answered, datetime], Page[T]],
+        page_of: Callable[[ApiResponse, datetime], Page[T]],
         page_size: int,
         *,
         numbered: bool = False,
@@ -293,9 +292,9 @@ class HttpxQiscusClient(QiscusClient):
     def _get(self, operation: str, path: str, query: dict[str, str]) -> Question:
         return Question(operation=operation, method="GET", url=self._url(path, query))
 
-    def _url(self, path: str, query: dict[str, str] | None = None) -> httpx.URL:
+    def _url(self, path: str, query: dict[str, str] | None = None) -> URL:
         asked = f"?{urlencode(query)}" if query else ""
-        return httpx.URL(f"{self._base_url}{path}{asked}")
+        return URL(f"{self._base_url}{path}{asked}", encoded=True)
 
     def _login(self, app_id: str, email: str | None, password: str | None) -> Login | None:
         if not email or not password:
@@ -313,7 +312,7 @@ async def _at_once() -> None:
     """The pace of a call that a waiting customer depends on."""
 
 
-def _of_object(read: Callable[[Answer], T]) -> Callable[[Answered], T]:
+def _of_object(read: Callable[[Answer], T]) -> Callable[[ApiResponse], T]:
     return lambda answered: read(parse_object(answered))
 
 
