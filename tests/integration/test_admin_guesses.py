@@ -74,4 +74,4 @@ async def test_a_token_that_is_sent_twice_is_nobodys() -> None:
     twice = [("authorization", f"Bearer {TOKEN}")] * 2
     async with webhook_service(parts_in_memory(ENVIRON)) as service:
         for path in ("/agents", "/floor", "/metrics"):
-            assert (await service.http.get(path, headers=twice)).status_code == 401
+            assert (await service.http.get(path, headers=twice)).status_code == 400

@@ -175,7 +175,7 @@ async def test_one_that_dawdles_is_put_aside_before_the_floor_stands_still(
     ("policy", "end", "sign"),
     [
         ("Hangs", 70, "the event loop did not answer for 1 s, busy with the policy theirs:Hangs"),
-        ("HoldsTheInterpreter", -SIGALRM, "Timeout (0:00:03"),
+        ("HoldsTheInterpreter", -SIGALRM, "Timeout (0:00:04"),
         ("Crashes", -SIGKILL, ""),
     ],
 )

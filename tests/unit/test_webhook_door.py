@@ -104,6 +104,7 @@ def test_each_end_is_counted_and_the_log_hears_of_it_once_a_minute(
 ) -> None:
     counted, now = Counter[str](), [1000.0]
     monkeypatch.setattr("sebastian_apps.webhook.door.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sebastian_apps.webhook.door.log", structlog.get_logger())
     door = Door(lambda why: counted.update([why]), connection_limit=1)
     with structlog.testing.capture_logs() as told:
         entered(door, 4)
