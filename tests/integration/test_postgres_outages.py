@@ -159,6 +159,21 @@ async def test_statements_that_the_server_has_forgotten_are_prepared_anew(url: s
     await pool.close()
 
 
+async def test_new_sessions_that_stay_silent_are_given_up_for_others(url: str) -> None:
+    async with Wire.to(url) as wire:
+        wire.swallows = b"set search_path"
+        pool = webhook_pool(wire.url)
+        await pool.open()
+        with pytest.raises(StoreUnavailable):
+            await asyncio.gather(*(pool.run(asleep) for _ in range(8)))
+        assert wire.swallowed
+
+        wire.swallows = None
+
+        await healed(lambda: pool.run(asleep))
+        await pool.close()
+
+
 async def test_a_commit_whose_answer_is_lost_is_done_once(url: str) -> None:
     async with Wire.to(url) as wire, room_repo(wire.url) as repo:
         await arrive(repo, "room-0")
@@ -303,12 +318,17 @@ async def test_a_reservation_made_before_the_outage_is_still_held(own: EmbeddedP
 class Wire:
     """A wire to the database that can be cut just when an answer comes back.
 
+    Whatever comes on a connection from the words that it `swallows` on goes nowhere, and the
+    connection stays.
+
     It is of the kind of the database's URL: a Unix socket, or TCP.
     """
 
     def __init__(self, target: Path | tuple[str, int]) -> None:
         self._target = target
         self._awaited: bytes | None = None
+        self.swallows: bytes | None = None
+        self.swallowed = 0
         self._carrying: list[asyncio.Task[None]] = []
         self.url = ""
         self.lost = 0
@@ -363,7 +383,13 @@ class Wire:
     async def _forth(
         self, client: asyncio.StreamReader, there: asyncio.StreamWriter, cut: asyncio.Event
     ) -> None:
+        is_swallowing = False
         while part := await client.read(65536):
+            if not is_swallowing and self.swallows is not None and self.swallows in part:
+                is_swallowing = True
+                self.swallowed += 1
+            if is_swallowing:
+                continue
             if self._awaited is not None and self._awaited in part:
                 self._awaited = None
                 cut.set()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import psycopg
@@ -17,11 +15,18 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 
 from sebastian_adapters.postgres.errors import summary
-from sebastian_adapters.postgres.sessions import ENCODING, READ_ONLY, SESSION, check_writes
+from sebastian_adapters.postgres.sessions import (
+    ENCODING,
+    READ_ONLY,
+    SESSION,
+    SILENCE_SECONDS,
+    check_writes,
+    hang_up,
+    hanging_up_in_time,
+)
 from sebastian_core.ports.job_queue import JobQueue
 
 CHANNEL = "sebastian_doorbell"
-TIMEOUT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -100,7 +105,7 @@ class PostgresJobQueue(JobQueue):
             self._listen_for_ever(ready), name=f"{CHANNEL}: listen"
         )
         with suppress(TimeoutError):
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(SILENCE_SECONDS):
                 await ready.wait()
 
     async def aclose(self) -> None:
@@ -108,7 +113,7 @@ class PostgresJobQueue(JobQueue):
         tasks = [task for task in (self._ringing, self._listening) if task is not None]
         self._ringing = self._listening = self._loop = None
         if self._line is not None and _is_busy(self._line):
-            _hang_up(self._line)
+            hang_up(self._line)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -153,7 +158,7 @@ class PostgresJobQueue(JobQueue):
             while True:
                 await self._rung.wait()
                 self._rung.clear()
-                with _hanging_up_in_time(self._line):
+                with hanging_up_in_time(self._line):
                     notified = await self._line.execute(self._notify)
                 if not notified.rowcount:
                     raise ReadOnlySqlTransaction(READ_ONLY)
@@ -171,7 +176,7 @@ class PostgresJobQueue(JobQueue):
 
     async def _hear_while_connected(self, ready: asyncio.Event, pauses: _Pauses) -> None:
         async with self._connection() as connection:
-            with _hanging_up_in_time(connection):
+            with hanging_up_in_time(connection):
                 await connection.execute(self._listen)
             if ready.is_set():
                 self._heard.set()
@@ -180,7 +185,7 @@ class PostgresJobQueue(JobQueue):
             while True:
                 async for _ in connection.notifies(timeout=self._look_seconds):
                     self._heard.set()
-                with _hanging_up_in_time(connection):
+                with hanging_up_in_time(connection):
                     await check_writes(connection)
 
     @asynccontextmanager
@@ -189,32 +194,11 @@ class PostgresJobQueue(JobQueue):
             self._conninfo, autocommit=True, client_encoding=ENCODING
         )
         try:
-            with _hanging_up_in_time(connection):
+            with hanging_up_in_time(connection):
                 await connection.execute(SESSION)
             yield connection
         finally:
             await connection.close()
-
-
-@contextmanager
-def _hanging_up_in_time(connection: AsyncConnection) -> Iterator[None]:
-    """Cut the line to a server that stays silent.
-
-    Cancelling the statement instead would make psycopg ask the server to cancel it, and wait.
-    """
-    timer = asyncio.get_running_loop().call_later(TIMEOUT_SECONDS, _hang_up, connection)
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _hang_up(connection: AsyncConnection) -> None:
-    with (
-        suppress(OSError, psycopg.Error),
-        socket.socket(fileno=os.dup(connection.fileno())) as line,
-    ):
-        line.shutdown(socket.SHUT_RDWR)
 
 
 def _is_busy(connection: AsyncConnection) -> bool:

@@ -22,6 +22,7 @@ from sebastian_adapters.postgres.sessions import (
     READ_ONLY,
     SESSION,
     check_writes,
+    hanging_up_in_time,
 )
 from sebastian_core.domain.errors import ForeignAccount, SchemaMismatch, StoreUnavailable
 
@@ -269,6 +270,10 @@ class Pool:
 
     async def _configure(self, connection: ExchangingConnection) -> None:
         connection.generation = self._generation
+        with hanging_up_in_time(connection):
+            await self._prepare(connection)
+
+    async def _prepare(self, connection: ExchangingConnection) -> None:
         await connection.execute(SESSION)
         if not self._must_write:
             return

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.errors import ReadOnlySqlTransaction
 
@@ -31,6 +37,9 @@ set tcp_keepalives_interval = 5;
 set tcp_keepalives_count = 3;
 set tcp_user_timeout = 25000
 """
+
+SILENCE_SECONDS = 2.0
+"""How long a server may take to answer what is said beside the exchanges."""
 
 READ_ONLY = "the server takes no writes: it is a standby, or read-only"
 
@@ -84,3 +93,25 @@ async def check_writes(connection: AsyncConnection[Any]) -> None:
     """Raise ReadOnlySqlTransaction if the session may not write."""
     if await value(connection, "show transaction_read_only") != "off":
         raise ReadOnlySqlTransaction(READ_ONLY)
+
+
+@contextmanager
+def hanging_up_in_time(connection: AsyncConnection[Any]) -> Iterator[None]:
+    """Cut the line to a server that stays silent.
+
+    Cancelling the statement instead would make psycopg ask the server to cancel it, and wait.
+    """
+    timer = asyncio.get_running_loop().call_later(SILENCE_SECONDS, hang_up, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def hang_up(connection: AsyncConnection[Any]) -> None:
+    """Cut the line; whoever waits for an answer hears of it as of a server that has gone."""
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
