@@ -735,6 +735,17 @@ class TestLookingUpANameThatTakesTime:
             assert (await second).status == 200
         assert len(lookups) == 1
 
+    async def test_fails_nobody_whose_transport_is_closed_meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with asking(answering({})) as (transport, server):
+            lookups = looking_up(monkeypatch, seconds=0.2)
+            call = asyncio.create_task(ask(transport, server.url))
+            await until(lambda: lookups)
+            await transport.aclose()
+
+            assert (await call).status == 200
+
     async def test_is_tried_again_after_it_was_in_vain(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

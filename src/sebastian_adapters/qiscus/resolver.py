@@ -36,9 +36,8 @@ class SharedResolver(AbstractResolver):
         return await lookup.addresses()
 
     async def close(self) -> None:
-        """Wait for nobody's answer any more."""
-        while self._lookups:
-            self._lookups.popitem()[1].running.cancel()
+        """Forget all; a look-up under way ends by itself, for nothing can stop its thread."""
+        self._lookups.clear()
 
 
 @define(eq=False)
@@ -46,13 +45,13 @@ class _Lookup:
     """One look-up, under way or done."""
 
     _name: _Name
-    running: asyncio.Task[list[ResolveResult]] = field(init=False)
+    _running: asyncio.Task[list[ResolveResult]] = field(init=False)
     _over_at: float | None = field(default=None, init=False)
     _turn: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.running = asyncio.create_task(ThreadedResolver().resolve(*self._name))
-        self.running.add_done_callback(self._done)
+        self._running = asyncio.create_task(ThreadedResolver().resolve(*self._name))
+        self._running.add_done_callback(self._done)
 
     @property
     def is_over(self) -> bool:
@@ -60,7 +59,7 @@ class _Lookup:
         return self._over_at is not None and time.monotonic() >= self._over_at
 
     async def addresses(self) -> list[ResolveResult]:
-        found = await asyncio.shield(self.running)
+        found = await asyncio.shield(self._running)
         turn, self._turn = self._turn % max(len(found), 1), self._turn + 1
         return found[turn:] + found[:turn]
 
