@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from tests import servers
 from tests.hostile.fuzzing import Findings, fuzz
-from tests.hostile.heads import Cost, costs, heads
+from tests.hostile.heads import SOME_PATHS, Cost, Head, costs, heads
 from tests.hostile.stage import a_stage
 
-HEAD_SIZES = (15_000, 16 * 1024, 32 * 1024)
 HEAD_SECONDS = 0.003
 """What the dearest head may cost, as a median."""
 
@@ -47,7 +47,13 @@ async def run(
     """One run on a stage of its own."""
     async with a_stage(folder, postgres_url, redis_url) as stage:
         found = await fuzz(stage, folder, examples=examples, seed=seed)
-        return found, [cost async for cost in costs(stage, heads(HEAD_SIZES), times=20)]
+        return found, [cost async for cost in costs(stage, all_heads(), times=20)]
+
+
+def all_heads() -> Iterator[Head]:
+    """What is read at all, at every path; and what is refused for its length, at some."""
+    yield from heads([15_000])
+    yield from heads([16 * 1024, 32 * 1024], SOME_PATHS)
 
 
 if __name__ == "__main__":

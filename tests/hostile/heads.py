@@ -27,6 +27,7 @@ PATHS = (
     "/nothing",
 )
 POSTED = ("/floor/login", "/floor/logout", "/floor/actions/pause", "/set-webhook")
+SOME_PATHS = ("/floor", "/floor/login", f"/webhook-incoming-message/{HOOK_TOKEN}")
 FIELDS = (
     "Accept",
     "Accept-Encoding",
@@ -101,7 +102,7 @@ def heads(sizes: Iterable[int], paths: Iterable[str] = (*PATHS, *POSTED)) -> Ite
 
 def _sent(method: str, target: str, name: str = "", value: str = "") -> bytes:
     lines = [f"{method} {target} HTTP/1.1"]
-    lines += [] if name == "Host" else ["Host: 127.0.0.1"]
+    lines += [] if name == "Host" else ["Host: sebastian.example"]
     lines += [f"{name}: {value}"] if name else []
     return "\r\n".join([*lines, "", ""]).encode()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import psutil
@@ -17,9 +17,8 @@ from tests.webhook_service import ARRIVAL
 
 PIPELINED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 14_000
 UNREAD = b"GET /floor/floor.js HTTP/1.1\r\nHost: x\r\n\r\n" * 300
-IN_CRUMBS = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + (
-    b"1\r\nx\r\n" * 50_000
-)
+REFUSED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CRUMBS = b"1\r\nx\r\n" * 10_000
 
 
 UNKEPT = httpx.Limits(max_keepalive_connections=0)
@@ -34,16 +33,16 @@ class Held:
     slowest_seconds: float
 
 
-async def hold(stage: Stage, sent: Iterable[bytes], *, seconds: float, again: bool = False) -> Held:
+async def hold(stage: Stage, sent: Iterable[bytes], *, seconds: float, then: bytes = b"") -> Held:
     """One connection for each of these, that never reads; a webhook ten times a second beside.
 
     Each webhook has a connection of its own: one that is kept may be sent away between two.
 
-    With `again` a connection that the service ended is followed by a new one.
+    With `then` each sends that on and on, and begins anew when the service ends its connection.
     """
     most, statuses, waits, began = 0.0, list[int](), list[float](), time.monotonic()
     async with (
-        strangers(stage, list(sent), again=again),
+        strangers(stage, list(sent), then),
         httpx.AsyncClient(base_url=stage.url, timeout=30, limits=UNKEPT) as client,
     ):
         while (now := time.monotonic()) - began < seconds:
@@ -57,10 +56,10 @@ async def hold(stage: Stage, sent: Iterable[bytes], *, seconds: float, again: bo
 
 
 @asynccontextmanager
-async def strangers(stage: Stage, sent: list[bytes], *, again: bool) -> AsyncIterator[None]:
+async def strangers(stage: Stage, sent: list[bytes], then: bytes) -> AsyncIterator[None]:
     """These senders, for as long as the block lasts."""
     port = int(stage.url.rpartition(":")[2])
-    tasks = [asyncio.create_task(_insist(port, each, lambda: again)) for each in sent]
+    tasks = [asyncio.create_task(_insist(port, each, then)) for each in sent]
     await asyncio.sleep(0)
     try:
         yield
@@ -70,18 +69,16 @@ async def strangers(stage: Stage, sent: list[bytes], *, again: bool) -> AsyncIte
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _insist(port: int, sent: bytes, again: Callable[[], bool]) -> None:
+async def _insist(port: int, sent: bytes, then: bytes) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        with ExitStack() as stack:
-            stranger = stack.enter_context(socket.socket())
+        with suppress(OSError), socket.socket() as stranger:
             stranger.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             stranger.setblocking(False)
-            try:
-                await loop.sock_connect(stranger, ("127.0.0.1", port))
-                await loop.sock_sendall(stranger, sent)
-                await asyncio.Event().wait()
-            except OSError:
-                pass
-        if not again():
+            await loop.sock_connect(stranger, ("127.0.0.1", port))
+            await loop.sock_sendall(stranger, sent)
+            while then:
+                await loop.sock_sendall(stranger, then)
+            await asyncio.Event().wait()
+        if not then:
             return

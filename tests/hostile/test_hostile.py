@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from tests.hostile.fuzzing import PHASES, Case, fuzz, strange_rooms
-from tests.hostile.heads import costs, heads
-from tests.hostile.holding import IN_CRUMBS, PIPELINED, UNREAD, hold
+from tests.hostile.heads import SOME_PATHS, costs, heads
+from tests.hostile.holding import CRUMBS, PIPELINED, REFUSED, UNREAD, hold
 from tests.hostile.stage import ADMIN_TOKEN, HOOK_TOKEN, Stage, a_stage
 from tests.webhook_service import ARRIVAL, RESOLVE, raw_post
 
@@ -39,7 +39,7 @@ async def test_no_request_that_can_be_derived_from_our_own_description_breaks_it
 
 
 async def test_no_head_of_a_stranger_holds_the_service(stage: Stage) -> None:
-    sent = heads([15_000, 32_000], ["/floor", "/floor/login", f"{ARRIVAL}/{HOOK_TOKEN}"])
+    sent = heads([15_000, 32_000], SOME_PATHS)
 
     async with asyncio.timeout(120):
         dear = [cost async for cost in costs(stage, sent) if cost.seconds > 1]
@@ -152,7 +152,7 @@ async def test_with_few_open_files_a_webhook_is_answered_beside_those_who_hold_t
 
 
 async def test_refused_bodies_in_crumbs_delay_no_webhook_for_long(stage: Stage) -> None:
-    held = await hold(stage, [IN_CRUMBS] * 8, seconds=5, again=True)
+    held = await hold(stage, [REFUSED] * 8, seconds=5, then=CRUMBS)
 
     assert set(held.statuses) == {200}
 

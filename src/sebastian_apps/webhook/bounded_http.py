@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from sebastian_apps.webhook.door import HEAD_TOO_LARGE as LARGE_HEAD
 from sebastian_apps.webhook.door import NOT_HTTP, UNREAD, Door
+from sebastian_apps.webhook.gathering import GatheringTransport
 from sebastian_apps.webhook.problems import (
     BAD_REQUEST,
     HEAD_TOO_LARGE,
@@ -92,7 +93,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(transport, self.loop))
         self.flow = _Flow(transport, self._is_full)
         self._end_after(self._head_seconds)
         self._door.enter(self, transport.get_extra_info("socket").fileno())
@@ -129,20 +130,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     # What httptools calls, for each part of a request
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the fields of the head alone: uvicorn would add the trailers to them for ever."""
-        if not self._awaits_head:
-            return
-        if len(self.headers) == FIELD_LIMIT:
-            raise Problem(HEAD_TOO_LARGE, f"Send at most {FIELD_LIMIT} header fields.")
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._check_head()
         self._relax()
         self._awaits_head, self._size, self._discarded = False, 0, 0
         self._body_left = _content_length(self.headers)
         super().on_headers_complete()
+        self.headers = []  # uvicorn would add the trailers to those of the request, for ever
         if self._door.is_closing:
             self.cycle.keep_alive = False
 
@@ -154,9 +148,10 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self._relax()
         self._awaits_head, self._size = True, 0
-        self._door.passed(self)
         if self._is_answering:
             self._door.works(self)
+        else:
+            self._door.passed(self)
 
     # What uvicorn calls
 
@@ -208,7 +203,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _parse(self) -> None:
         self._turn = None
         for _ in range(PIECES_AT_ONCE):
-            size = 0 if self.transport.is_closing() else self._next_piece()
+            size = self._next_piece()
             if not size:
                 break
             piece = bytes(self._held[:size])
@@ -224,17 +219,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _read_on(self) -> None:
         """Read more only if what is held lacks its end, or if nothing is held."""
-        has_turn = self._turn is not None or (self._awaits_head and self._is_answering)
         if not self._held:
             self.flow.resume_reading()
-        elif has_turn:
+        elif self._turn is not None or (self._awaits_head and self._is_answering):
             self.flow.pause_reading()
         else:
             self.flow.read_the_rest()
 
     def _next_piece(self) -> int:
         """How much of what is held may be parsed now; 0 if it must wait."""
-        if not self._held:
+        if not self._held or self.transport.is_closing():
             return 0
         if not self._awaits_head:
             return self._piece_of_body()
@@ -263,16 +257,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _feed(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._awaits_head:
+        if self._awaits_head and b"upgrade" in piece.lower():
             piece = _UPGRADE.sub(b"ignored", piece)
         try:
             self.parser.feed_data(piece)
-        except HttpParserUpgrade:
-            self.cycle.keep_alive = False
-            self._held.clear()
         except HttpParserError as error:
             self._refuse_piece(error)
-        else:
+            return
+        if not self._awaits_head:
             self._bound_what_follows(len(piece))
 
     def _refuse_piece(self, error: HttpParserError) -> None:
@@ -287,6 +279,8 @@ class BoundedHttp(HttpToolsProtocol):
             detail = f"Send a path of at most {URL_LIMIT} bytes, with its query."
             raise Problem(URL_TOO_LONG, detail)
         names = [name for name, _ in self.headers]
+        if len(names) > FIELD_LIMIT:
+            raise Problem(HEAD_TOO_LARGE, f"Send at most {FIELD_LIMIT} header fields.")
         for name in _SINGLE:
             if names.count(name) > 1:
                 raise Problem(BAD_REQUEST, f"Send {name.decode().title()} once.")
@@ -295,8 +289,6 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _bound_what_follows(self, size: int) -> None:
         """After the head: fields without an end, and what nobody wants."""
-        if self._awaits_head:
-            return
         if self._size > HEAD_LIMIT:
             self._end()
         elif not self._is_answering:
@@ -362,7 +354,7 @@ class _Flow(FlowControl):
         self._is_full = is_full
 
     def resume_reading(self) -> None:
-        if not self._is_full():
+        if self.read_paused and not self._is_full():
             super().resume_reading()
 
     def read_the_rest(self) -> None:
