@@ -21,8 +21,8 @@ check: ## Style, types and architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## The same, then the tests, in two processes: make test ARGS="-k fifo"
-	$(BIN)/pytest -n 2 $(ARGS)
+test: check ## The same, then the tests, in three processes: make test ARGS="-k fifo"
+	$(BIN)/pytest -n 3 $(ARGS)
 
 test-all: ## The same on each supported Python of this machine, each in an environment of its own
 	@scripts/pythons | while read -r version python; do \

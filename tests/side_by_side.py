@@ -1,4 +1,4 @@
-"""How the suite is spread over several processes (`-n 2`); each of them has servers of its own.
+"""How the suite is spread over several processes (`-n 3`); each of them has servers of its own.
 
 Whole deployments come first and one after the other, so that they do not starve each other; beside
 them go the other modules. The simulation comes last: it fills whatever processors there are.

@@ -83,15 +83,18 @@ async def seen_of(packets: Sequence[bytes]) -> list[tuple[str, str, bytes]]:
     make = partial(BoundedHttp, config, ServerState(), {})
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    for packet in packets:
-        writer.write(packet)
-        await asyncio.sleep(0)
-    with suppress(ConnectionResetError):  # what comes behind the last request is not read
-        async with asyncio.timeout(5):
-            await reader.read()
-    writer.transport.abort()
-    server.close()
-    await server.wait_closed()
+    try:
+        for packet in packets:
+            if not writer.transport.is_closing():
+                writer.write(packet)
+            await asyncio.sleep(0)
+        with suppress(ConnectionResetError):  # what comes behind the last request is not read
+            async with asyncio.timeout(5):
+                await reader.read()
+    finally:
+        writer.transport.abort()
+        server.close()
+        await server.wait_closed()
     return app.seen
 
 
