@@ -10,6 +10,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -31,6 +32,7 @@ from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.watchdog import PATIENCE_SECONDS
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
+from sebastian_apps.webhook.door import Door
 from sebastian_apps.webhook.listening import bind
 from sebastian_apps.worker.parts import WorkerParts
 from sebastian_apps.worker.policy_guard import Guard
@@ -144,7 +146,7 @@ async def _webhook(
     parts = build_webhook(settings, stores, floor_is_open=True)
     config = uvicorn.Config(
         create_app(parts),
-        http=BoundedHttp,
+        http=partial(BoundedHttp, door=Door()),  # type: ignore[arg-type]
         ws="none",
         log_level="error",
         access_log=False,

@@ -346,7 +346,10 @@ class Log:
 
 @frozen(kw_only=True)
 class Metrics:
-    """Where a worker shows its metrics; the webhook service has `/metrics` beside its webhooks."""
+    """Where a worker shows its metrics, and a webhook service that systemd hands its socket to.
+
+    A webhook service that listens by itself has `/metrics` beside its webhooks.
+    """
 
     host: str = option(
         Text("a host name or an IP address", r"[A-Za-z0-9_.:-]+"),
@@ -356,7 +359,7 @@ class Metrics:
     )
     port: int = option(
         Whole(0, 65535),
-        "The port of the first worker, 0 for none; further workers of a machine take the next.",
+        "The port of the first service, 0 for none; further ones of a machine take the next.",
         default=0,
         example="9464",
     )

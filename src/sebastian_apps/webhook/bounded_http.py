@@ -58,6 +58,8 @@ PIECE = 4 * 1024
 PIECES_AT_ONCE = 8
 """So much is parsed in one turn of the event loop: a megabyte in chunks of one byte takes 0.1 s."""
 
+NOT_UNDERSTOOD = "The request is not HTTP/1.1 as RFC 9112 has it."
+
 _END = b"\r\n\r\n"
 _UPGRADE = re.compile(rb"(?<=\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 _SINGLE = (b"host", b"authorization")
@@ -85,9 +87,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     _discarded = 0
 
-    def __init__(self, *args: Any, door: Door | None = None, **named: Any) -> None:
+    def __init__(self, *args: Any, door: Door, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._door = Door() if door is None else door
+        self._door = door
         self._held = bytearray()
 
     # What the event loop calls
@@ -341,9 +343,6 @@ class BoundedHttp(HttpToolsProtocol):
     def _cut_off_later(self) -> None:
         if self._cut_off is None:
             self._cut_off = self.loop.call_later(SEND_SECONDS, self._door.end, self, UNREAD)
-
-
-NOT_UNDERSTOOD = "Invalid HTTP request received."
 
 
 class _Flow(FlowControl):
