@@ -289,7 +289,7 @@ async def test_why_tells_what_the_command_line_tells() -> None:
     assert unusable.status_code == 422
 
 
-@pytest.mark.parametrize("room", ["..", ".", "a/b", "%2e%2e", "a?b#c", "häuser"])
+@pytest.mark.parametrize("room", ["..", ".", "a/b", "%2e%2e", "a?b#c"])
 async def test_why_is_told_of_any_room_whatever_its_id(room: str) -> None:
     stage = await busy()
     async with webhook_service(stage.parts()) as service:
