@@ -145,7 +145,7 @@ def test_a_room_id_that_is_spoiled_itself_is_refused(room_id: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        (gzip.compress(b'{"room_id": "1"}'), "gzip"),
+        (gzip.compress(b'{"room_id": "1"}', mtime=0), "gzip"),
         (b"payload=%7B%22room_id%22%3A1%7D", "form"),
         (b"room_id=123&x=y", "form"),
     ],
