@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from sebastian_apps.webhook import body as reading
 from sebastian_apps.webhook import bounded_http
+from sebastian_apps.webhook import parts as reading
 from tests.waiting import until
 from tests.webhook_service import (
     ARRIVAL,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from attrs import evolve, frozen
 
 from sebastian_adapters.memory.platform import Event, Truth
-from sebastian_apps.webhook.routes.webhooks import COMMIT_SECONDS
+from sebastian_apps.webhook.parts import COMMIT_SECONDS
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.chat import ChatState, Move
 from sebastian_core.domain.rules import Rules

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
-from sebastian_apps.webhook.routes.webhooks import COMMIT_SECONDS
+from sebastian_apps.webhook.parts import COMMIT_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.simulation.process import OUTSIDE, Process

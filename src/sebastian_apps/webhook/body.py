@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from litestar import Request
@@ -10,6 +9,7 @@ from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from sebastian_apps.webhook.bounded_http import DISCARD_LIMIT
+from sebastian_apps.webhook.parts import READ_SECONDS, parts_of
 from sebastian_apps.webhook.problems import INCOMPLETE, TOO_LARGE, TOO_SLOW, Problem
 
 BODY_LIMIT = 256 * 1024
@@ -17,16 +17,13 @@ BODY_LIMIT = 256 * 1024
 or two thousand; a picture as a data URI in it may have a hundred thousand.
 """
 
-READ_SECONDS = 10.0
-"""How long a body may take to arrive."""
-
 _CLOSING = {"connection": "close"}
 
 
 async def read_body(request: Request[Any, Any, Any]) -> bytes:
     """The whole body; raises Problem if it is too large, comes too slowly or ends early."""
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        with parts_of(request).reading.limit():
             return await request.body()
     except TimeoutError as error:
         detail = f"The body did not arrive within {READ_SECONDS:g} seconds; send it at once."

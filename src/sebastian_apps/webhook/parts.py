@@ -14,6 +14,7 @@ from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.counts import WebhookCounts
+from sebastian_apps.webhook.patience import Patience
 from sebastian_core.domain.readings import Registration
 from sebastian_core.ports.ended_logins import EndedLogins
 from sebastian_core.ports.room_repo import RoomRepo
@@ -32,6 +33,13 @@ def _ended_logins() -> EndedLogins:
     return InMemoryEndedLogins(InMemoryClock(datetime.now(UTC)))
 
 
+READ_SECONDS = 10.0
+"""How long a body may take to arrive."""
+
+COMMIT_SECONDS = 0.95
+"""How long a commit may take; what is not sure by then is answered with 503."""
+
+
 async def nothing() -> None:
     """Open or close nothing."""
 
@@ -45,7 +53,7 @@ class WebhookParts:
     customer's properties only the `kept_properties` are read. `floor` is what people may do from
     the floor page; `floor_is_open` shows the page to this machine without a token, `ended_logins`
     remembers who has logged out of it. `ending` is set as soon as the service is told to stop, so
-    that what streams can end.
+    that what streams can end. `reading` and `committing` limit how long a webhook may take.
     """
 
     settings: Settings
@@ -63,6 +71,8 @@ class WebhookParts:
     floor_is_open: bool = False
     ended_logins: EndedLogins = field(factory=_ended_logins)
     ending: asyncio.Event = field(factory=asyncio.Event)
+    reading: Patience = field(factory=lambda: Patience(READ_SECONDS))
+    committing: Patience = field(factory=lambda: Patience(COMMIT_SECONDS))
 
 
 def parts_of(connection: ASGIConnection) -> WebhookParts:  # type: ignore[type-arg]

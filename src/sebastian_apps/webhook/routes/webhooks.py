@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
@@ -19,13 +18,11 @@ from sebastian_apps.tracing import trace_of
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
 from sebastian_apps.webhook.body import read_body
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
-from sebastian_apps.webhook.parts import WebhookParts, parts_of
+from sebastian_apps.webhook.parts import COMMIT_SECONDS, WebhookParts, parts_of
+from sebastian_apps.webhook.patience import Patience
 from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, UNUSABLE, Problem
 from sebastian_core.domain.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 from sebastian_core.domain.room import Decided
-
-COMMIT_SECONDS = 0.95
-"""How long a commit may take; what is not sure by then is answered with 503."""
 
 RETRY_AFTER_SECONDS = "1"
 FAILED_OUTCOME = "failed"
@@ -72,7 +69,7 @@ async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> A
     try:
         _check_token(parts, request.path_params)
         body = await read_body(request)
-        outcome = await _committed(record(parts, body))
+        outcome = await _committed(record(parts, body), parts.committing)
     except Problem as problem:
         parts.counts.count(path, problem.kind.slug)
         _tell_rejected(path, problem)
@@ -86,9 +83,9 @@ async def _take(request: Request[Any, Any, Any], path: str, record: Record) -> A
     return _OK
 
 
-async def _committed(recording: Awaitable[str]) -> str:
+async def _committed(recording: Awaitable[str], committing: Patience) -> str:
     try:
-        async with asyncio.timeout(COMMIT_SECONDS):
+        with committing.limit():
             return await recording
     except (StoreUnavailable, SchemaMismatch, TimeoutError) as error:
         why = str(error) or f"no commit in {COMMIT_SECONDS:g} s"
