@@ -161,13 +161,15 @@ class Mischief:
     def _fault(self) -> Fault:
         rng, seconds = self.rng, self.rng.uniform(*LONG)
         kinds: tuple[FaultKind, ...] = ("status", "status", "reset", "silence", "rubbish")
+        kind, status = rng.choice(kinds), rng.choice((429, 500, 502, 503, 400))
+        may_be_applied = (kind, status) != ("status", 429)  # no platform says 429 and does it
         return Fault(
-            kind=rng.choice(kinds),
+            kind=kind,
             operation=rng.choice(("*", "assign_agent", "assign_agent", "available_agents")),
             probability=rng.choice((0.2, 0.5, 1.0)),
             for_seconds=seconds,
-            is_applied=rng.random() < 0.5,
-            status=rng.choice((429, 500, 502, 503, 400)),
+            is_applied=rng.random() < 0.5 and may_be_applied,
+            status=status,
             retry_after_seconds=1,
             rubbish=rng.choice(("html", "empty", "other_shape", "truncated", "number")),
         )
