@@ -132,7 +132,7 @@ def _page(entry: Entry) -> HTTPRouteHandler:
 def _logging_in_and_out(entry: Entry, door: AdminDoor) -> list[Route]:
     login_page = _text("login.html").replace("{{refused}}", "")
 
-    @post(f"{PAGE_PATH}/login", status_code=303, request_max_body_size=LOGIN_LIMIT)
+    @post(f"{PAGE_PATH}/login", status_code=303)
     async def login(request: Request[Any, Any, Any]) -> ASGIResponse:
         token = await _sent(request, "token")
         try:
@@ -221,7 +221,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
 
 async def _sent(request: Request[Any, Any, Any], name: str) -> str:
     """A field of the form that was sent."""
-    body = await read_body(request)
+    body = await read_body(request, limit=LOGIN_LIMIT)
     return parse_qs(body.decode("utf-8", "replace")).get(name, [""])[0]
 
 

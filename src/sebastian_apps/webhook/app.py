@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
-from litestar.enums import HttpMethod, ScopeType
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -22,7 +22,6 @@ from sebastian_apps.metrics_server import Page, healthz, showing
 from sebastian_apps.request_headers import Headers
 from sebastian_apps.settings import is_loopback
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
-from sebastian_apps.webhook.body import BODY_LIMIT
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
     BAD_REQUEST,
@@ -83,7 +82,6 @@ def create_app(parts: WebhookParts, *, shows_apart: bool = False) -> ASGIApp:
         state=State({"parts": parts, "door": door}),
         lifespan=[lifespan],
         openapi_config=None,
-        request_max_body_size=BODY_LIMIT,
         logging_config=None,
         exception_handlers={
             Problem: _tell,
@@ -100,8 +98,8 @@ def _answering_head(app: ASGIApp) -> ASGIApp:
     """Answers HEAD wherever GET is answered; uvicorn leaves the body out."""
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and scope["method"] == HttpMethod.HEAD:
-            scope = {**scope, "method": HttpMethod.GET}
+        if scope.get("method") == "HEAD":
+            scope = {**scope, "method": HttpMethod.GET}  # type: ignore[assignment]
         await app(scope, receive, send)
 
     return answering
