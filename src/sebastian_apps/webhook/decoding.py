@@ -92,28 +92,33 @@ def _read_object(body: bytes) -> Mapping[str, Any]:
 
 def _strictly(body: bytes) -> object:
     """The JSON value; raises Problem."""
-    if body.startswith(_GZIP):
-        raise Problem(UNSUPPORTED, "The body is compressed with gzip; send it as it is.")
     try:
         text = body.decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
+        if body.startswith(_GZIP):
+            detail = "The body is compressed with gzip; send it as it is."
+            raise Problem(UNSUPPORTED, detail) from error
         detail = f"Byte {error.start} is not UTF-8; send a JSON object in UTF-8."
         raise Problem(NOT_UTF8, detail) from error
-    if not text.strip():
-        raise Problem(NOT_JSON, "The body is empty; send a JSON object.")
-    if _FORM.match(text):
-        detail = "The body is a form (name=value); send the JSON object alone, as it is."
-        raise Problem(UNSUPPORTED, detail)
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        detail = f"{error.msg} at character {error.pos}; send one JSON object."
-        raise Problem(NOT_JSON, detail) from error
+        raise _no_json(text, error) from error
     except RecursionError as error:
         raise Problem(NOT_JSON, "The body is nested too deeply; send a flat object.") from error
     except ValueError as error:
         detail = "A number is not finite or has too many digits; send numbers that JSON knows."
         raise Problem(NOT_JSON, detail) from error
+
+
+def _no_json(text: str, error: json.JSONDecodeError) -> Problem:
+    if not text.strip():
+        return Problem(NOT_JSON, "The body is empty; send a JSON object.")
+    if _FORM.match(text):
+        detail = "The body is a form (name=value); send the JSON object alone, as it is."
+        return Problem(UNSUPPORTED, detail)
+    detail = f"{error.msg} at character {error.pos}; send one JSON object."
+    return Problem(NOT_JSON, detail)
 
 
 def _leniently(body: bytes) -> object:
@@ -152,8 +157,8 @@ def _check_kind(sent: Mapping[str, Any]) -> None:
     if "room_id" not in sent and isinstance(sent.get("service"), dict):
         detail = f"room_id is missing; send the webhook of a resolved room to {RESOLVE_PATH}."
         raise Problem(UNUSABLE, detail)
-    names_account = any(sent.get(key) is not None for key in _ACCOUNT)
-    if not names_account and isinstance(sent.get("agent"), dict):
+    is_about_an_agent = isinstance(sent.get("agent"), dict)
+    if is_about_an_agent and all(sent.get(key) is None for key in _ACCOUNT):
         detail = "This is the body of a custom button (an agent, no app_id): no customer waits."
         raise Problem(UNUSABLE, detail)
 
