@@ -51,7 +51,7 @@ class LogQueue:
         self._told = 0
         self._queue: SimpleQueue[str | Event] = SimpleQueue()
         self._lock = RLock()  # a warning of the garbage collector may come in between
-        self._thread: Thread | None = None
+        self._writing_in: int | None = None
 
     def put_nowait(self, line: str) -> None:
         """Take a line, which gets its line break here; never waits and never raises."""
@@ -59,24 +59,22 @@ class LogQueue:
             self._drop(1)
             return
         self._queue.put(line)
-        if not self._is_writing():
+        if self._writing_in != os.getpid():
             self._start()
 
     def flush(self) -> None:
         """Come back when all that is queued is written, after FLUSH_SECONDS at the latest."""
-        if self._is_writing():
+        if self._writing_in == os.getpid():
             written = Event()
             self._queue.put(written)
             written.wait(FLUSH_SECONDS)
 
-    def _is_writing(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
     def _start(self) -> None:
+        """Start the thread, also in a process that was forked from the one that had it."""
         with self._lock, suppress(RuntimeError):  # none can be started while Python ends
-            if not self._is_writing():
-                self._thread = Thread(target=self._run, name="log-lines", daemon=True)
-                self._thread.start()
+            if self._writing_in != os.getpid():
+                Thread(target=self._run, name="log-lines", daemon=True).start()
+                self._writing_in = os.getpid()
 
     def _run(self) -> None:
         """Write whole lines together: as many as a pipe takes in one piece, or as there are."""
