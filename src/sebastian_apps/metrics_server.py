@@ -7,7 +7,6 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +16,6 @@ from attrs import frozen
 from sebastian_apps.request_headers import Headers, headers_of
 from sebastian_apps.settings import Problem as SettingsProblem
 from sebastian_apps.settings import Settings, SettingsError
-from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.door import Door
 from sebastian_apps.webhook.problems import (
     FAILED,
@@ -26,6 +24,7 @@ from sebastian_apps.webhook.problems import (
     PROBLEM_MEDIA_TYPE,
     Problem,
 )
+from sebastian_apps.webhook.uvicorn_config import uvicorn_config
 
 CONNECTION_LIMIT = 16
 """So many connections at most: they are file descriptors that the service needs for its work."""
@@ -33,7 +32,6 @@ CONNECTION_LIMIT = 16
 BACKLOG = 16
 """So many may wait to be let in; all of them are let in at once, and then most are sent away."""
 
-KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 1
 PORTS_TRIED = 64
 
@@ -65,19 +63,8 @@ async def showing(pages: Mapping[str, Show], settings: Settings) -> AsyncIterato
     SettingsError where nothing can be listened on.
     """
     listener = listening(settings)
-    config = uvicorn.Config(
-        _app(pages),
-        http=partial(BoundedHttp, door=Door(connection_limit=CONNECTION_LIMIT)),  # type: ignore[arg-type]
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    door = Door(connection_limit=CONNECTION_LIMIT)
+    config = uvicorn_config(_app(pages), door, grace_seconds=GRACE_SECONDS, backlog=BACKLOG)
     async with served(config, listener):
         host, port = listener.getsockname()[:2]
         log.info("metrics are served", host=host, port=port)

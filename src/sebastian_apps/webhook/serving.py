@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import structlog
 import uvicorn
@@ -18,18 +17,11 @@ from attrs import evolve
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.watchdog import PATIENCE_SECONDS, Watchdog
 from sebastian_apps.webhook.app import create_app
-from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.door import Door, want_files
 from sebastian_apps.webhook.listening import Letting, url_of
 from sebastian_apps.webhook.parts import WebhookParts, nothing
+from sebastian_apps.webhook.uvicorn_config import uvicorn_config
 from sebastian_core.domain.errors import ForeignAccount, SebastianError
-
-KEEP_ALIVE_SECONDS = 75
-"""How long a connection is kept between two requests: longer than proxies do (60 s: nginx, AWS).
-
-Whoever may send the next request must be the one that ends an idle connection: a request that
-crosses the end of its connection is lost.
-"""
 
 GRACE_SECONDS = 6
 """How long requests in flight may take after SIGTERM; the parts are closed after that.
@@ -77,19 +69,8 @@ async def _watched(
 def make_server(parts: WebhookParts, *, shows_apart: bool = False) -> uvicorn.Server:
     """The HTTP server for these parts, not yet running; it opens and closes them."""
     door = Door(parts.counts.ended)
-    config = uvicorn.Config(
-        create_app(evolve(parts, open=nothing), shows_apart=shows_apart),
-        http=partial(BoundedHttp, door=door),  # type: ignore[arg-type]
-        loop="uvloop",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    app = create_app(evolve(parts, open=nothing), shows_apart=shows_apart)
+    config = uvicorn_config(app, door, grace_seconds=GRACE_SECONDS, lifespan="on")
     return _Server(config, parts, door)
 
 
