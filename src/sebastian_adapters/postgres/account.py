@@ -13,7 +13,7 @@ from sebastian_adapters.postgres.errors import translated
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.migrate import check_schema
 from sebastian_adapters.postgres.pools import Pool, Transaction
-from sebastian_adapters.postgres.sessions import connect, value
+from sebastian_adapters.postgres.sessions import Connection, connect, value
 
 CONNECT_SECONDS = 4
 _LIVE = "select count(*) from sebastian.chat where state <> 'closed'"
@@ -55,8 +55,13 @@ async def read_account(conninfo: str) -> AccountReading:
             conninfo, name="account", connect_seconds=CONNECT_SECONDS
         ) as connection:
             await check_schema(connection)
-            app_id = await value(connection, "select app_id from sebastian.account")
-            return AccountReading(app_id, await value(connection, _LIVE))
+            return AccountReading(await account_in(connection), await value(connection, _LIVE))
+
+
+async def account_in(connection: Connection) -> str | None:
+    """Whose tables these are, None before the first start."""
+    app_id: str | None = await value(connection, "select app_id from sebastian.account")
+    return app_id
 
 
 async def rename_account(conninfo: str, before: str, after: str, actor: str) -> bool:

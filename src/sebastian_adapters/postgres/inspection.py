@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from attrs import frozen
 
+from sebastian_adapters.postgres.account import account_in
 from sebastian_adapters.postgres.errors import translated
 from sebastian_adapters.postgres.migrate import (
     applied_migrations,
@@ -27,7 +28,6 @@ LEASES_END_WITHIN = timedelta(minutes=1)
 """A lease lasts some seconds. One that ends later than this is of a clock that was set back."""
 
 _LEFT_ASIDE = f"select count(*) from sebastian.chat where state <> 'closed' and not ({READABLE})"  # noqa: S608 - our own words
-_ACCOUNT = "select app_id from sebastian.account"
 
 
 @frozen(kw_only=True)
@@ -117,7 +117,7 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
         pools_transactions=pools_transactions,
         migrations_missing=len(brought - applied.keys()),
         is_newer=max(applied.values(), default=0) > max(brought),
-        account=await value(first, _ACCOUNT) if has_tables else None,
+        account=await account_in(first) if has_tables else None,
         duty_holder=holder,
         duty_over_since=over_since,
         stuck=await _stuck(first, alert_refusals) if has_tables else 0,
