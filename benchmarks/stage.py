@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -195,13 +194,6 @@ def settings(
     for name, section in sections.items():
         base[name] = {**base.get(name, {}), **section}
     return base
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def wait_until(

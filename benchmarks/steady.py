@@ -22,10 +22,10 @@ from benchmarks.stage import (
     Program,
     Stage,
     fake_platform,
-    free_port,
     settings,
     wait_until,
 )
+from sebastian_apps.dev.servers import free_port
 
 WEBHOOK, WORKER = "sebastian_apps.webhook.main", "sebastian_apps.worker.main"
 LATENCY_SECONDS = 0.02

@@ -13,7 +13,8 @@ from attrs import asdict, frozen
 from benchmarks.load import Webhooks, flood, steady
 from benchmarks.measuring import Percentiles, median
 from benchmarks.report import Figure
-from benchmarks.stage import Program, Stage, free_port, settings, wait_until
+from benchmarks.stage import Program, Stage, settings, wait_until
+from sebastian_apps.dev.servers import free_port
 
 CONNECTIONS = 64
 SERVICE, RIVALS = "sebastian_apps.webhook.main", "benchmarks.way_in_rivals"

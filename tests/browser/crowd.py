@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import psycopg
 from attrs import define
 
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey, free_port
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 MEGABYTE = 1024 * 1024
@@ -56,7 +55,7 @@ async def main(clients: int, seconds: float) -> int:
         for server in (postgres, valkey):
             await stack.enter_async_context(_running(server))
         await migrate(postgres.url)
-        port = _free_port()
+        port = free_port()
         process = _start(postgres.url, valkey.url, port)
         try:
             return await _crowd(process, port, postgres.url, clients, seconds)
@@ -157,13 +156,6 @@ async def _running(server: EmbeddedServer) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(server.stop)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,7 +18,7 @@ import httpx
 from attrs import asdict, define, field
 
 from sebastian_apps.dev.owned_process import OwnedProcess
-from sebastian_apps.dev.servers import LOOPBACK, EmbeddedPostgres, EmbeddedValkey
+from sebastian_apps.dev.servers import LOOPBACK, EmbeddedPostgres, EmbeddedValkey, free_port
 from tests.chaos.clocks import WallClock, seconds_off_in
 from tests.chaos.proxy import Proxy
 from tests.chaos.shape import Shape
@@ -117,7 +116,7 @@ async def deployed(shape: Shape, directory: Path) -> AsyncIterator[Deployment]:
         valkey = EmbeddedValkey(directory=directory / "valkey", settings=users)
         stack.enter_context(valkey)
         with_password(postgres)
-        ports = [_free_port() for _ in range(shape.webhooks)]
+        ports = [free_port() for _ in range(shape.webhooks)]
         deployment = Deployment(directory=directory, postgres=postgres, valkey=valkey, proxies={})
         stack.push_async_callback(deployment.control.aclose)
         rng = random.Random(f"{shape.seed} proxies")
@@ -284,9 +283,3 @@ async def wait_until_ready(deployment: Deployment, urls: list[str]) -> None:
 def _address(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or 0
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

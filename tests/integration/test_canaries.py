@@ -25,12 +25,11 @@ from sebastian_adapters.memory.platform import Account
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.cli.main import main
 from sebastian_apps.dev.owned_process import OwnedProcess
-from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey, free_port
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
 from sebastian_apps.fake_qiscus.http_server import Response
 from tests import canaries
 from tests.canaries import Search
-from tests.integration.test_metrics import free_port
 from tests.secured import with_password
 from tests.waiting import until
 from tests.webhook_service import ARRIVAL, RESOLVE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
+from sebastian_apps.dev.servers import free_port
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.metrics import WebhookMetrics
@@ -91,14 +91,6 @@ def settings_for(fake: FakeQiscus, metrics_port: int) -> Settings:
             "QT_METRICS_PORT": str(metrics_port),
         },
     )
-
-
-def free_port() -> int:
-    """A port that nobody has right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_the_numbers_are_those_of_the_platform_and_of_the_history() -> None:

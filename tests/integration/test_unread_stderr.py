@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_apps.dev.servers import free_port
 from tests.integration.cli_world import World, a_world
 from tests.integration.test_webhook_process import environ_of
 from tests.integration.test_worker_process import STUCK
@@ -98,18 +98,11 @@ async def told_to_end(process: Process) -> int:
         return await process.wait()
 
 
-def a_free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 async def test_the_webhook_service_answers_and_ends_when_it_is_told(
     unread: int, postgres_url: str, redis_url: str
 ) -> None:
     await migrate(postgres_url)
-    port = a_free_port()
+    port = free_port()
     command = ("-m", "sebastian_apps.webhook.main", "--port", str(port))
     environ = environ_of(postgres_url, redis_url)
     async with (
@@ -132,7 +125,7 @@ async def test_the_webhook_service_answers_where_its_standard_error_is_closed(
     postgres_url: str, redis_url: str
 ) -> None:
     await migrate(postgres_url)
-    port = a_free_port()
+    port = free_port()
     closed = (
         "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )

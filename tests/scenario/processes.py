@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import psutil
 from attrs import asdict, define, field
 
 from sebastian_apps.dev.owned_process import OwnedProcess
-from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
+from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey, free_port
 from tests.scenario.metrics import Scraped
 from tests.scenario.platform import PlatformOptions
 from tests.scenario.scenarios import Scenario
@@ -96,7 +95,7 @@ def deployed(scenario: Scenario, directory: Path) -> Iterator[Deployment]:
         deployment = Deployment(directory=directory, database_url=with_password(postgres))
         deployment.pids |= {"postgres": _pid(postgres), "valkey": _pid(valkey)}
         stack.callback(deployment.control.close)
-        port = _free_port()
+        port = free_port()
         deployment.webhook_url = f"http://127.0.0.1:{port}"
         _start_platform(scenario, deployment, stack)
         config = _write_config(scenario, deployment, redis_url(valkey), port)
@@ -154,7 +153,7 @@ def _write_config(scenario: Scenario, deployment: Deployment, redis_url: str, po
         "secret_key": SECRET_KEY,
     }
     settings["log"] = {"format": "json"}
-    settings["metrics"] = {"port": _free_port()}
+    settings["metrics"] = {"port": free_port()}
     path = deployment.directory / "config.yml"
     path.write_text(json.dumps(settings, indent=2))
     return path
@@ -220,12 +219,6 @@ def _pid(server: EmbeddedPostgres | EmbeddedValkey) -> int:
     if server.pid is None:
         raise NotReady(f"{type(server).__name__} ended")
     return server.pid
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -48,7 +48,8 @@ def _resolved(path: Path) -> Path:
     return path.resolve()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on; raises ServerUnavailable if there is none."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,7 +83,7 @@ class EmbeddedServer(ABC):
 
     @port.default
     def _port(self) -> int:
-        return _free_port() if self.tcp else self.usual_port
+        return free_port() if self.tcp else self.usual_port
 
     @classmethod
     def is_installed(cls) -> bool:
