@@ -21,7 +21,7 @@ _CLOSING = {"connection": "close"}
 async def read_body(request: Request[Any, Any, Any], *, limit: int = BODY_LIMIT) -> bytes:
     """The whole body; raises Problem if it is too large, comes too slowly or ends early.
 
-    Litestar's own reading decodes every header first, which is a tenth of what a webhook costs.
+    Litestar's own reading decodes every header first: 6 of the 150 µs that a webhook costs.
     """
     announced = _announced(request)
     if announced > limit:
