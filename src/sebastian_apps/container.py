@@ -15,7 +15,6 @@ import structlog
 from attrs import evolve
 from dependency_injector import containers, providers
 
-from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
@@ -32,6 +31,7 @@ from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.qiscus.calls import OnCall
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
+from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_apps.cli.parts import CliParts
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.own_policy import GuardedPolicy, without_quotes

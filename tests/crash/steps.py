@@ -12,12 +12,12 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import Transaction
 from sebastian_adapters.postgres.queries import query
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
+from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
 
 UNDER_WAY_SECONDS = 0.03
 """How long a call that is killed in flight has been under way."""

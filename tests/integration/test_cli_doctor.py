@@ -23,6 +23,8 @@ from tests.integration.postgres import as_role, execute, read_only_for_new_sessi
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.raw_proxy import carrying, proxying
 from tests.servers import PostgresServer
+from tests.waiting import until
+from tests.worker_process import worker_process
 
 NOBODY_LISTENS = "127.0.0.1:1"
 WORKER = "worker-1"
@@ -522,3 +524,18 @@ async def test_config_check_warns_of_what_it_names_and_not_of_who_runs(
     assert "nobody-online" not in result.output
     assert "no-worker" not in result.output
     assert result.output.endswith("config.yml can be used\n")
+
+
+async def test_a_broker_url_of_rabbitmq_is_refused_with_what_to_do_instead(world: World) -> None:
+    world.configure("queue", broker_url="amqp://me:hunter2@rabbit:5672")
+
+    checked = await world.run("config", "check")
+    async with worker_process(world.config) as worker:
+        await until(lambda: not worker.process.running)
+
+    assert checked.exit_code == 2
+    assert worker.process._child.returncode == 2
+    for told in (checked.output, worker.said):
+        assert "RabbitMQ is not supported any more" in told
+        assert "redis.url carries the doorbell" in told
+        assert "hunter2" not in told

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis
+from dramatiq import Message
 
-from sebastian_adapters.dramatiq.brokers import QUEUE
-from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
+from sebastian_adapters.redis.dramatiq.broker import ACTOR, QUEUE, DoorbellBroker
+from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_apps.dev.servers import EmbeddedValkey
-from sebastian_core.domain.errors import InvalidInput
 from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract
 from tests.waiting import until
 
@@ -180,7 +180,7 @@ async def test_a_redis_that_is_not_there_costs_a_ring_and_nothing_else() -> None
 def test_building_one_starts_nothing_and_leaves_dramatiqs_global_broker_alone() -> None:
     program = """
 import sys, threading, dramatiq.broker
-from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
+from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
 DramatiqJobQueue("redis://localhost:1/0")
 assert dramatiq.broker.global_broker is None
 assert threading.active_count() == 1
@@ -188,11 +188,14 @@ assert threading.active_count() == 1
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_rabbitmq_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pika", None)
-    monkeypatch.delitem(sys.modules, "dramatiq.brokers.rabbitmq", raising=False)
+def test_a_listener_takes_every_bell_though_none_is_answered(own_valkey: EmbeddedValkey) -> None:
+    broker = DoorbellBroker(own_valkey.url)
+    consumer = broker.consume(QUEUE, prefetch=1)
+    for _ in range(3):
+        broker.enqueue(Message(queue_name=QUEUE, actor_name=ACTOR, args=(), kwargs={}, options={}))
 
-    with pytest.raises(InvalidInput, match=r"dramatiq\[rabbitmq\]") as refusal:
-        DramatiqJobQueue("amqp://sebastian:hunter2@localhost/")
+    taken = [next(consumer) for _ in range(4)]
 
-    assert "hunter2" not in str(refusal.value)
+    assert [message is not None for message in taken] == [True, True, True, False]
+    assert not broker.has_bell(), "a bell that hangs there ends every wait at once"
+    broker.close()

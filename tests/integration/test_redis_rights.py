@@ -11,8 +11,8 @@ import pytest
 import redis
 from attrs import frozen
 
-from sebastian_adapters.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_adapters.redis.agent_store import RedisAgentStore
+from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
 from sebastian_apps.cli.diagnosis.findings import Finding
 from sebastian_apps.cli.diagnosis.stores import look_at_redis
 from sebastian_apps.dev.servers import EmbeddedValkey
@@ -183,10 +183,10 @@ async def test_what_a_dead_worker_took_is_brought_back_with_these_rights(guarded
     """Dramatiq's maintenance looks for keys by a pattern, which `@dangerous` holds."""
     async with DramatiqJobQueue(guarded.url) as queue:
         broker = queue._broker
-        broker.maintenance_chance, broker.heartbeat_timeout = 1_000_000, -60_000  # type: ignore[attr-defined]
+        broker.maintenance_chance, broker.heartbeat_timeout = 1_000_000, -60_000
         await queue.listen()
         queue.ring()
 
         assert await queue.wait(10)
-        await until(lambda: not broker.client.keys("*.msgs"))  # type: ignore[attr-defined]
+        await until(lambda: not broker.client.keys("*.msgs"))
     assert guarded.refusals == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Event
 
-from sebastian_adapters.dramatiq.ringer import Ringer
+from sebastian_adapters.redis.dramatiq.ringer import Ringer
 
 
 def test_a_ring_that_came_while_it_rested_goes_out_before_it_ends() -> None:

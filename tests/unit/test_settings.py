@@ -315,11 +315,11 @@ class TestValues:
         assert settings.agents.capacity == {12: 7, 13: 0}
 
     def test_the_broker_is_redis_unless_it_is_named(self) -> None:
-        redis, amqp = ConnectionUrl("redis://r"), ConnectionUrl("amqp://a")
+        redis, another = ConnectionUrl("redis://r"), ConnectionUrl("redis://a")
 
         assert Settings(redis=Redis(url=redis)).broker_url == redis
-        named = Settings(redis=Redis(url=redis), queue=Queue(broker_url=amqp))
-        assert named.broker_url == amqp
+        named = Settings(redis=Redis(url=redis), queue=Queue(broker_url=another))
+        assert named.broker_url == another
 
     def test_settings_made_in_code_are_checked_for_their_range_too(self) -> None:
         with pytest.raises(ValueError, match="port: expected a whole number from 1 to 65535"):

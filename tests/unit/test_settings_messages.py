@@ -144,6 +144,13 @@ BROKEN = [
         "config.yml:2:13 queue.doorbell: expected dramatiq or postgres, found 'rabbitmq'",
     ),
     Broken(
+        "a broker that is no longer spoken to",
+        "queue:\n  broker_url: amqp://me:hunter2@rabbit:5672\n",
+        "config.yml:2:15 queue.broker_url: expected a redis:// URL, found an amqp:// URL; "
+        "RabbitMQ is not supported any more: name a Redis, or take the key out and redis.url "
+        "carries the doorbell",
+    ),
+    Broken(
         "a list for one value",
         "listen:\n  host: [127.0.0.1, '::1']\n",
         "config.yml:2:9 listen.host: expected a host name or an IP address, found a list",

@@ -53,7 +53,7 @@ def test_secrets_with_the_same_text_are_equal_and_an_empty_one_is_false() -> Non
         ("redis://[::1]:6379/0", "redis://[::1]:6379/0", []),
         ("redis://cache?password=p%40w", "redis://cache", ["p%40w", "p@w"]),
         ("unix://:pw@/run/redis.sock", "unix://***@/run/redis.sock", ["pw"]),
-        ("amqp://u:pw@rabbit:1", "amqp://***@rabbit:1", ["pw"]),
+        ("http://u:pw@proxy:1", "http://***@proxy:1", ["pw"]),
         ("postgres://db/x?password=pw", "postgres://***@db/x", ["pw"]),
         ("host=db password=pw user=x", "postgresql://***@db", ["pw"]),
         ("host=db password='p w\\'s'", "postgresql://***@db", ["p w's"]),
@@ -225,7 +225,7 @@ def _secret_value(path: str) -> str:
         "db.connection_string": f"postgres://{MARK}:{MARK}@h/d?password={MARK}",
         "db.migrate_connection_string": f"postgres://{MARK}:{MARK}@h/d?password={MARK}",
         "redis.url": f"redis://:{MARK}@h",
-        "queue.broker_url": f"amqp://u:{MARK}@h",
+        "queue.broker_url": f"redis://u:{MARK}@h/1",
         "admin.tokens": f"sari={MARK}2",
     }
     return urls.get(path, MARK)

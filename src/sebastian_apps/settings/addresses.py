@@ -13,8 +13,12 @@ from sebastian_apps.settings.kinds import ScalarKind, Schema
 from sebastian_apps.settings.secret import ConnectionUrl
 
 _KNOWN_SCHEMES = frozenset(
-    {"amqp", "amqps", "file", "http", "https", "mysql", "postgres", "postgresql", "redis", "rediss"}
+    {"file", "http", "https", "mysql", "postgres", "postgresql", "redis", "rediss"}
     | {"socks", "socks4", "socks4a", "socks5", "socks5h"}
+)
+_RABBITMQ = (
+    "RabbitMQ is not supported any more: name a Redis, or take the key out and "
+    "redis.url carries the doorbell"
 )
 _BARE_REDIS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z][\w.-]*|\d+(?:\.\d+){3})?(?::\d+)?")
 _CONNINFO = re.compile(r"\w+\s*=")
@@ -68,6 +72,8 @@ class ServerUrl(ScalarKind[ConnectionUrl]):
     def found(self, text: str) -> str:
         """The scheme, if it is a usual one, and nothing else."""
         scheme = scheme_of(text)
+        if scheme in ("amqp", "amqps"):
+            return f"an {scheme}:// URL; {_RABBITMQ}"
         if scheme in _KNOWN_SCHEMES:
             return f"a {scheme}:// URL"
         return "something else (not shown: it may hold a password)"

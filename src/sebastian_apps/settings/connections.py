@@ -17,7 +17,6 @@ from sebastian_apps.settings.kinds import Unfit
 
 POSTGRES_SCHEMES = ("postgres", "postgresql")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
-AMQP_SCHEMES = ("amqp", "amqps")
 PROXY_SCHEMES = ("http", "https")
 
 _ENCODE = (
@@ -74,8 +73,7 @@ def read_address(text: str) -> ServerAddress:
     scheme = scheme_of(text)
     if scheme in REDIS_SCHEMES:
         return _read_redis(text)
-    is_plain = scheme in (*AMQP_SCHEMES, *PROXY_SCHEMES)
-    return _read_plain(text) if is_plain else _read_postgres(text)
+    return _read_plain(text) if scheme in PROXY_SCHEMES else _read_postgres(text)
 
 
 def scheme_of(text: str) -> str:
@@ -129,7 +127,7 @@ def _read_redis(text: str) -> ServerAddress:
 
 
 def _read_plain(text: str) -> ServerAddress:
-    """The URL of a broker or a proxy, by the rules for all URLs; raises Unfit."""
+    """The URL of a proxy, by the rules for all URLs; raises Unfit."""
     _refuse_control_characters(text)
     parts = _split(text)
     _refuse_leftovers(text, parts)

@@ -310,11 +310,9 @@ class Queue:
         default="dramatiq",
     )
     broker_url: ConnectionUrl | None = option(
-        ServerUrl(
-            ("redis", "rediss", "unix", "amqp", "amqps"), expected="a redis:// or amqp:// URL"
-        ),
-        "Dramatiq's broker.",
-        example="amqp://user:password@localhost:5672",
+        ServerUrl(("redis", "rediss", "unix"), expected="a redis:// URL"),
+        "Dramatiq's broker: a Redis.",
+        example="redis://localhost:6379/1",
         effective_default="the value of redis.url",
     )
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
-from sebastian_adapters.dramatiq.brokers import try_doorbell
 from sebastian_adapters.postgres.inspection import (
     LEASES_END_WITHIN,
     DatabaseReading,
     read_database,
     try_webhook,
 )
+from sebastian_adapters.redis.dramatiq.broker import try_doorbell
 from sebastian_adapters.redis.errors import redis_errors
 from sebastian_adapters.redis.inspection import RedisReading, read_redis, try_store
 from sebastian_apps.cli.diagnosis.findings import Finding, Verdict, fine, problem, warning
 from sebastian_apps.cli.diagnosis.workers import look_at_workers
 from sebastian_apps.settings import Secret, Settings
-from sebastian_apps.settings.connections import REDIS_SCHEMES, scheme_of
 from sebastian_apps.telling import counted, duration, left_aside
 from sebastian_core.domain.errors import SebastianError, StoreRefused, StoreUnavailable
 
@@ -48,19 +47,13 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
     """Whether Redis lets us do our work, as the roster's store and as the doorbell's broker."""
     store, broker = settings.redis.url, settings.broker_url
     found = await _redis("redis", "redis.url", store, try_store)
-    if not _rings(settings) or (broker == store and found.verdict is Verdict.PROBLEM):
+    rings = settings.queue.doorbell == "dramatiq"
+    if not rings or (broker == store and found.verdict is Verdict.PROBLEM):
         return [found]
     key = "redis.url" if broker == store else "queue.broker_url"
     bell = await _redis("broker", key, broker, try_doorbell)
     is_told = broker != store or bell.verdict is Verdict.PROBLEM
     return [found, bell] if is_told else [found]
-
-
-def _rings(settings: Settings) -> bool:
-    """Whether a Redis carries the doorbell."""
-    broker = settings.broker_url
-    is_redis = broker is not None and scheme_of(broker.reveal()) in REDIS_SCHEMES
-    return is_redis and settings.queue.doorbell == "dramatiq"
 
 
 async def _database(reading: DatabaseReading, settings: Settings) -> Finding:

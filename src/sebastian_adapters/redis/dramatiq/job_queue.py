@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
 from typing import Self
 
 import dramatiq
 
-from sebastian_adapters.dramatiq.brokers import NAMESPACE, QUEUE, doorbell
-from sebastian_adapters.dramatiq.ringer import Ringer
+from sebastian_adapters.redis.dramatiq.broker import ACTOR, NAMESPACE, QUEUE, DoorbellBroker
+from sebastian_adapters.redis.dramatiq.ringer import Ringer
 from sebastian_core.ports.job_queue import JobQueue
 
-ACTOR = "look_at_the_line"
 IDLE_MILLISECONDS = 100
 """How often those of Dramatiq's threads look whether they are to end that wait for no broker."""
 
 STOP_SECONDS = 2.0
-WORKER_STOP_SECONDS = 5.0
-"""A worker stops its two kinds of threads one after the other, then says goodbye."""
+"""How long each kind of thread may take to stop; a worker has two kinds, one after the other."""
 
 
 class DramatiqJobQueue(JobQueue):
-    """Rings through a Redis list, or through RabbitMQ for an `amqp://` URL.
+    """Rings through a list in Redis.
 
     Nothing is started when it is built. `open` lets it ring, `listen` lets it be heard in the event
     loop that calls it, `aclose` ends both; all may be called twice. One ring is heard by one of the
@@ -43,7 +39,7 @@ class DramatiqJobQueue(JobQueue):
         rest_seconds: float = 0.02,
         threads: int = 1,
     ) -> None:
-        self._doorbell = doorbell(url, namespace)
+        self._broker = DoorbellBroker(url, namespace)
         declare = dramatiq.actor(broker=self._broker, actor_name=ACTOR, queue_name=QUEUE)
         self._actor = declare(self._hear)
         self._rest_seconds = rest_seconds
@@ -52,10 +48,6 @@ class DramatiqJobQueue(JobQueue):
         self._worker: dramatiq.Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = asyncio.Event()
-
-    @property
-    def _broker(self) -> dramatiq.Broker:
-        return self._doorbell.broker
 
     @property
     def sent(self) -> int:
@@ -87,15 +79,15 @@ class DramatiqJobQueue(JobQueue):
         self._worker.start()
 
     async def aclose(self) -> None:
-        """Stop the threads, within a few seconds whatever the broker does, and close all."""
+        """Stop the threads, within a few seconds whatever Redis does, and close all."""
         ringer, self._ringer = self._ringer, None
         worker, self._worker = self._worker, None
         async with asyncio.TaskGroup() as ending:
             if ringer is not None:
-                ending.create_task(_ended(lambda: ringer.stop(STOP_SECONDS), STOP_SECONDS))
+                ending.create_task(asyncio.to_thread(ringer.stop, STOP_SECONDS))
             if worker is not None:
-                ending.create_task(_ended(lambda: _stop(worker), WORKER_STOP_SECONDS))
-        await _ended(self._broker.close, STOP_SECONDS)
+                ending.create_task(asyncio.to_thread(_stop, worker))
+        self._broker.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -120,7 +112,7 @@ class DramatiqJobQueue(JobQueue):
         return True
 
     def _send(self) -> None:
-        if not self._doorbell.has_bell():
+        if not self._broker.has_bell():
             self._actor.send()
 
     def _hear(self) -> None:
@@ -131,24 +123,6 @@ class DramatiqJobQueue(JobQueue):
 
 
 def _stop(worker: dramatiq.Worker) -> None:
-    worker.stop(timeout=int(STOP_SECONDS * 1000))
-
-
-async def _ended(work: Callable[[], None], seconds: float) -> None:
-    """Do it in a thread that is left behind when it hangs, and whose failure is nobody's business.
-
-    A broker that is down or silent must not keep the process from ending: pika, for one, waits for
-    an answer to its goodbye for ever, and asyncio for all threads of its own.
-    """
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def run() -> None:
-        with suppress(Exception):
-            work()
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(done.set)
-
-    Thread(target=run, name="sebastian-doorbell-end", daemon=True).start()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await done.wait()
+    """It may raise what Redis did not answer; a bell that it could not put back is no loss."""
+    with suppress(Exception):
+        worker.stop(timeout=int(STOP_SECONDS * 1000))

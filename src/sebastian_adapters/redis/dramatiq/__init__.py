@@ -1,0 +1,1 @@
+"""The job queue on Dramatiq, whose messages are in Redis."""
