@@ -20,6 +20,11 @@ PHASES = ("examples", "coverage", "fuzzing", "stateful")
 CONFIG = f"""
 [parameters]
 "path.token" = "{HOOK_TOKEN}"
+
+# An action refuses what it cannot use, and which action wants what is in its name.
+[[operations]]
+include-path = "/floor/actions/{{name}}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422"]
 """
 
 

@@ -18,10 +18,8 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.webhook.body import BODY_LIMIT
 from sebastian_apps.webhook.parts import WebhookParts
-from sebastian_apps.webhook.routes.admin import DASHBOARD_NOTE, admin_routes
-from sebastian_apps.webhook.routes.health import KNOWN_SECONDS, Readiness, health_routes
-from sebastian_apps.webhook.routes.openapi import openapi_document
-from sebastian_apps.webhook.routes.webhooks import webhook_routes
+from sebastian_apps.webhook.routes.admin import DASHBOARD_NOTE
+from sebastian_apps.webhook.routes.health import KNOWN_SECONDS
 from sebastian_core.domain.agent import AgentSetting, Presence
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import (
@@ -36,6 +34,7 @@ from sebastian_core.domain.ids import AgentId, ChannelId
 from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.room import Decided, Decision
 from sebastian_core.usecases.known_roster import KnownRoster
+from tests.browser.stages import empty
 from tests.waiting import until
 from tests.webhook_service import (
     APP_ID,
@@ -43,7 +42,6 @@ from tests.webhook_service import (
     RESOLVE,
     WebhookService,
     parts_in_memory,
-    some_settings,
     webhook_service,
 )
 
@@ -477,23 +475,41 @@ async def test_the_description_is_served_and_names_no_secret() -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, ADMIN, TWO_TOKENS, ADMIN | TWO_TOKENS])
-def test_the_description_has_every_route(environ: dict[str, str]) -> None:
-    settings = some_settings(environ)
-    described = openapi_document(settings)["paths"]
+async def test_the_description_has_the_routes_that_are_there_and_no_other(
+    environ: dict[str, str],
+) -> None:
+    token = "/{token}" if "QT_WEBHOOK_TOKEN" in environ else ""
+    guarded = {("/agents", "get"), ("/set-webhook", "post")}
 
-    there = {
-        (path.replace(":str", ""), method.lower())
-        for handler in (
-            *webhook_routes(settings),
-            *health_routes(Readiness({})),
-            *admin_routes(settings),
-        )
-        for path in handler.paths
-        for method in handler.http_methods
-    }
+    async with webhook_service(parts_in_memory(environ)) as service:
+        paths = (await service.http.get("/schema/openapi.json")).json()["paths"]
+        there = {(path, method) for path, item in paths.items() for method in item}
 
-    methods = {"get", "post"}
-    assert there == {(path, name) for path, item in described.items() for name in methods & {*item}}
+        assert there == {
+            (ARRIVAL + token, "post"),
+            (RESOLVE + token, "post"),
+            ("/healthz", "get"),
+            ("/readyz", "get"),
+            *(guarded if "QT_ADMIN_TOKEN" in environ else ()),
+        }
+        assert_problem(await service.http.get("/schema"), 404, "not-found")
+
+
+async def test_the_description_says_what_the_page_asks_for_and_what_each_route_may_answer() -> None:
+    floor = (await empty()).parts().floor
+    async with webhook_service(parts_in_memory(ADMIN, floor=floor)) as service:
+        answer = await service.http.get("/schema/openapi.json")
+
+    paths = answer.json()["paths"]
+    why, action = paths["/floor/why"]["get"], paths["/floor/actions/{name}"]["post"]
+    arrival = paths[ARRIVAL]["post"]
+    assert [each["name"] for each in why["parameters"]] == ["room", "zone"]
+    assert why["responses"].keys() == {"200", "401", "422", "429", "503"}
+    assert why["security"] == action["security"] == [{"admin": []}]
+    assert action["requestBody"]["required"]
+    assert arrival["responses"]["200"]["links"].keys() == {"again", "end"}
+    assert "Retry-After" in arrival["responses"]["503"]["headers"]
+    assert answer.headers["content-type"] == "application/json"
 
 
 async def test_many_webhooks_at_once_are_each_recorded_once(service: WebhookService) -> None:

@@ -19,7 +19,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from sebastian_apps.admin_door import AdminDoor
-from sebastian_apps.floor.actions import FloorActions, FloorUseCases, told
+from sebastian_apps.floor.actions import Done, FloorActions, FloorUseCases, Told, told
 from sebastian_apps.floor.entry import Entry, is_https, new_cookie, no_cookie
 from sebastian_apps.floor.feed import Feed, View
 from sebastian_apps.floor.logins import Logins
@@ -33,6 +33,8 @@ from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
     NOT_FOUND,
     NOT_JSON,
+    OF_A_BODY,
+    STORE_UNAVAILABLE,
     TOO_MANY_GUESSES,
     UNAUTHORIZED,
     UNUSABLE,
@@ -40,6 +42,13 @@ from sebastian_apps.webhook.problems import (
     problem_response,
 )
 from sebastian_apps.webhook.routes.metrics import metrics_routes
+from sebastian_apps.webhook.routes.openapi import (
+    ROOM_PATTERN,
+    ActionBody,
+    described,
+    in_query,
+    json_body,
+)
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import parse_room_id
 
@@ -115,7 +124,7 @@ def _page(entry: Entry) -> HTTPRouteHandler:
     page = _text("floor.html")
     login_page = _text("login.html").replace("{{refused}}", "hidden").replace("{{wrong}}", "")
 
-    @get(PAGE_PATH)
+    @get(PAGE_PATH, include_in_schema=False)
     async def floor(request: Request[Any, Any, Any]) -> ASGIResponse:
         visitor = await entry.visitor(headers_of(request.scope["headers"]))
         if visitor is not None:
@@ -132,7 +141,7 @@ def _page(entry: Entry) -> HTTPRouteHandler:
 def _logging_in_and_out(entry: Entry, door: AdminDoor) -> list[Route]:
     login_page = _text("login.html").replace("{{refused}}", "")
 
-    @post(f"{PAGE_PATH}/login", status_code=303)
+    @post(f"{PAGE_PATH}/login", status_code=303, include_in_schema=False)
     async def login(request: Request[Any, Any, Any]) -> ASGIResponse:
         token = await _sent(request, "token")
         try:
@@ -144,7 +153,7 @@ def _logging_in_and_out(entry: Entry, door: AdminDoor) -> list[Route]:
             return _html(refused, status=problem.kind.status, headers=headers)
         return _go_to_page(new_cookie(holder, is_https=_is_https(request)))
 
-    @post(f"{PAGE_PATH}/logout", status_code=303)
+    @post(f"{PAGE_PATH}/logout", status_code=303, include_in_schema=False)
     async def logout(request: Request[Any, Any, Any]) -> ASGIResponse:
         """End the login everywhere. What proves none changes nothing, and sees the login page."""
         visitor = await entry.visitor(headers_of(request.scope["headers"]))
@@ -184,7 +193,7 @@ def _static_file(name: str) -> HTTPRouteHandler:
     media_type = _MEDIA_TYPES[name.rpartition(".")[2]]
     headers = {**SECURITY, "cache-control": "no-cache"}
 
-    @get(f"{PAGE_PATH}/{name}", name=f"floor:{name}")
+    @get(f"{PAGE_PATH}/{name}", name=f"floor:{name}", include_in_schema=False)
     async def static_file() -> ASGIResponse:
         return ASGIResponse(body=body, media_type=media_type, headers=headers)
 
@@ -192,7 +201,23 @@ def _static_file(name: str) -> HTTPRouteHandler:
 
 
 def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
-    @get(f"{PAGE_PATH}/why")
+    asked = described(
+        "Why a room is where it is",
+        *(UNUSABLE, STORE_UNAVAILABLE),
+        answer=Told,
+        guarded=entry.needs_login,
+        parameters=[in_query("room", pattern=ROOM_PATTERN, required=True), in_query("zone")],
+    )
+    acted = described(
+        "What a person may do: release, drop, assign, pause, resume, capacity, default-capacity",
+        *OF_A_BODY,
+        STORE_UNAVAILABLE,
+        answer=Done,
+        guarded=entry.needs_login,
+        request_body=json_body(ActionBody),
+    )
+
+    @get(f"{PAGE_PATH}/why", **asked)
     async def why(request: Request[Any, Any, Any]) -> ASGIResponse:
         if await entry.visitor(headers_of(request.scope["headers"])) is None:
             raise _login_first()
@@ -203,7 +228,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
         zone = _zone(request.query_params.get("zone", ""))
         return _json(told(await use_cases.explain(room_id), zone))
 
-    @post(f"{PAGE_PATH}/actions/{{name:str}}", status_code=200)
+    @post(f"{PAGE_PATH}/actions/{{name:str}}", status_code=200, **acted)
     async def act(request: Request[Any, Any, Any]) -> ASGIResponse:
         visitor = await entry.actor(headers_of(request.scope["headers"]))
         if visitor is None:

@@ -71,14 +71,14 @@ def create_app(parts: WebhookParts, *, shows_apart: bool = False) -> ASGIApp:
             await floor.feed.aclose()
             await _close(parts)
 
+    routes = [
+        *webhook_routes(settings),
+        *health_routes(readiness),
+        *admin_routes(settings),
+        *floor.handlers,
+    ]
     app = Litestar(
-        [
-            *webhook_routes(settings),
-            *health_routes(readiness),
-            *admin_routes(settings),
-            *openapi_routes(settings),
-            *floor.handlers,
-        ],
+        [*routes, *openapi_routes(routes)],
         state=State({"parts": parts, "door": door}),
         lifespan=[lifespan],
         openapi_config=None,

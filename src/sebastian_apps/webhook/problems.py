@@ -48,6 +48,9 @@ PLATFORM_UNAVAILABLE = ProblemKind("platform-unavailable", 502, "Qiscus cannot b
 STORE_UNAVAILABLE = ProblemKind("store-unavailable", 503, "The database is unavailable")
 NOT_READY = ProblemKind("not-ready", 503, "Not ready")
 
+OF_A_BODY = (NOT_UTF8, NOT_JSON, INCOMPLETE, TOO_SLOW, TOO_LARGE, UNSUPPORTED, UNUSABLE)
+"""What may be wrong with a body that is read."""
+
 
 class Problem(Exception):
     """An answer other than success: what is wrong, and what would be right.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from litestar import Request, Response, get, post
+from litestar import Request, get, post
 from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
+from litestar.params import Parameter
+from msgspec import Struct
 
 from sebastian_apps.admin_door import AdminDoor
 from sebastian_apps.logging import Redactor
@@ -21,8 +23,10 @@ from sebastian_apps.webhook.problems import (
     NOT_CONFIGURED,
     PLATFORM_REFUSED,
     PLATFORM_UNAVAILABLE,
+    STORE_UNAVAILABLE,
     Problem,
 )
+from sebastian_apps.webhook.routes.openapi import described
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster, Staffing
 from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId
@@ -34,24 +38,70 @@ DASHBOARD_NOTE = (
 )
 
 
+Moment = Annotated[str, Parameter(schema_extra={"format": "date-time"})]
+
+
+class AgentRow(Struct):
+    """An agent, as the roster was last read and as our record has them."""
+
+    id: int
+    name: str
+    online: bool
+    channels: list[int]
+    capacity: int
+    load: int
+    paused: bool
+    read_at: Moment | None
+
+
+class AllAgents(Struct):
+    """Everybody, and when the roster was read."""
+
+    read_at: Moment | None
+    agents: list[AgentRow]
+
+
+class RegistrationRow(Struct):
+    """One webhook, and whether Qiscus told that it is set as we asked."""
+
+    webhook: str
+    url: str
+    confirmed: bool
+    detail: str
+
+
+class Registered(Struct):
+    """What became of both."""
+
+    registrations: list[RegistrationRow]
+    note: str
+
+
 def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
     """The administrator's routes; none without any admin token."""
     if not settings.admin.by_path:
         return []
 
-    @get("/agents", guards=[require_admin])
-    async def agents(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    floor = described("All agents", STORE_UNAVAILABLE, guarded=True)
+    registered = described(
+        "Register both webhooks at Qiscus",
+        *(NOT_CONFIGURED, PLATFORM_REFUSED, PLATFORM_UNAVAILABLE),
+        guarded=True,
+    )
+
+    @get("/agents", guards=[require_admin], **floor)
+    async def agents(request: Request[Any, Any, Any]) -> AllAgents:
         parts = parts_of(request)
         roster, staffing = await parts.roster.roster(), await parts.room_repo.staffing()
         return floor_document(roster, staffing, _capacity_rules(parts.settings))
 
-    @post("/set-webhook", guards=[require_admin], status_code=200)
-    async def set_webhook(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+    @post("/set-webhook", guards=[require_admin], status_code=200, **registered)
+    async def set_webhook(request: Request[Any, Any, Any]) -> Registered:
         parts = parts_of(request)
         registrations = await register(parts)
         hide = Redactor.for_settings(parts.settings).text
         rows = [_registration(each, hide) for each in registrations]
-        return Response({"registrations": rows, "note": DASHBOARD_NOTE})
+        return Registered(rows, DASHBOARD_NOTE)
 
     return [agents, set_webhook]
 
@@ -88,14 +138,14 @@ async def register(parts: WebhookParts) -> list[Registration]:
 
 def floor_document(
     roster: Roster | None, staffing: Staffing, capacity_rules: CapacityRules
-) -> dict[str, Any]:
+) -> AllAgents:
     """All agents of the roster, and those who hold chats without being in it."""
     known = roster.agents if roster else {}
     rows = [
         _agent(agent_id, known.get(agent_id), staffing, capacity_rules)
         for agent_id in sorted({*known, *staffing.loads})
     ]
-    return {"read_at": _moment(roster.read_at if roster else None), "agents": rows}
+    return AllAgents(_moment(roster.read_at if roster else None), rows)
 
 
 def _agent(
@@ -103,31 +153,31 @@ def _agent(
     presence: Presence | None,
     staffing: Staffing,
     capacity_rules: CapacityRules,
-) -> dict[str, Any]:
+) -> AgentRow:
     setting = staffing.settings.get(agent_id, AgentSetting())
-    return {
-        "id": agent_id,
-        "name": presence.name if presence else "",
-        "online": bool(presence and presence.online),
-        "channels": sorted(presence.channels) if presence else [],
-        "capacity": capacity_rules.of(agent_id, setting, staffing),
-        "load": staffing.loads.get(agent_id, 0),
-        "paused": setting.paused,
-        "read_at": _moment(presence.read_at if presence else None),
-    }
+    return AgentRow(
+        id=agent_id,
+        name=presence.name if presence else "",
+        online=bool(presence and presence.online),
+        channels=sorted(presence.channels) if presence else [],
+        capacity=capacity_rules.of(agent_id, setting, staffing),
+        load=staffing.loads.get(agent_id, 0),
+        paused=setting.paused,
+        read_at=_moment(presence.read_at if presence else None),
+    )
 
 
 def _capacity_rules(settings: Settings) -> CapacityRules:
     return CapacityRules(settings.webhook.max_current_customer, settings.agents.capacity)
 
 
-def _registration(registration: Registration, hide: Callable[[str], str]) -> dict[str, Any]:
-    return {
-        "webhook": registration.webhook,
-        "url": hide(registration.url),
-        "confirmed": registration.confirmed,
-        "detail": hide(registration.detail),
-    }
+def _registration(registration: Registration, hide: Callable[[str], str]) -> RegistrationRow:
+    return RegistrationRow(
+        webhook=registration.webhook,
+        url=hide(registration.url),
+        confirmed=registration.confirmed,
+        detail=hide(registration.detail),
+    )
 
 
 def _moment(at: datetime | None) -> str | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from attrs import define
 from litestar import MediaType, get
 from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
 
 from sebastian_apps.webhook.parts import Check
 from sebastian_apps.webhook.problems import NOT_READY, Problem
+from sebastian_apps.webhook.routes.openapi import Ok, described
 
 CHECK_SECONDS = 1.0
 """How long one check of `/readyz` may take: as long as a webhook, which is recorded meanwhile."""
@@ -22,6 +24,13 @@ KNOWN_SECONDS = 0.5
 
 FINE = "ok"
 log = structlog.stdlib.get_logger("sebastian.webhook")
+
+
+class Ready(Struct):
+    """Every check found what it should."""
+
+    status: Literal["ok"]
+    checks: dict[str, Literal["ok"]]
 
 
 @define(eq=False)
@@ -51,11 +60,14 @@ class Readiness:
 def health_routes(readiness: Readiness) -> list[HTTPRouteHandler]:
     """For whoever supervises the process or sends it traffic."""
 
-    @get("/healthz", media_type=MediaType.JSON)
+    alive = described("Whether the process lives", answer=Ok)
+    ready = described("Whether webhooks can be recorded", NOT_READY, answer=Ready)
+
+    @get("/healthz", media_type=MediaType.JSON, **alive)
     async def healthz() -> dict[str, str]:
         return {"status": FINE}
 
-    @get("/readyz", media_type=MediaType.JSON)
+    @get("/readyz", media_type=MediaType.JSON, **ready)
     async def readyz() -> dict[str, Any]:
         return await readiness.document()
 

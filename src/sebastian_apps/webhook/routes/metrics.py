@@ -28,7 +28,7 @@ def metrics_routes(
     if not parts.settings.listens_on_loopback and not parts.settings.admin.by_path:
         return []
 
-    @get(METRICS_PATH, guards=[_require_scraper])
+    @get(METRICS_PATH, guards=[_require_scraper], include_in_schema=False)
     async def metrics() -> ASGIResponse:
         body = parts.counts.exposed(await floor(), watchers())
         return ASGIResponse(body=body, media_type=MEDIA_TYPE)

@@ -11,6 +11,7 @@ import structlog
 from attrs import evolve
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Link
 from litestar.response.base import ASGIResponse
 
 from sebastian_apps.settings import Settings
@@ -20,7 +21,21 @@ from sebastian_apps.webhook.body import read_body
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
 from sebastian_apps.webhook.parts import COMMIT_SECONDS, WebhookParts, parts_of
 from sebastian_apps.webhook.patience import Patience
-from sebastian_apps.webhook.problems import NOT_FOUND, STORE_UNAVAILABLE, UNUSABLE, Problem
+from sebastian_apps.webhook.problems import (
+    FOREIGN_APP,
+    NOT_FOUND,
+    OF_A_BODY,
+    STORE_UNAVAILABLE,
+    UNUSABLE,
+    Problem,
+)
+from sebastian_apps.webhook.routes.openapi import (
+    ArrivalBody,
+    Ok,
+    ResolveBody,
+    described,
+    json_body,
+)
 from sebastian_core.domain.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 from sebastian_core.domain.room import Decided
 
@@ -41,15 +56,43 @@ def webhook_routes(settings: Settings) -> list[HTTPRouteHandler]:
     """Both webhooks: behind a token where one is configured, and only there."""
     suffix = "/{token:str}" if settings.webhook.token else ""
 
-    @post(ARRIVAL_PATH + suffix, status_code=200)
+    problems = (*OF_A_BODY, FOREIGN_APP, STORE_UNAVAILABLE, *([NOT_FOUND] if suffix else []))
+    arrival = described(
+        "A customer asks for an agent",
+        *problems,
+        answer=Ok,
+        operation_id="arrival",
+        request_body=json_body(ArrivalBody),
+        links=_may_follow(is_guarded=bool(suffix)),
+    )
+    resolve = described(
+        "A room was marked as resolved",
+        *problems,
+        answer=Ok,
+        operation_id="resolve",
+        request_body=json_body(ResolveBody),
+    )
+
+    @post(ARRIVAL_PATH + suffix, status_code=200, **arrival)
     async def incoming_message(request: Request[Any, Any, Any]) -> ASGIResponse:
         return await _take(request, ARRIVAL_PATH, _record_arrival)
 
-    @post(RESOLVE_PATH + suffix, status_code=200)
+    @post(RESOLVE_PATH + suffix, status_code=200, **resolve)
     async def mark_as_resolved(request: Request[Any, Any, Any]) -> ASGIResponse:
         return await _take(request, RESOLVE_PATH, _record_resolve)
 
     return [incoming_message, mark_as_resolved]
+
+
+def _may_follow(*, is_guarded: bool) -> dict[str, Link]:
+    """On an arrival: the same customer once more, and the room's end."""
+    room_id = "$request.body#/room_id"
+    token = {"path.token": "$request.path.token"} if is_guarded else None
+    end = {"service": {"room_id": room_id}}
+    return {
+        "again": Link(operation_id="arrival", parameters=token, request_body={"room_id": room_id}),
+        "end": Link(operation_id="resolve", parameters=token, request_body=end),
+    }
 
 
 def no_route() -> Problem:
