@@ -25,7 +25,7 @@ REFUSAL_LIMIT_BYTES = 256 * 1024
 RETRY_AFTER_LIMIT_SECONDS = 120.0
 REFUSAL_TEXT_LIMIT = 200
 SEARCHED_TEXT_LIMIT = 2000
-"""So much of a text is searched for what looks like a secret; a longer search may take minutes."""
+"""How many characters of a text are searched for secrets; a whole page would take minutes."""
 
 HIDDEN = "***"
 
@@ -47,7 +47,7 @@ Answer = dict[str, Any]
 
 
 def unreadable(what: str, status: int | None = None) -> PlatformUnavailable:
-    """The error for a 2xx that is not what was asked for; it leaves open what was applied."""
+    """The error for a 2xx whose body does not answer us; the call may have been carried out."""
     return PlatformUnavailable(Fault.UNREADABLE, what, status=status)
 
 
@@ -69,7 +69,7 @@ def parse_object(answered: ApiResponse) -> Answer:
 
 
 def _is_packed(answered: ApiResponse) -> bool:
-    """By its first bytes, whatever its headers say: gzip's mark, which no JSON begins with."""
+    """Whether the body is compressed with gzip: its first bytes tell, and no JSON begins so."""
     return answered.body.startswith(b"\x1f\x8b")
 
 
@@ -142,9 +142,9 @@ def shortened(text: str, secrets: Iterable[str]) -> str:
 
 
 def _beginning(text: str) -> str:
-    """What is searched of a text; a word that does not end in it is left out, as far as it can be.
+    """The part of a long text that is searched for secrets, without a word that the end cuts off.
 
-    What the beginning of a token or an address gives away would not be found in it.
+    Half a token or half an address would not be recognised as one.
     """
     if len(text) <= SEARCHED_TEXT_LIMIT:
         return text

@@ -11,7 +11,7 @@ from yarl import URL
 
 @frozen
 class ApiRequest:
-    """One HTTP request. Its address is sent letter by letter, its headers may hold secrets."""
+    """One HTTP request. Its URL is sent exactly as it stands here; its headers may hold secrets."""
 
     method: str
     url: URL

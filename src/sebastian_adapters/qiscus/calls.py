@@ -1,4 +1,4 @@
-"""One HTTP exchange with the platform: sent once, never cut off, with an end that is certain."""
+"""One HTTP call to the platform: sent once, never cancelled, over at its deadline at the latest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Question:
     repeatable: bool = False
     """Whether a POST may be sent again over a fresh connection; a GET always may."""
     also_answers: tuple[int, ...] = ()
-    """Statuses that are answers here, beside 2xx."""
+    """Statuses beside 2xx that answer this question instead of failing it."""
     hidden: tuple[str, ...] = field(default=(), repr=False)
     """What else must never show in an error's text."""
 
@@ -91,7 +91,7 @@ class Calls:
         return await asyncio.shield(call)
 
     def _forget(self, call: asyncio.Task[Any]) -> None:
-        """A call whose caller has gone may fail unheard."""
+        """Take the error of an ended call: if its caller was cancelled, nobody else does."""
         self._under_way.discard(call)
         if not call.cancelled():
             call.exception()

@@ -43,12 +43,11 @@ T = TypeVar("T")
 class AiohttpTransport:
     """Gives each request a lane of its own, at most `in_flight` at once; the others wait in line.
 
-    A connection is made within `connect_seconds`; so long one waits for a free lane, too. A POST is
-    sent once, a GET once more where its connection broke. No redirect is followed and no cookie
-    kept: a call depends on nothing that an earlier one was answered.
-
-    How long a call lasts is its caller's business (`options.call_seconds` is for the kernel). One
-    that is given up is never delivered later: its connection is cut.
+    A connection is made within `connect_seconds`, and a request waits at most that long for a free
+    lane. A POST is sent once, a GET once more if its connection broke. No redirect is followed and
+    no cookie is kept, so that no answer changes a later call. The caller decides how long a call
+    lasts (`options.call_seconds` is for the kernel). The connection of a call that was given up is
+    cut, so that the call cannot be delivered later.
     """
 
     in_flight: int
@@ -137,7 +136,7 @@ class AiohttpTransport:
 
 
 def _failure(lane: Lane, error: Exception, connect_seconds: float) -> PlatformUnavailable:
-    """What went wrong, by one question first: may anything have been sent?"""
+    """The error of a failed call; what decides is whether anything may have been sent."""
     if lane.was_asked:
         if lane.is_flooded:
             return unreadable("the answer is too long")
@@ -163,7 +162,7 @@ def _own_trouble(error: Exception) -> str | None:
 
 
 def _descriptor_trouble() -> int | None:
-    """Looked for as well: a name that cannot be looked up for want of a socket says "not found"."""
+    """Tried as well, because the look-up of a name says "not found" if no socket can be had."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How the account's app is set up, read once for whoever looks for what is wrong."""
+"""How the account's app is set up, read once for the checks that look for what is wrong."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class AppReading:
     allocation: Hook = Hook()
     resolve: Hook = Hook()
     login_error: PlatformRefused | PlatformUnavailable | None = None
-    """Why a login could not tell more, where one was tried in vain."""
+    """Why a login told nothing more, if one was tried and failed."""
 
     @property
     def shows_app(self) -> bool:

@@ -136,9 +136,10 @@ class _WatchedConnector(aiohttp.TCPConnector):
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
-        """A connection that was never used, or is quiet: the request is sent as soon as it is had.
+        """A connection that is new, or over which nothing came since its last answer.
 
-        Until then nothing of it was sent, whatever goes wrong here.
+        aiohttp sends the request as soon as it is returned. If anything goes wrong before that,
+        nothing of the request was sent.
         """
         while True:
             connection = await super().connect(req, traces, timeout)
@@ -158,7 +159,7 @@ class _WatchedConnector(aiohttp.TCPConnector):
         return connection
 
     def all_came(self) -> None:
-        """From now on nothing is awaited."""
+        """The whole answer is here: whatever comes from now on was not asked for."""
         if self.watch is not None:
             self.watch.is_asking = False
 
@@ -197,7 +198,7 @@ class _Watch(asyncio.Protocol):
         self.transport.abort()
 
     def eof_received(self) -> None:
-        """The other side has said all that it will say."""
+        """The other side has closed its half of the connection."""
         self._handler.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -205,18 +206,19 @@ class _Watch(asyncio.Protocol):
         self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The kernel takes no more for now."""
+        """The kernel's buffer for what we send is full."""
         self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """The kernel takes more again."""
+        """There is room in the kernel's buffer again."""
         self._handler.resume_writing()
 
 
 def _has_something_to_say(transport: asyncio.Transport, *, is_new: bool) -> bool:
-    """Whether bytes, or the end, have come that the event loop has not seen yet.
+    """Whether bytes, or the end, have come that the event loop has not read yet.
 
-    Over new TLS something always may: the tickets for a later session come behind the handshake.
+    A new TLS connection is not asked: the tickets for a later session come right after its
+    handshake.
     """
     if is_new and transport.get_extra_info("ssl_object") is not None:
         return False
@@ -226,7 +228,10 @@ def _has_something_to_say(transport: asyncio.Transport, *, is_new: bool) -> bool
 
 
 def _undelivered_is_lost_after(seconds: float) -> Callable[[AddrInfoType], socket.socket]:
-    """Sockets whose kernel gives up with us, or after that time if we do not get round to it."""
+    """Makes sockets that throw away what was not delivered when they are closed.
+
+    If our process does not get round to closing one, the kernel gives up after `seconds`.
+    """
 
     def made(address: AddrInfoType) -> socket.socket:
         made = socket.socket(*address[:3])

@@ -71,7 +71,7 @@ class Listing(Generic[T]):
         return tuple(item for item in self.found.values() if item is not None)
 
     def checked(self) -> Listing[T]:
-        """Itself, unless it holds nothing that could be read: then it is somebody else's list."""
+        """This list; raises if no row could be read: then it is not the list that was asked for."""
         if self.unreadable and not self.found:
             raise unreadable("not one row of the list can be read")
         return self

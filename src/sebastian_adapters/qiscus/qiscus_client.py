@@ -309,7 +309,7 @@ class HttpxQiscusClient(QiscusClient):
 
 
 async def _at_once() -> None:
-    """The pace of a call that a waiting customer depends on."""
+    """Do not wait for the rate limit: a customer waits for this call."""
 
 
 def _of_object(read: Callable[[Answer], T]) -> Callable[[ApiResponse], T]:

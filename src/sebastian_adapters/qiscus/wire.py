@@ -1,9 +1,9 @@
 """Qiscus's JSON, read tolerantly: only what is needed is required, unknown keys are ignored.
 
-Where sources disagree about a shape, all of them are read (contract, section 11). What lacks
-something needed raises PlatformUnavailable with the fault `unreadable`. A row of a list that cannot
-be understood is left out and counted: it hides none of the others. A row whose id no record of ours
-could hold is skipped: it can be none of ours.
+Where sources disagree about a shape, all of them are read (contract, section 11). If something is
+missing that is needed, PlatformUnavailable is raised with the fault `unreadable`. A row of a list
+that cannot be understood is left out and counted, and all other rows are read. A row whose id does
+not fit into our record is skipped: no chat of ours can have that id.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ R = TypeVar("R")
 
 @frozen(kw_only=True)
 class Page(Generic[T]):
-    """One page of a list: what was wanted of it, and what tells whether there is another.
+    """One page of a list: the rows that were wanted, and what tells whether there is another page.
 
-    `items` goes by the ids of all rows, those that are not wanted included (None). `unreadable`
-    holds a mark for each row that could not be read.
+    `items` has an entry for the id of each row, None for a row that is not wanted. `unreadable` has
+    a mark for each row that could not be read.
     """
 
     items: dict[str, T | None]
@@ -177,7 +177,7 @@ def _paged(
 
 
 def _rows(answer: Answer, name: str) -> list[object]:
-    """The rows; none where an empty list came as null, or was left out of what only tells pages."""
+    """The rows of a page. An empty list may come as null, or be missing beside the paging keys."""
     data = answer.get("data")
     rows = data.get(name) if isinstance(data, dict) and name in data else data
     if isinstance(rows, list):
@@ -347,7 +347,7 @@ def _room_id_text(row: Answer) -> str:
 
 
 def _is_of_another(named: object, asked: RoomId) -> bool:
-    """Whether an answer names another room; what is no id of a room, and no zero, tells nothing."""
+    """Whether an answer names another room. Zero, and what cannot be a room's id, name none."""
     try:
         room_id = parse_room_id(named.strip() if isinstance(named, str) else _whole(named))
     except InvalidInput:

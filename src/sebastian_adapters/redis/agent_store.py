@@ -1,4 +1,4 @@
-"""The agent store in Redis: the rules run here, Redis writes only onto what they were run on."""
+"""The agent store in Redis: rules run here, Redis writes only if nobody wrote meanwhile."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class RedisAgentStore(AgentStore):
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """One at a time in this process, which spares parsing the same news several times."""
+        """One call at a time in this process: several would each parse the same new listing."""
         with redis_errors():
             async with asyncio.timeout(DEADLINE_SECONDS), self._lock:
                 yield
@@ -133,7 +133,7 @@ class RedisAgentStore(AgentStore):
     def _learned(
         self, listed: str, seen: str, listing: bytes | None, sightings: bytes | None
     ) -> _Known:
-        """What cannot be read counts as lost: the next listing writes over it."""
+        """What Redis answered, decoded; absent if that fails: the next listing replaces it."""
         try:
             return _Known(
                 listed=listed,
@@ -147,7 +147,7 @@ class RedisAgentStore(AgentStore):
             return _Known(listed=listed, seen=seen)
 
     async def _put_listing(self, listing: Roster) -> bool:
-        """The sightings stay known here as well: they are merged already, once more is nothing."""
+        """Write a listing with the known sightings merged in; to merge them again is harmless."""
         token = uuid4().hex
         known = self._known
         written = await self._write_listing(

@@ -15,12 +15,12 @@ READ_TIMEOUT_SECONDS = 1.5
 
 
 def redis_client(url: str) -> Redis:
-    """A client that connects when it is first used; what the URL says of timeouts comes first.
+    """A client that connects when it is first used; timeouts in the URL win over ours.
 
     A broken connection is opened again once, without a pause: that heals a restart of Redis. So is
-    one to a server that takes no writes any more: after a failover behind one address the next
-    goes to the new primary. Silence is not asked again. The Retry must be the asyncio one: the
-    other silently switches retries off.
+    one to a server that takes no writes any more: after a failover behind one address the new
+    connection goes to the new primary. A command that was not answered in time is not sent again.
+    The Retry must be the asyncio one: the other silently switches retries off.
     """
     return Redis.from_url(
         url,

@@ -74,8 +74,8 @@ def _roster(raw: dict[str, Any]) -> Roster:
 def _presences(rows: list[list[Any]]) -> dict[AgentId, Presence]:
     """Most rows share their moment and their channels, so these are built once.
 
-    Another version may have written a row: what it says more is passed over, and a row that cannot
-    be read takes no other one with it. (Its agent comes back with the next listing of ours.)
+    Another version may have written a row: values that we do not know are ignored, and a row that
+    cannot be read is left out alone. (Its agent comes back with the next listing of ours.)
     """
     moments: dict[int, datetime] = {}
     channels: dict[tuple[int, ...], frozenset[ChannelId]] = {}

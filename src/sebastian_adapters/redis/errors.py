@@ -1,7 +1,7 @@
-"""Where Redis's errors end: beyond this, a store is unavailable or it is not.
+"""Turns each error of Redis, or of the way to it, into *unavailable* or *refused*.
 
-Of what Redis answers or its driver says only the name of a command passes: Redis repeats arguments,
-and the driver repeats parts of the URL.
+Of an error's text only the name of a command is repeated: Redis's texts hold arguments, and the
+driver's texts hold parts of the URL.
 """
 
 from __future__ import annotations
@@ -68,6 +68,6 @@ def _translated(error: Exception) -> StoreUnavailable:
 
 
 def _words(error: Exception, table: tuple[tuple[type[rd.RedisError], str], ...]) -> str:
-    """The driver wraps what Redis answers while it connects, so that the causes count as well."""
+    """The words for an error, or for a cause: the driver wraps what Redis answers to a connect."""
     each = ((cause, kind, words) for kind, words in table for cause in causes(error))
     return next((words for cause, kind, words in each if isinstance(cause, kind)), "")

@@ -1,4 +1,4 @@
-"""How a Redis server is set up, read once for whoever looks for what is wrong."""
+"""How a Redis server is set up, read once for the checks that look for what is wrong."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ async def try_store(url: str) -> None:
 
 
 async def read_redis(url: str) -> RedisReading:
-    """Ask the server what it is, within a few seconds; it need not tell, the work does not ask."""
+    """Ask the server what it is, within a few seconds.
+
+    A user who may not ask (INFO) gets an empty reading; our work does not need that right.
+    """
     client = redis_client(url)
     try:
         return _reading(await client.info())

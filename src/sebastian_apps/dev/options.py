@@ -11,9 +11,10 @@ from sebastian_apps.fake_qiscus.config import FloorConfig
 
 @frozen(kw_only=True)
 class DevOptions:
-    """A floor to taste. `run_seconds` ends it by itself; `data` keeps the line over a restart.
+    """How the floor of `sebastian dev` is to be.
 
-    `policy` is what `assign.policy` is in a configuration.
+    `run_seconds` ends it by itself; `data` keeps the line over a restart. `policy` is what
+    `assign.policy` is in a configuration.
     """
 
     data: Path | None = None

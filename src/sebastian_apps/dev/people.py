@@ -1,4 +1,4 @@
-"""The agents of `sebastian dev`: people with names, so that a floor is seen and not a table."""
+"""The agents of `sebastian dev`: people with names, so that the screen looks like a real floor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom an embedded PostgreSQL runs as, and what that account is given: PostgreSQL refuses root."""
+"""The account that an embedded PostgreSQL runs as, and its rights: PostgreSQL refuses root."""
 
 import os
 import pwd
@@ -45,15 +45,15 @@ class Account:
             os.chown(path, self.uid, -1, follow_symlinks=False)
 
     def hand_back(self, path: Path) -> None:
-        """Take a folder that an earlier version made this account's."""
+        """Make us the owner of a folder that an earlier version gave to this account."""
         if not self.is_ours and path.stat().st_uid == self.uid:
             os.chown(path, os.geteuid(), -1)
 
     def inside(self, folder: Path) -> tuple[Path, dict[str, Any]]:
-        """How a program names this folder of its own, and the options to start it with.
+        """The path by which a program finds its own folder, and the options to start it with.
 
-        Root's home is closed to `nobody`, and so is all that is below it. A program that is
-        started in a folder reaches it all the same as its working folder, and no other one.
+        Root's home is closed to `nobody`, with everything below it. If a program is started in such
+        a folder it still reaches that one folder, as its working folder.
         """
         named = _HERE if not self.is_ours and _HERE.exists() else folder
         return named, {**self.options, "cwd": folder}

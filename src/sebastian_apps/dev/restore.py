@@ -1,4 +1,4 @@
-"""Telling the stand-in platform what our kept record still holds, after a restart."""
+"""After a restart: the stand-in platform gets the rooms that our record still holds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _reopen(fake: FakeQiscus, chat: Chat) -> None:
 
 
 class Aftercare:
-    """Resolves the rooms that the new day's script does not know, once they are served."""
+    """Resolves rooms of the day before when they are served: the new day's script knows none."""
 
     def __init__(self, fake: FakeQiscus, rooms: set[str], options: DevOptions) -> None:
         self._fake = fake

@@ -17,7 +17,7 @@ class FloorConfig:
     agents: int = field(default=20, validator=ge(0))
     """How many agents there should be; those that the platform has already count."""
     capacity: int = field(default=2, validator=ge(1))
-    """What an agent is meant to hold: the perfect allocator is reckoned with it."""
+    """How many chats an agent may hold in the perfect allocator that a run is compared with."""
     chats: int = field(default=500, validator=ge(0))
     """How many requests for service to make; 0 goes on until stopped."""
     rate_per_second: float = field(default=50.0, validator=gt(0.0))
@@ -42,7 +42,7 @@ class FloorConfig:
     by_hand_share: float = field(default=0.05, validator=_share)
     """Chats that a person tries to give to somebody online, full or not."""
     by_hand_seconds: float = field(default=0.5, validator=ge(0.0))
-    """How late the person is, at most; half of them are there at once."""
+    """How late that person tries it, at most; half of them try at once."""
     online_seconds: float = field(default=0.0, validator=ge(0.0))
     """How long an agent stays online, on average; 0 is for ever."""
     offline_seconds: float = field(default=5.0, validator=gt(0.0))

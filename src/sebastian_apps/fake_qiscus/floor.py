@@ -37,7 +37,7 @@ class Customer:
     returns_at_once_after: float | None
     by_hand_after: float | None
     rng: random.Random = field(eq=False, repr=False)
-    """For what happens on the way, so that no customer's draws depend on another's."""
+    """The draws while this customer is served; each customer has draws of their own."""
 
     @classmethod
     def draw(cls, config: FloorConfig, number: int) -> "Customer":

@@ -72,7 +72,7 @@ class Exchange:
         self._connection.finish(response.encode(), keep_alive=self.keep_alive)
 
     def send_once_more(self, response: Response) -> None:
-        """Answer although it was answered already, into whatever comes next on the connection."""
+        """Write another answer: the caller takes it for that of its next request."""
         self._connection.write(response.encode())
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""A value that remembers what it was, for as long as any lag may ask for it."""
+"""A value with its past, as far back as any lag may ask."""
 
 from bisect import bisect_right
 from operator import itemgetter

@@ -1,4 +1,4 @@
-"""What truly happened, in order: the ground that every oracle stands on."""
+"""What truly happened, in order: what every test and simulation compares with."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -501,7 +501,7 @@ class Platform:
         return room
 
     def _person_of_admin(self) -> Person:
-        """Who was there before the log begins."""
+        """The admin, who has been there since before the log begins."""
         now = self.clock()
         return Person(
             id=self.account.admin_id,

@@ -140,7 +140,7 @@ class Rooms:
         self._rooms[room.room_id] = room
 
     def set_state(self, room: Room, at: float, state: RoomState, *, touch: bool = False) -> None:
-        """Make the room be so from then on, and keep every index true."""
+        """Give the room this state from that moment on, and update every index."""
         before = room.state
         if touch:
             self._touches += 1
@@ -161,7 +161,7 @@ class Rooms:
         limit: int,
         unclean: Unclean,
     ) -> Page[RoomView]:
-        """The rooms that were so at that moment, newest first, behind the cursor.
+        """The rooms that matched the filter at that moment, newest first, behind the cursor.
 
         The unserved list also holds a few rooms that do not belong in it, as `unclean` says.
         """

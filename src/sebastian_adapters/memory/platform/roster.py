@@ -113,7 +113,7 @@ class Roster:
             del ids[bisect_left(ids, person.id)]
 
     def set_presence(self, person: Person, *, is_available: bool, force_offline: bool) -> bool:
-        """Whether that made a difference between online and offline."""
+        """Change it; whether the person came online or went offline by that."""
         was_online = person.is_online
         person.set_presence(is_available=is_available, force_offline=force_offline)
         self._note_presence(person)

@@ -1,4 +1,4 @@
-"""What nobody public knows of the platform, or what differs by account: one switch each."""
+"""What public sources do not tell of the platform, or what differs by account: one switch each."""
 
 import random
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Who served whom when, who was online, and how good anybody could have been: read off the log."""
+"""Computed from the log: who served whom when, who was online, and the best possible mean wait."""
 
 import heapq
 from bisect import bisect_right
@@ -41,7 +41,7 @@ class ServiceTruth:
         return self.servings[0].from_at if self.servings else None
 
     def end_serving(self, agent_id: int | None, at: float) -> None:
-        """Nobody (or that agent no longer) serves it from then on."""
+        """From that moment on nobody, or no longer that agent, serves it."""
         self.servings = [
             Serving(each.agent_id, each.by, each.from_at, at)
             if each.until_at is None and agent_id in {None, each.agent_id}

@@ -61,7 +61,7 @@ class Account:
 
 @frozen(kw_only=True)
 class AgentView:
-    """What a list of agents says of one agent, count and all, at the age that the list has."""
+    """One agent as a list of agents shows them; the count is as old as the list is."""
 
     id: int
     name: str

@@ -13,7 +13,7 @@ from sebastian_adapters.redis.dramatiq.ringer import Ringer
 from sebastian_core.ports.job_queue import JobQueue
 
 IDLE_MILLISECONDS = 100
-"""How often those of Dramatiq's threads look whether they are to end that wait for no broker."""
+"""How often Dramatiq's threads look whether to stop, except the one that waits in Redis."""
 
 STOP_SECONDS = 2.0
 """How long each kind of thread may take to stop; a worker has two kinds, one after the other."""
@@ -123,6 +123,6 @@ class DramatiqJobQueue(JobQueue):
 
 
 def _stop(worker: dramatiq.Worker) -> None:
-    """It may raise what Redis did not answer; a bell that it could not put back is no loss."""
+    """Stop it. It raises if Redis does not take a bell back, which is no loss: the tick comes."""
     with suppress(Exception):
         worker.stop(timeout=int(STOP_SECONDS * 1000))

@@ -14,17 +14,18 @@ PAUSE_SECONDS = 0.25
 """How long nothing is tried after a bell could not be sent."""
 
 LONGEST_REST = 5
-"""How many times as long as the first the rests of a long burst become."""
+"""The longest rest in a burst of rings, as a multiple of the first one."""
 
 
 class Ringer:
-    """Calls `send` at the first ring of a burst, and once for all that ring while it rests.
+    """Calls `send` at the first ring of a burst, and once for all rings that come while it rests.
 
-    It rests for `rest_seconds` after each call, and twice as long each time that somebody rang
-    meanwhile, up to `LONGEST_REST` times as long: who heard the bell looks again for a while
-    without another (measured at 400 webhooks a second, where bells every 20 ms took a tenth of the
-    processor time of the webhook service and a sixth of the worker's). What `send` raises is
-    counted, told once per outage, and that ring is dropped: there is a tick for such cases.
+    It rests for `rest_seconds` after each call. If somebody rang meanwhile the next rest is twice
+    as long, up to `LONGEST_REST` times the first one: a worker that heard the bell looks at the
+    line again and again for a while, without another bell. (Measured at 400 webhooks a second,
+    bells every 20 ms took a tenth of the processor time of the webhook service and a sixth of the
+    worker's.) An error of `send` is counted, logged once per outage, and that ring is dropped: the
+    tick makes up for it.
     """
 
     def __init__(self, send: Callable[[], None], rest_seconds: float) -> None:
@@ -44,8 +45,8 @@ class Ringer:
     def ring(self) -> None:
         """Ask for a bell. Neither blocks nor raises.
 
-        One that was asked for and has not begun to go out will do: most rings of a burst end here,
-        without the lock that they would share with the thread.
+        If one was asked for and not sent yet, that one is enough. Most rings of a burst end here,
+        without the lock that they would share with the sending thread.
         """
         if not self._rung.is_set():
             self._rung.set()
