@@ -1,4 +1,15 @@
-"""A connection that takes many statements to the server in one write."""
+"""A connection that takes many statements to the server in one write (libpq's pipeline mode).
+
+Three rules of libpq hold here:
+
+1. `get_result` gives one result for each message, in the order in which they were sent, and None
+   behind each; two None in a row mean that nothing more is there. It blocks while `is_busy`, so
+   `consume_input` and `is_busy` come first.
+2. After an error the server carries out nothing up to the next sync; the results of those messages
+   have the status PIPELINE_ABORTED.
+3. `flush` may leave something unsent. Then the socket is watched in both directions: a server that
+   cannot write its answers does not read either.
+"""
 
 from __future__ import annotations
 
