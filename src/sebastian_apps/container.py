@@ -346,7 +346,7 @@ def _floor(container: Container, settings: Settings) -> FloorUseCases:
     return FloorUseCases(
         explain=container.explain_room(),
         drop=DropChat(repo),
-        release=ReleaseChat(repo, queue),
+        release=ReleaseChat(repo, queue, container.rules()),
         pause=PauseAgent(repo, queue, container.roster()),
         capacity=SetCapacity(repo, queue, container.roster()),
         assign=container.assign_by_hand() if settings.qiscus.app_id else None,
@@ -445,7 +445,7 @@ def build_cli(settings: Settings, stores: MemoryStores | None = None) -> CliPart
         roster=container.roster(),
         capacities=_capacities(settings),
         drop=DropChat(room_repo),
-        release=ReleaseChat(room_repo, job_queue),
+        release=ReleaseChat(room_repo, job_queue, container.rules()),
         pause=PauseAgent(room_repo, job_queue, container.roster()),
         capacity=SetCapacity(room_repo, job_queue, container.roster()),
         explain=container.explain_room(),

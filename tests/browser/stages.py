@@ -20,6 +20,7 @@ from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.metrics import WebhookMetrics
 from sebastian_apps.settings import Settings
 from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_core.domain.adoption import Listed, adopt
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence
 from sebastian_core.domain.arrivals import Arrival, Resolution, admit, resolve
 from sebastian_core.domain.chat import Doubt
@@ -27,7 +28,6 @@ from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, ServiceId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation, confirm, doubt_attempt, refuse
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import Listed, adopt
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.dispatch import DispatchRules
 from sebastian_core.usecases.drop_chat import DropChat
@@ -214,7 +214,7 @@ class Stage:
                     repo, self.roster, DispatchRules(capacities=self.capacities, rules=self.rules)
                 ),
                 drop=DropChat(repo),
-                release=ReleaseChat(repo, queue),
+                release=ReleaseChat(repo, queue, self.rules),
                 pause=PauseAgent(repo, queue, self.roster),
                 capacity=SetCapacity(repo, queue, self.roster),
             ),

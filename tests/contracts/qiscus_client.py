@@ -12,8 +12,8 @@ from sebastian_adapters.memory.platform import Channel, Platform, Switches
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import PlatformRefused
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import PlatformRooms, Presences
-from sebastian_core.domain.settling import RoomState
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
 from tests.waiting import until

@@ -12,11 +12,13 @@ from typing import TypeVar
 
 from attrs import evolve
 
+from sebastian_core.domain.adoption import Adopting, Listed, adopt
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Holding
 from sebastian_core.domain.arrivals import Admission, Resolution, Resolving, admit, resolve
 from sebastian_core.domain.by_hand import ByHand, HandedOver, Wish, drop, hand_over
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
+from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, postpone, settle, suspect
 from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.policy import Candidate, Placement, Policy, ReadyChat
 from sebastian_core.domain.reservation import (
@@ -30,17 +32,6 @@ from sebastian_core.domain.reservation import (
 )
 from sebastian_core.domain.room import Decided, Room, Watch
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import (
-    Adopting,
-    Evidence,
-    Listed,
-    RoomState,
-    Settled,
-    adopt,
-    postpone,
-    settle,
-    suspect,
-)
 from sebastian_core.ports.room_repo import HistoryRow, RoomRepo
 from tests.builders import (
     ANNE,
@@ -693,7 +684,7 @@ class Settling:
 
         decided = await found(repo, await chat_of(repo), RoomState.WAITING, version=stale)
 
-        assert decided.answer is Settled.STALE
+        assert decided.answer is Outcome.STALE
 
     async def test_a_suspect_keeps_its_slot_until_it_is_settled(self, repo: RoomRepo) -> None:
         await arrive(repo)
@@ -703,7 +694,7 @@ class Settling:
         decided = await found(repo, await chat_of(repo), RoomState.RESOLVED)
 
         assert load == 1
-        assert decided.answer is Settled.CLOSED
+        assert decided.answer is Outcome.CLOSED
         assert await repo.held_by(ANNE) == []
 
     async def test_a_doubtful_chat_is_ready_once_it_was_found_waiting(self, repo: RoomRepo) -> None:
@@ -771,7 +762,7 @@ async def unknown(repo: RoomRepo, reservation: Reservation) -> None:
 
 async def found(
     repo: RoomRepo, chat: Chat, state: RoomState, *, version: int | None = None
-) -> Decided[Settled]:
+) -> Decided[Outcome]:
     """A reading that is young enough shows the room in this state."""
     evidence = Evidence(state=state, began_at=FAR_AHEAD)
     decision = partial(settle, chat.id, version or chat.version, evidence, RULES)

@@ -97,12 +97,12 @@ class Office:
         }
 
     def _of_a_person(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        queue = self._container.job_queue()
+        queue, rules = self._container.job_queue(), self._container.rules()
         capacity = SetCapacity(self._repo, queue).of_agent
         return {
             "by hand": self._by_hand,
             "drop": partial(DropChat(self._repo), actor=A_PERSON),
-            "release": partial(ReleaseChat(self._repo, queue), actor=A_PERSON),
+            "release": partial(ReleaseChat(self._repo, queue, rules), actor=A_PERSON),
             "pause": partial(PauseAgent(self._repo, queue), paused=True, actor=A_PERSON),
             "resume": partial(PauseAgent(self._repo, queue), paused=False, actor=A_PERSON),
             "capacity": partial(capacity, actor=A_PERSON),

@@ -21,7 +21,7 @@ from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import ForeignAccount
 from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.settling import Evidence, RoomState, settle
+from sebastian_core.domain.in_doubt import Evidence, RoomState, settle
 from tests.builders import some_rules
 from tests.contracts.room_repo import arrive, chat_of
 from tests.integration.cli_world import World, a_world

@@ -20,6 +20,7 @@ from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.usecases.drop_chat import DropChat
 from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.release_chat import ReleaseChat
+from tests.builders import some_rules
 from tests.integration.cli_world import World, a_world
 
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
@@ -217,7 +218,7 @@ async def test_what_stands_in_the_database_moves_no_cursor(world: World, room: s
     async with world.worker() as parts:
         pause = PauseAgent(parts.room_repo, parts.job_queue)
         await pause(AgentId(7), paused=True, actor=f"cli:{ESCAPE}")
-        release = ReleaseChat(parts.room_repo, parts.job_queue)
+        release = ReleaseChat(parts.room_repo, parts.job_queue, some_rules())
         await release(RoomId(room), actor=f"cli:{ESCAPE}")
         await DropChat(parts.room_repo)(RoomId(room), actor=f"cli:{ESCAPE}")
 

@@ -14,8 +14,8 @@ import pytest
 
 from sebastian_adapters.postgres.inspection import read_database
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
 from sebastian_core.domain.moments import Horizon
-from sebastian_core.domain.settling import Evidence, RoomState, Settled, settle
 from tests.builders import some_rules
 from tests.contracts.room_repo import arrive, assign_one, chat_of, end, reserve_one, room_of
 from tests.integration.cli_world import World, a_world
@@ -74,7 +74,7 @@ async def test_a_reservation_whose_worker_died_is_settled_soon(
     decided = await repo.decide(chat.room_id, decision, alters_line=True)
 
     assert [each.room_id for each in due] == ["room-1"]
-    assert decided.answer is Settled.RELEASED
+    assert decided.answer is Outcome.RELEASED
 
 
 async def test_a_worker_that_is_dead_is_not_heard_till_tomorrow(

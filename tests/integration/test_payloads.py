@@ -18,6 +18,7 @@ from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import (
     Account,
     Answer,
@@ -25,7 +26,6 @@ from sebastian_core.domain.readings import (
     Reading,
     Registration,
 )
-from sebastian_core.domain.settling import RoomState
 from tests.payload_shapes import PAYLOADS
 from tests.raw_http import RawRequest, Respond, answer, answering, raw_server
 

@@ -23,8 +23,8 @@ from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
 from sebastian_core.domain.errors import Fault as Why
 from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import Answer
-from sebastian_core.domain.settling import RoomState
 from tests.contracts.qiscus_client import (
     Delay,
     Pacer,

@@ -12,9 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from types import FunctionType
+from typing import cast
 
 from attrs import frozen
 
+from sebastian_core.domain.chat import ChatState
+from sebastian_core.domain.in_doubt import TABLE, Outcome, Shown
 from sebastian_core.domain.policy import Candidate, Placement, Policy, ReadyChat
 from tests.simulation.plan import draw
 from tests.simulation.run import run
@@ -44,13 +47,18 @@ class Edit:
     new: str
 
 
+Cell = tuple[ChatState, Shown, Outcome]
+"""An entry of the in-doubt table with a wrong outcome."""
+
+
 @frozen
 class Mutant:
     """One planted bug, by name."""
 
     name: str
-    edits: tuple[Edit, ...]
+    edits: tuple[Edit, ...] = ()
     policy: type[Policy] | None = None
+    cells: tuple[Cell, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -257,47 +265,43 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "settled with stale evidence",
-        (_core("domain.settling:settle", "evidence.began_at < counts_at", "False"),),
+        (_core("domain.in_doubt:settle", "evidence.began_at < counts_at", "False"),),
     ),
     Mutant(
         "settled while the call may begin",
         (
-            _core(
-                "domain.evidence:last_attempt_at",
-                "chat.changed_at + (rules.reservation - rules.call)",
-                "chat.changed_at",
-            ),
-            _core("domain.evidence:call_shown_from", " + rules.settle", ""),
+            _core("domain.reservation:reserve", "now + rules.call_shows", "now"),
+            _core("domain.room:moved", "now + rules.settle", "now"),
         ),
     ),
     Mutant(
         "a waiting reading is believed too early",
         (
             _core(
-                "domain.settling:counts_from",
-                "if evidence.state not in _NOBODY_SERVES:",
-                "if evidence.state is RoomState.WAITING:\n"
-                "    return evidence.began_at\n"
-                "if evidence.state not in _NOBODY_SERVES:",
+                "domain.in_doubt:counts_from",
+                "earlier = chat.waiting_counts_from",
+                "earlier = chat.changed_at",
             ),
             _core(
-                "domain.reservation:doubt_attempt", "settle_at=now + rules.settle", "settle_at=now"
+                "domain.reservation:_doubted",
+                "facts = doubtful(doubt, now, now + rules.settle)",
+                "facts = doubtful(doubt, now, now + rules.settle) | {'settle_at': now}",
             ),
         ),
     ),
     Mutant(
         "served means served elsewhere",
-        (_core("domain.settling:_found_served", "or evidence.listed is False", "or True"),),
+        cells=((ChatState.RESERVED, Shown.SERVED, Outcome.CLOSED),),
     ),
     Mutant(
         "served means served by us",
-        (_core("domain.settling:_found_served", "or evidence.listed is False", ""),),
+        cells=((ChatState.RESERVED, Shown.SERVED_NOT_LISTED, Outcome.CONFIRMED),),
     ),
     Mutant(
         "chats given by others are not adopted",
         (
             _core(
-                "domain.settling:adopt",
+                "domain.adoption:adopt",
                 "chat = room.chat",
                 "return Decided(Adopting.KNOWN)",
             ),
@@ -307,7 +311,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a chat is moved without asking its agent",
         (
             _core(
-                "domain.settling:adopt",
+                "domain.adoption:adopt",
                 "if chat.holds_slot and not listed.absent_elsewhere:",
                 "if False:",
             ),
@@ -420,6 +424,8 @@ def planted(mutant: Mutant) -> Iterator[None]:
     with ExitStack() as stack:
         for edit in mutant.edits:
             stack.enter_context(_edited(edit))
+        for state, shown, outcome in mutant.cells:
+            stack.enter_context(_misprinted(state, shown, outcome))
         yield
 
 
@@ -469,6 +475,19 @@ def _edited(edit: Edit) -> Iterator[None]:
         yield
     finally:
         function.__code__ = before
+
+
+@contextmanager
+def _misprinted(state: ChatState, shown: Shown, outcome: Outcome) -> Iterator[None]:
+    table = cast(dict[tuple[ChatState, Shown], Outcome], TABLE)
+    before = table[state, shown]
+    if before is outcome:
+        raise ValueError(f"{outcome} is what the table says of {state}, {shown}")
+    table[state, shown] = outcome
+    try:
+        yield
+    finally:
+        table[state, shown] = before
 
 
 def _function(place: str) -> FunctionType:

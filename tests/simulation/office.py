@@ -142,7 +142,7 @@ class Desk:
         return cls(
             ports=ports,
             drop_chat=DropChat(repo),
-            release_chat=ReleaseChat(repo, bell),
+            release_chat=ReleaseChat(repo, bell, rules),
             assign_by_hand=AssignByHand(repo, roster, assign_chat, ports.clock, capacities, rules),
             pause_agent=PauseAgent(repo, bell),
             set_capacity=SetCapacity(repo, bell),

@@ -17,8 +17,8 @@ from sebastian_adapters.qiscus.api import ApiResponse
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import PlatformRoom
-from sebastian_core.domain.settling import RoomState
 
 NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
 ROOM = RoomId("273683234")

@@ -22,6 +22,7 @@ from sebastian_adapters.memory.platform.values import AGENT
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import PlatformRefused
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, parse_room_id
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import (
     Account,
     Answer,
@@ -31,7 +32,6 @@ from sebastian_core.domain.readings import (
     Reading,
     Registration,
 )
-from sebastian_core.domain.settling import RoomState
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import Pace, QiscusClient
 

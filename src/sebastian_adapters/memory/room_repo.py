@@ -399,7 +399,7 @@ class InMemoryRoomRepo(RoomRepo):
         change = Change(
             move=Move.HASTEN,
             before=chat.state,
-            chat=chat.after(Move.HASTEN, now, ready_at=now),
+            chat=chat.after(Move.HASTEN, now, ready_at=now, conclusive_from=None),
             reason="the outage is over",
         )
         self._write(change, now)

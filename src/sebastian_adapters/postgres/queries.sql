@@ -145,7 +145,14 @@ set
     doubt = new.doubt,
     settle_at = new.settle_at,
     closed_at = new.closed_at,
-    close_reason = new.close_reason
+    close_reason = new.close_reason,
+    conclusive_from = new.conclusive_from,
+    waiting_counts_from = new.waiting_counts_from,
+    resolved_counts_from = new.resolved_counts_from,
+    resolved_in_call = new.resolved_in_call,
+    outlives_call = new.outlives_call,
+    counts_as_refusal = new.counts_as_refusal,
+    facts_version = new.version
 from unnest(
     %(id)s::bigint[],
     %(state)s::text[],
@@ -165,11 +172,18 @@ from unnest(
     %(doubt)s::text[],
     %(settle_at)s::timestamptz[],
     %(closed_at)s::timestamptz[],
-    %(close_reason)s::text[]
+    %(close_reason)s::text[],
+    %(conclusive_from)s::timestamptz[],
+    %(waiting_counts_from)s::timestamptz[],
+    %(resolved_counts_from)s::timestamptz[],
+    %(resolved_in_call)s::text[],
+    %(outlives_call)s::text[],
+    %(counts_as_refusal)s::boolean[]
 ) as new (
     id, state, version, changed_at, ready_at, needs, agent_id, reservation_id, assigned_at,
     adopted, asked_again_at, refusals, refused_by, passes, excluded_until, doubt, settle_at,
-    closed_at, close_reason
+    closed_at, close_reason, conclusive_from, waiting_counts_from, resolved_counts_from,
+    resolved_in_call, outlives_call, counts_as_refusal
 )
 where chat.id = new.id
 
@@ -194,6 +208,8 @@ with new as (
         %(adopted)s::boolean[],
         %(doubt)s::text[],
         %(settle_at)s::timestamptz[],
+        %(conclusive_from)s::timestamptz[],
+        %(waiting_counts_from)s::timestamptz[],
         %(properties)s::text[],
         %(move)s::text[],
         %(reason)s::text[],
@@ -202,18 +218,18 @@ with new as (
     ) with ordinality as new (
         room_id, state, version, arrived_at, changed_at, ready_at, needs, source,
         base_service_id, base_resolved, agent_id, assigned_at, adopted, doubt, settle_at,
-        properties, move, reason, actor, details, nr
+        conclusive_from, waiting_counts_from, properties, move, reason, actor, details, nr
     )
 ),
 added as (
     insert into sebastian.chat
         (room_id, state, version, arrived_at, changed_at, ready_at, needs, source,
          base_service_id, base_resolved, agent_id, assigned_at, adopted, doubt, settle_at,
-         properties)
+         conclusive_from, waiting_counts_from, facts_version, properties)
     select
         room_id, state, version, arrived_at, changed_at, ready_at, needs, source,
         base_service_id, base_resolved, agent_id, assigned_at, adopted, doubt, settle_at,
-        properties::jsonb
+        conclusive_from, waiting_counts_from, version, properties::jsonb
     from new
     order by nr
     returning id, room_id
@@ -365,6 +381,7 @@ with offered as (
         %(room_id)s::text[],
         %(version)s::integer[],
         %(settle_at)s::timestamptz[],
+        %(conclusive_from)s::timestamptz[],
         %(agent_id)s::bigint[],
         %(reservation_id)s::bigint[],
         %(move)s::text[],
@@ -372,7 +389,8 @@ with offered as (
         %(actor)s::text[],
         %(details)s::text[]
     ) with ordinality as offered (
-        id, room_id, version, settle_at, agent_id, reservation_id, move, reason, actor, details, nr
+        id, room_id, version, settle_at, conclusive_from, agent_id, reservation_id, move, reason,
+        actor, details, nr
     )
 ),
 taken as (
@@ -384,7 +402,14 @@ taken as (
         agent_id = offered.agent_id,
         reservation_id = offered.reservation_id,
         doubt = null,
-        settle_at = offered.settle_at
+        settle_at = offered.settle_at,
+        conclusive_from = offered.conclusive_from,
+        waiting_counts_from = null,
+        resolved_counts_from = null,
+        resolved_in_call = null,
+        outlives_call = null,
+        counts_as_refusal = null,
+        facts_version = offered.version
     from offered
     where
         chat.id = offered.id
@@ -620,7 +645,10 @@ ahead as (
     select chat.id from sebastian.chat, moment
     where
         chat.state in ('reserved', 'assigned')
-        and chat.changed_at > moment.now + %(passed)s::interval
+        and (
+            chat.changed_at > moment.now + %(passed)s::interval
+            or chat.conclusive_from > moment.now + %(passed)s::interval
+        )
     union
     select chat.id from sebastian.chat, moment
     where chat.settle_at > moment.now + %(settle)s::interval
@@ -657,6 +685,15 @@ set
     end,
     closed_at = case
         when closed_at > now + %(passed)s::interval then now else closed_at
+    end,
+    conclusive_from = case
+        when conclusive_from <= now + %(passed)s::interval then conclusive_from
+    end,
+    waiting_counts_from = case
+        when waiting_counts_from <= now + %(passed)s::interval then waiting_counts_from
+    end,
+    resolved_counts_from = case
+        when resolved_counts_from <= now + %(passed)s::interval then resolved_counts_from
     end,
     ready_at = case
         when ready_at > now + %(ready)s::interval then now else ready_at

@@ -13,8 +13,18 @@ from typing import Any
 import msgspec
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.chat import (
+    Chat,
+    ChatState,
+    CloseReason,
+    Doubt,
+    Move,
+    Needs,
+    OutlivesCall,
+    ResolvedInCall,
+)
 from sebastian_core.domain.errors import UnknownWord
+from sebastian_core.domain.evidence import facts_of
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Change, Room
 from sebastian_core.ports.room_repo import HistoryRow
@@ -47,6 +57,13 @@ _CHAT_COLUMNS = (
     "settle_at",
     "closed_at",
     "close_reason",
+    "conclusive_from",
+    "waiting_counts_from",
+    "resolved_counts_from",
+    "resolved_in_call",
+    "outlives_call",
+    "counts_as_refusal",
+    "facts_version",
     "properties",
 )
 CHAT_COLUMNS = ", ".join(f"chat.{name}" for name in _CHAT_COLUMNS).replace(
@@ -69,6 +86,10 @@ _SAVED = (
     "excluded_until",
     "settle_at",
     "closed_at",
+    "conclusive_from",
+    "waiting_counts_from",
+    "resolved_counts_from",
+    "counts_as_refusal",
 )
 _ADDED = (
     "room_id",
@@ -83,6 +104,8 @@ _ADDED = (
     "assigned_at",
     "adopted",
     "settle_at",
+    "conclusive_from",
+    "waiting_counts_from",
 )
 
 _ROOM_ID = _CHAT_COLUMNS.index("room_id")
@@ -100,6 +123,8 @@ remembered = attrgetter(*_REMEMBERED)
 
 _states = {state.value: state for state in ChatState}
 _doubts = {doubt.value: doubt for doubt in Doubt}
+_in_call = {each.value: each for each in ResolvedInCall}
+_outliving = {each.value: each for each in OutlivesCall}
 _close_reasons = {reason.value: reason for reason in CloseReason}
 _moves = {move.value: move for move in Move}
 _needs = lru_cache(maxsize=4096)(Needs.from_key)
@@ -110,11 +135,15 @@ def _words(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in quoted)
 
 
-#: Whether this version knows the words in a chat's record; a newer one may know more.
+#: Whether this version knows the words in a chat's record; a newer one may know more. A doubt is
+#: a word that decides only where its facts were not written with it.
 READABLE = (
     f"chat.state in ({_words(_states)})"
-    f" and (chat.doubt is null or chat.doubt in ({_words(_doubts)}))"
     " and chat.needs ~ '^[0-9]*(=[0-9,]*)?$'"
+    " and case when chat.facts_version = chat.version"
+    f" then coalesce(chat.resolved_in_call in ({_words(_in_call)}), true)"
+    f" and coalesce(chat.outlives_call in ({_words(_outliving)}), true)"
+    f" else coalesce(chat.doubt in ({_words(_doubts)}), true) end"
 )
 _to_json = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -125,14 +154,36 @@ def chat_from(row: Sequence[Any]) -> Chat:
     try:
         named["state"] = _states[named["state"]]
         named["needs"] = _needs(named["needs"])
-        if named["doubt"] is not None:
-            named["doubt"] = _doubts[named["doubt"]]
+        if named.pop("facts_version") == named["version"]:
+            named |= _written_facts(named)
+        else:
+            named |= _BEFORE_FACTS | facts_of(named["doubt"])
         if named["close_reason"] is not None:
             named["close_reason"] = _close_reasons[named["close_reason"]]
     except (KeyError, ValueError) as error:
         raise UnknownWord(named["room_id"], str(error)) from error
     named["properties"] = _properties(named["properties"])
     return Chat(**named)
+
+
+#: Another version changed the chat since the facts in its row were written, or they never were.
+_BEFORE_FACTS: dict[str, Any] = {
+    "conclusive_from": None,
+    "waiting_counts_from": None,
+    "resolved_counts_from": None,
+    "resolved_in_call": None,
+    "outlives_call": None,
+    "counts_as_refusal": False,
+}
+
+
+def _written_facts(named: Mapping[str, Any]) -> dict[str, Any]:
+    in_call, outlives = named["resolved_in_call"], named["outlives_call"]
+    return {
+        "resolved_in_call": None if in_call is None else _in_call[in_call],
+        "outlives_call": None if outlives is None else _outliving[outlives],
+        "counts_as_refusal": bool(named["counts_as_refusal"]),
+    }
 
 
 def needs_from(keys: Iterable[str]) -> dict[str, Needs]:
@@ -205,6 +256,8 @@ def saved_columns(changes: Iterable[Change]) -> Columns:
     chats = list({change.chat.id: change.chat for change in changes}.values())
     columns = _plain(_SAVED, chats) | _texts(chats)
     columns["close_reason"] = _values(chat.close_reason for chat in chats)
+    columns["resolved_in_call"] = _values(chat.resolved_in_call for chat in chats)
+    columns["outlives_call"] = _values(chat.outlives_call for chat in chats)
     return columns
 
 
@@ -218,7 +271,15 @@ def added_columns(changes: Sequence[Change]) -> Columns:
 
 def reserved_columns(changes: Sequence[Change]) -> Columns:
     """What `reserve_chats` writes: all that a reservation changes of a chat, and tells."""
-    names = ("id", "room_id", "version", "settle_at", "agent_id", "reservation_id")
+    names = (
+        "id",
+        "room_id",
+        "version",
+        "settle_at",
+        "conclusive_from",
+        "agent_id",
+        "reservation_id",
+    )
     return _plain(names, [change.chat for change in changes]) | _told(changes)
 
 
@@ -250,7 +311,7 @@ def _texts(chats: Sequence[Chat]) -> Columns:
     return {
         "state": _values(chat.state for chat in chats),
         "needs": array(chat.needs.key for chat in chats),
-        "doubt": _values(chat.doubt for chat in chats),
+        "doubt": array(None if chat.doubt is None else str(chat.doubt) for chat in chats),
     }
 
 

@@ -34,6 +34,7 @@ from sebastian_adapters.qiscus.wire import (
 from sebastian_core.domain import readings
 from sebastian_core.domain.errors import InvalidInput, PlatformRefused
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import (
     Account,
     PlatformRoom,
@@ -42,7 +43,6 @@ from sebastian_core.domain.readings import (
     Reading,
     Registration,
 )
-from sebastian_core.domain.settling import RoomState
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import Pace, QiscusClient
 

@@ -22,8 +22,8 @@ from sebastian_core.domain import readings
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import InvalidInput, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, parse_room_id
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import PlatformRoom
-from sebastian_core.domain.settling import RoomState
 
 LARGEST_ID = 2**63 - 1
 ROWS_LIMIT = 10_000

@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from attrs import evolve, field, frozen
 
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
-from sebastian_core.domain.evidence import call_may_begin, first_look_at, last_attempt_at
+from sebastian_core.domain.chat import (
+    NO_DOUBT,
+    Chat,
+    ChatState,
+    CloseReason,
+    Doubt,
+    Move,
+    Needs,
+    ResolvedInCall,
+)
+from sebastian_core.domain.evidence import conclusive_from, doubtful
 from sebastian_core.domain.ids import ChannelId, RoomId, ServiceId
 from sebastian_core.domain.room import (
     Change,
@@ -90,12 +100,12 @@ def admit(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[
     chat = room.chat
     if chat is None:
         return _admit_new(arrival, rules, room, now)
-    if chat.is_resolved_in_call:
-        return _ask_behind_resolve(arrival.base, chat, room, now)
+    if chat.resolved_in_call is not None:
+        return _ask_behind_resolve(arrival.base, chat, rules, room, now)
     if chat.state is not ChatState.ASSIGNED:
-        return _repeat(arrival.base, chat, room, now)
+        return _repeat(arrival.base, chat, rules, room, now)
     if _proves_service_over(arrival.base, chat, room):
-        return _succeed(arrival, chat, room, now)
+        return _succeed(arrival, chat, rules, room, now)
     return _remember_asking(chat, rules, room, now)
 
 
@@ -111,7 +121,7 @@ def admit_found(
     """
     if room.chat is not None or room.closed_since(began_at - rules.settle) or room.dropped:
         return Decided(Admission.REPEATED)
-    change = admitted(_new_chat(arrival, now), reason="found waiting; its webhook was lost")
+    change = admitted(_new_chat(arrival, rules, now), reason="found waiting; its webhook was lost")
     unnamed = remember_close(room, change.chat.arrived_at, None)
     return Decided(Admission.ADMITTED, with_chat(unnamed, change), (change,))
 
@@ -152,14 +162,11 @@ def close_resolved(
     return with_chat(closed, opening), (ending, opening)
 
 
-def next_chat(
-    chat: Chat,
-    arrived_at: datetime,
-    now: datetime,
-    doubt: Doubt | None = None,
-    settle_at: datetime | None = None,
-) -> Chat:
-    """The chat that opens with a remembered arrival when the one before is over."""
+def next_chat(chat: Chat, arrived_at: datetime, rules: Rules, now: datetime, **doubt: Any) -> Chat:
+    """The chat that opens with a remembered arrival when the one before is over.
+
+    `doubt` is what `doubtful` answers, where it is in doubt whether there is anything to open.
+    """
     return Chat(
         room_id=chat.room_id,
         state=ChatState.WAITING,
@@ -169,8 +176,7 @@ def next_chat(
         needs=Needs(chat.needs.channel_id),
         source=chat.source,
         properties=chat.properties,
-        doubt=doubt,
-        settle_at=settle_at,
+        **({"conclusive_from": now + rules.settle} | doubt),
     )
 
 
@@ -179,23 +185,27 @@ def _admit_new(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Dec
     if _is_of_closed(base, room):
         return Decided(Admission.LATE_REPEAT)
     if _is_surely_new(base, room) or not room.closed_since(now - rules.settle):
-        change = admitted(_new_chat(arrival, now), reason="the customer asked")
+        change = admitted(_new_chat(arrival, rules, now), reason="the customer asked")
         return Decided(Admission.ADMITTED, with_chat(room, change), (change,))
-    change = admitted(
-        _new_chat(
-            arrival,
-            now,
-            doubt=Doubt.LATE_REPEAT,
-            settle_at=first_look_at(now, room.last_assigned_at, rules),
-        ),
-        reason=Doubt.LATE_REPEAT,
-    )
+    doubt = _unproven(Doubt.LATE_REPEAT, room.last_assigned_at, rules, now)
+    change = admitted(_new_chat(arrival, rules, now, **doubt), reason=Doubt.LATE_REPEAT)
     return Decided(Admission.DOUBTFUL, with_chat(room, change), (change,))
 
 
-def _new_chat(
-    arrival: Arrival, now: datetime, doubt: Doubt | None = None, settle_at: datetime | None = None
-) -> Chat:
+def _unproven(
+    doubt: Doubt, last_assigned_at: datetime | None, rules: Rules, now: datetime
+) -> dict[str, Any]:
+    """A doubt about a request for which nothing has been attempted since the assignment before.
+
+    A reading that shows the room waiting, and that must show that assignment, is younger than it:
+    the service of that assignment is over.
+    """
+    conclusive = now + rules.settle
+    shown_from = conclusive if last_assigned_at is None else last_assigned_at + rules.settle
+    return doubtful(doubt, now, conclusive, waiting_counts_from=shown_from)
+
+
+def _new_chat(arrival: Arrival, rules: Rules, now: datetime, **doubt: Any) -> Chat:
     return Chat(
         room_id=arrival.room_id,
         state=ChatState.WAITING,
@@ -207,8 +217,7 @@ def _new_chat(
         base_service_id=arrival.base.id if arrival.base else None,
         base_resolved=bool(arrival.base and arrival.base.is_resolved),
         properties=arrival.properties,
-        doubt=doubt,
-        settle_at=settle_at,
+        **({"conclusive_from": now + rules.settle} | doubt),
     )
 
 
@@ -224,37 +233,43 @@ def _is_surely_new(base: Service | None, room: Room) -> bool:
     return room.closed_by_id and base.id >= room.closed_service_id
 
 
-def _repeat(base: Service | None, chat: Chat, room: Room, now: datetime) -> Decided[Admission]:
+def _repeat(
+    base: Service | None, chat: Chat, rules: Rules, room: Room, now: datetime
+) -> Decided[Admission]:
     """A repeat changes nothing, unless it proves that a doubtful chat is wanted."""
     learned = _learned(base, chat, room)
-    proven = learned is not None or (
-        chat.doubt in (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN) and _is_surely_new(base, room)
-    )
+    proven = learned is not None or (chat.may_be_late_repeat and _is_surely_new(base, room))
     if not (proven and chat.is_doubtful):
         return Decided(Admission.REPEATED, learned)
-    change = moved(chat, Move.CLEAR, now, reason=_ASKED_BEHIND, doubt=None, settle_at=None)
+    change = moved(chat, Move.CLEAR, now, rules, reason=_ASKED_BEHIND, **NO_DOUBT)
     return Decided(Admission.PROVEN, with_chat(learned or room, change), (change,))
 
 
 def _ask_behind_resolve(
-    base: Service | None, chat: Chat, room: Room, now: datetime
+    base: Service | None, chat: Chat, rules: Rules, room: Room, now: datetime
 ) -> Decided[Admission]:
     """Remember the first request behind a resolve whose chat still holds its slot.
 
-    The chat's own moment of change stays: what its call did shows as soon as before.
+    What its call did shows as soon as before where nobody serves the room. That somebody serves it
+    may be older than the request.
     """
     if _is_of_closed(base, room):
         return Decided(Admission.LATE_REPEAT)
     learned = _learned(base, chat, room)
     if chat.asked_again_at is not None:
         return Decided(Admission.REPEATED, learned)
+    shown_from = conclusive_from(chat, rules)
     change = moved(
         chat,
         Move.ASK_AGAIN,
         now,
+        rules,
         reason=_ASKED_BEHIND,
         changed_at=chat.changed_at,
         asked_again_at=now,
+        conclusive_from=max(shown_from, now + rules.settle),
+        waiting_counts_from=shown_from,
+        resolved_counts_from=shown_from,
     )
     return Decided(Admission.REMEMBERED, with_chat(learned or room, change), (change,))
 
@@ -278,7 +293,9 @@ def _proves_service_over(base: Service | None, chat: Chat, room: Room) -> bool:
     return base.id > max(chat.base_service_id, room.closed_service_id or chat.base_service_id)
 
 
-def _succeed(arrival: Arrival, chat: Chat, room: Room, now: datetime) -> Decided[Admission]:
+def _succeed(
+    arrival: Arrival, chat: Chat, rules: Rules, room: Room, now: datetime
+) -> Decided[Admission]:
     """Close the chat and open the next one, at the place of the first request that came for it."""
     service_id = arrival.base.id if arrival.base else None
     closed, ending = close(
@@ -289,7 +306,7 @@ def _succeed(arrival: Arrival, chat: Chat, room: Room, now: datetime) -> Decided
         service_id=service_id,
     )
     first = evolve(arrival, arrived_at=chat.asked_again_at or arrival.arrived_at)
-    opening = admitted(_new_chat(first, now), reason="the customer asked again")
+    opening = admitted(_new_chat(first, rules, now), reason="the customer asked again")
     return Decided(Admission.SUCCEEDED, with_chat(closed, opening), (ending, opening))
 
 
@@ -300,10 +317,10 @@ def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Dec
         chat,
         Move.ASK_AGAIN,
         now,
+        rules,
         reason=Doubt.ASKED_AGAIN,
         asked_again_at=now if is_first else chat.asked_again_at,
-        doubt=Doubt.ASKED_AGAIN,
-        settle_at=first_look_at(now, chat.assigned_at, rules),
+        **_unproven(Doubt.ASKED_AGAIN, chat.assigned_at, rules, now),
     )
     answer = Admission.REMEMBERED if is_first else Admission.REPEATED
     return Decided(answer, with_chat(room, change), (change,))
@@ -311,7 +328,7 @@ def _remember_asking(chat: Chat, rules: Rules, room: Room, now: datetime) -> Dec
 
 def _repeats_close(service_id: ServiceId | None, room: Room) -> bool:
     if service_id is None:
-        return room.chat is not None and room.chat.doubt is Doubt.RESOLVED_IN_CALL
+        return room.chat is not None and room.chat.resolved_in_call is ResolvedInCall.PENDING
     if room.closed_service_id is not None and service_id <= room.closed_service_id:
         return True
     return room.chat is not None and _is_before(service_id, room.chat)
@@ -335,7 +352,7 @@ def _may_mean_chat_before(
     """
     if service_id is not None and chat.base_service_id is not None:
         return False
-    if chat.is_resolved_in_call:
+    if chat.resolved_in_call is not None:
         return False
     if room.closed_at is None:
         return False
@@ -345,13 +362,22 @@ def _may_mean_chat_before(
 
 
 def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decided[Resolving]:
+    """Have the room read; that nobody serves it counts once the chat's own assignment must show."""
+    shown_after = rules.call_shows if chat.state is ChatState.RESERVED else rules.settle
+    nobody_from = chat.assigned_at + rules.settle if chat.assigned_at else None
     change = moved(
         chat,
         Move.DOUBT,
         now,
+        rules,
         reason=Doubt.UNNAMED_RESOLVE,
-        doubt=Doubt.UNNAMED_RESOLVE,
-        settle_at=first_look_at(now, chat.assigned_at, rules),
+        **doubtful(
+            Doubt.UNNAMED_RESOLVE,
+            now,
+            now + shown_after,
+            waiting_counts_from=nobody_from,
+            resolved_counts_from=nobody_from,
+        ),
     )
     return Decided(Resolving.DOUBTED, with_chat(room, change), (change,))
 
@@ -359,28 +385,24 @@ def _doubt_resolve(chat: Chat, room: Room, rules: Rules, now: datetime) -> Decid
 def _hold_resolved(
     chat: Chat, room: Room, rules: Rules, now: datetime, service_id: ServiceId | None
 ) -> Decided[Resolving]:
-    doubt, last_attempt = Doubt.RESOLVED_UNSURE, now
-    if call_may_begin(chat):
-        doubt, last_attempt = Doubt.RESOLVED_IN_CALL, max(now, last_attempt_at(chat, rules))
+    doubt, shown_from = Doubt.RESOLVED_UNSURE, now + rules.settle
+    if chat.call_may_begin:
+        doubt, shown_from = Doubt.RESOLVED_IN_CALL, max(shown_from, conclusive_from(chat, rules))
     change = moved(
         chat,
         Move.DOUBT,
         now,
+        rules,
         reason=doubt,
-        changed_at=last_attempt,
-        doubt=doubt,
-        settle_at=last_attempt + rules.settle,
+        # The version before knows this moment alone: `settle` after it a reading counts.
+        changed_at=shown_from - rules.settle,
+        **doubtful(doubt, now, shown_from),
     )
     remembered = remember_close(room, now, service_id)
     return Decided(Resolving.HELD, with_chat(remembered, change), (change,))
 
 
 def _open_next(chat: Chat, asked_at: datetime, closed: Room, rules: Rules, now: datetime) -> Change:
-    following = next_chat(
-        chat,
-        asked_at,
-        now,
-        doubt=Doubt.NEXT_UNPROVEN,
-        settle_at=first_look_at(now, closed.last_assigned_at, rules),
-    )
+    doubt = _unproven(Doubt.NEXT_UNPROVEN, closed.last_assigned_at, rules, now)
+    following = next_chat(chat, asked_at, rules, now, **doubt)
     return admitted(following, reason=Doubt.NEXT_UNPROVEN)

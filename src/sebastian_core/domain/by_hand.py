@@ -8,7 +8,7 @@ from enum import StrEnum
 from attrs import evolve, frozen
 
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Move, Needs
+from sebastian_core.domain.chat import NO_DOUBT, Chat, ChatState, CloseReason, Move, Needs
 from sebastian_core.domain.ids import AgentId, ReservationId
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Decided, Room, close, moved, with_chat
@@ -83,7 +83,7 @@ def drop(actor: str, room: Room, now: datetime) -> Decided[Handled]:
     return Decided(handled, evolve(closed, dropped=True), (change,))
 
 
-def make_ready(actor: str, room: Room, now: datetime) -> Decided[Handled]:
+def make_ready(actor: str, rules: Rules, room: Room, now: datetime) -> Decided[Handled]:
     """Make the room's chat ready at once: no delay, no doubt, nobody passed over.
 
     It keeps its place, and the count of its refusals.
@@ -98,13 +98,13 @@ def make_ready(actor: str, room: Room, now: datetime) -> Decided[Handled]:
         chat,
         Move.CLEAR if chat.is_doubtful else Move.HASTEN,
         now,
+        rules,
         reason="made ready by hand",
         actor=actor,
         ready_at=min(chat.ready_at, now),
         needs=Needs(chat.needs.channel_id),
         excluded_until=None,
-        doubt=None,
-        settle_at=None,
+        **NO_DOUBT,
     )
     handled = Handled(outcome=ByHand.DONE, chat=change.chat)
     return Decided(handled, with_chat(room, change), (change,))

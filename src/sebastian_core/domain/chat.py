@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -34,7 +35,10 @@ class CloseReason(StrEnum):
 
 
 class Doubt(StrEnum):
-    """Why a chat must be settled before it is believed."""
+    """Why a chat must be settled before it is believed: a text, for people and for the history.
+
+    What follows from a doubt stands beside it on the chat, as facts: see Chat and `doubtful`.
+    """
 
     LATE_REPEAT = "perhaps a late message of the service before"
     NEXT_UNPROVEN = "asked again before the resolve of the chat before"
@@ -48,6 +52,20 @@ class Doubt(StrEnum):
     OTHER_AGENT = "the platform named another agent than the one we sent"
     NOT_LISTED = "the agent's rooms at the platform do not show it"
     ASKED_AGAIN = "the customer asked again while we hold the chat as assigned"
+
+
+class ResolvedInCall(StrEnum):
+    """What is known of the assign call under which a chat was resolved."""
+
+    PENDING = "its call may begin or be under way"
+    UNSURE = "its call may have been applied"
+
+
+class OutlivesCall(StrEnum):
+    """What was heard while a chat was reserved that no end of its assign call answers."""
+
+    RESOLVE = "a resolve that may belong to the chat before"
+    SUCCESS = "an earlier call for the chat succeeded late: a refusal proves nothing"
 
 
 class Move(StrEnum):
@@ -137,12 +155,20 @@ class Needs:
 class Chat:
     """One request for service in a room, as our record holds it.
 
-    `changed_at` is the chat's last attempt, admission or change (where it was resolved while its
-    call may still begin, the last moment at which that may): a reading proves something only if it
-    began `qiscus.settle` after it. `settle_at` set means that the chat is doubtful (waiting)
-    or suspect (reserved, assigned) and is to be settled from that moment on; a reservation
-    carries its deadline there until a doubt names another moment. `version` grows with every
-    change.
+    `changed_at` is the chat's last attempt, admission or change. `settle_at` set means that the
+    chat is doubtful (waiting) or suspect (reserved, assigned) and is to be settled from that moment
+    on; a reservation carries its deadline there until a doubt names another moment. `version` grows
+    with every change.
+
+    A reading of the platform counts if it began at `conclusive_from` or later. One that shows the
+    room waiting counts from `waiting_counts_from` on if that is set, which is earlier: then nothing
+    was attempted for the customer's last request, and what must show is older than that. Likewise
+    `resolved_counts_from`. `conclusive_from` is None where a version of Sebastian that does not
+    know these moments changed the chat last (see `conclusive_from` in evidence).
+
+    `resolved_in_call`: a resolve came that closes the chat once its call can do no more.
+    `outlives_call`: the doubt stays when the call ends. `counts_as_refusal`: the call failed, and
+    if the room still waits, that was a refusal.
     """
 
     id: ChatId = UNSAVED
@@ -165,8 +191,14 @@ class Chat:
     refused_by: AgentId | None = None
     passes: int = 0
     excluded_until: datetime | None = None
-    doubt: Doubt | None = None
+    doubt: str | None = None
     settle_at: datetime | None = None
+    conclusive_from: datetime | None = None
+    waiting_counts_from: datetime | None = None
+    resolved_counts_from: datetime | None = None
+    resolved_in_call: ResolvedInCall | None = None
+    outlives_call: OutlivesCall | None = None
+    counts_as_refusal: bool = False
     closed_at: datetime | None = None
     close_reason: CloseReason | None = None
     properties: Mapping[str, str] = field(factory=dict)
@@ -187,9 +219,22 @@ class Chat:
         return self.state is ChatState.WAITING and self.settle_at is not None
 
     @property
-    def is_resolved_in_call(self) -> bool:
-        """Whether a resolve came that closes the chat once its assign call can do no more."""
-        return self.doubt in (Doubt.RESOLVED_IN_CALL, Doubt.RESOLVED_UNSURE)
+    def may_be_late_repeat(self) -> bool:
+        """Whether perhaps nothing but a late message of the service before opened the chat."""
+        return self.is_doubtful and self.waiting_counts_from is not None
+
+    @property
+    def call_may_begin(self) -> bool:
+        """Whether an assign call for the chat may be under way, or about to begin.
+
+        No longer once the end of the call was heard, and is in doubt itself.
+        """
+        if self.state is not ChatState.RESERVED:
+            return False
+        is_from_outside = self.outlives_call is not None
+        return (
+            self.doubt is None or is_from_outside or self.resolved_in_call is ResolvedInCall.PENDING
+        )
 
     def is_ready(self, now: datetime) -> bool:
         """Whether the chat may be given to an agent now."""
@@ -205,3 +250,17 @@ class Chat:
         if (self.state, moved.state) not in LEGAL_MOVES[move]:
             raise ValueError(f"{move} does not lead from {self.state} to {moved.state}")
         return moved
+
+
+NO_DOUBT: Mapping[str, Any] = MappingProxyType(
+    {
+        "doubt": None,
+        "settle_at": None,
+        "waiting_counts_from": None,
+        "resolved_counts_from": None,
+        "resolved_in_call": None,
+        "outlives_call": None,
+        "counts_as_refusal": False,
+    }
+)
+"""What a change writes that answers whatever doubt there was."""

@@ -1,57 +1,77 @@
-"""From when on a reading of the platform proves something about a chat (section 4a of the design).
+"""From when on a reading of the platform counts for a chat, and what a doubt writes on it.
 
 The platform lags by up to `settle`: what a reading shows may be that much older than its request.
+So a reading counts if its request began `settle` after the chat's last attempt, admission or
+change; while the chat's call may still begin, after the last moment at which it may.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sebastian_core.domain.chat import Chat, ChatState, Doubt
+from sebastian_core.domain.chat import NO_DOUBT, Chat, Doubt, OutlivesCall, ResolvedInCall
 from sebastian_core.domain.rules import Rules
 
-_CALL_UNDER_WAY = (None, Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS)
-"""Doubts of a reserved chat that say nothing of its own call, which may be about to begin."""
+#: What follows from a doubt beside the moments; from one that is not named here: nothing.
+_FACTS: Mapping[str, Mapping[str, Any]] = {
+    Doubt.UNKNOWN_ANSWER: {"counts_as_refusal": True},
+    Doubt.LATE_SUCCESS: {"outlives_call": OutlivesCall.SUCCESS},
+    Doubt.UNNAMED_RESOLVE: {"outlives_call": OutlivesCall.RESOLVE},
+    Doubt.RESOLVED_IN_CALL: {"resolved_in_call": ResolvedInCall.PENDING},
+    Doubt.RESOLVED_UNSURE: {"resolved_in_call": ResolvedInCall.UNSURE},
+}
 
 
-def call_may_begin(chat: Chat) -> bool:
-    """Whether an assign call for the chat may be under way, or about to begin."""
-    return chat.state is ChatState.RESERVED and (
-        chat.doubt in _CALL_UNDER_WAY or chat.doubt is Doubt.RESOLVED_IN_CALL
-    )
+def doubtful(
+    doubt: Doubt,
+    now: datetime,
+    conclusive_from: datetime,
+    *,
+    waiting_counts_from: datetime | None = None,
+    resolved_counts_from: datetime | None = None,
+) -> dict[str, Any]:
+    """What a doubt writes on a chat; a doubt before it is forgotten.
 
-
-def last_attempt_at(chat: Chat, rules: Rules) -> datetime:
-    """The chat's last attempt or change; while its call may begin, the last moment at which it may.
-
-    That is `reservation - call` after the reservation was made. A chat that is resolved meanwhile
-    carries that moment on.
+    The chat is settled as soon as a reading can prove something. A moment that is later than
+    `conclusive_from` says nothing more, and counts as that one.
     """
-    if chat.state is ChatState.RESERVED and chat.doubt in _CALL_UNDER_WAY:
-        return chat.changed_at + (rules.reservation - rules.call)
-    return chat.changed_at
+    earlier = [each for each in (waiting_counts_from, resolved_counts_from) if each is not None]
+    return {
+        **NO_DOUBT,
+        **_FACTS.get(doubt, {}),
+        "doubt": doubt,
+        "settle_at": max(now, min([conclusive_from, *earlier])),
+        "conclusive_from": conclusive_from,
+        "waiting_counts_from": _at_latest(waiting_counts_from, conclusive_from),
+        "resolved_counts_from": _at_latest(resolved_counts_from, conclusive_from),
+    }
 
 
-def call_shown_from(chat: Chat, rules: Rules) -> datetime:
-    """From when on a reading shows whatever the chat's last attempt did."""
-    return last_attempt_at(chat, rules) + rules.settle
+def conclusive_from(chat: Chat, rules: Rules) -> datetime:
+    """From when on a reading proves something about the chat, whatever it shows.
 
-
-def proven_from(chat: Chat, rules: Rules) -> datetime:
-    """From when on the beginning of a reading proves anything about the chat, whatever it shows."""
-    shown_from = call_shown_from(chat, rules)
-    if chat.is_resolved_in_call and chat.asked_again_at is not None:
-        return max(shown_from, chat.asked_again_at + rules.settle)
-    return shown_from
-
-
-def first_look_at(now: datetime, last_assigned_at: datetime | None, rules: Rules) -> datetime:
-    """When a doubtful room may first be read.
-
-    *Waiting*, and *resolved* of a resolve that may mean the chat before, count as soon as the
-    reading begins `settle` after the last assignment: whatever the platform then shows is younger
-    than that. Without one, nothing counts before `settle` from now.
+    Where the version before changed the chat last, nobody wrote that moment: then it is later than
+    that version itself would have it, so that nothing is believed too early.
     """
-    if last_assigned_at is None:
-        return now + rules.settle
-    return max(now, min(now + rules.settle, last_assigned_at + rules.settle))
+    if chat.conclusive_from is not None:
+        return chat.conclusive_from
+    shown_from = chat.changed_at + rules.call_shows
+    if chat.asked_again_at is None:
+        return shown_from
+    return max(shown_from, chat.asked_again_at + rules.settle)
+
+
+def facts_of(doubt: str | None) -> dict[str, Any]:
+    """The facts of a chat that the version before changed last: it writes its doubt alone.
+
+    Raises KeyError for a word that this version does not know.
+    """
+    if doubt is None:
+        return {}
+    return {**_FACTS.get(Doubt(doubt), {})}
+
+
+def _at_latest(moment: datetime | None, latest: datetime) -> datetime | None:
+    return None if moment is None else min(moment, latest)

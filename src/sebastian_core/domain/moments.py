@@ -19,6 +19,9 @@ from sebastian_core.domain.rules import Rules
 #: Of a chat: moments that are over, or (`changed_at`) lie ahead no longer than a call may.
 PASSED = ("arrived_at", "changed_at", "assigned_at", "asked_again_at", "closed_at")
 
+#: Of a chat: from when readings count. Without them that follows from `changed_at`, brought back.
+COUNTED = ("conclusive_from", "waiting_counts_from", "resolved_counts_from")
+
 
 @frozen(kw_only=True)
 class Horizon:
@@ -50,6 +53,9 @@ class Horizon:
             name: now
             for name, limit in limits.items()
             if _is_beyond(getattr(chat, name), now + limit)
+        }
+        beyond |= {
+            name: None for name in COUNTED if _is_beyond(getattr(chat, name), now + self.passed)
         }
         return evolve(chat, **beyond) if beyond else chat
 

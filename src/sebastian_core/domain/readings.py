@@ -9,7 +9,7 @@ from attrs import frozen
 
 from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
-from sebastian_core.domain.settling import RoomState
+from sebastian_core.domain.in_doubt import RoomState
 
 T = TypeVar("T")
 

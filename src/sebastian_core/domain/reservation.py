@@ -11,7 +11,18 @@ from typing import Any
 from attrs import frozen
 
 from sebastian_core.domain.arrivals import close_resolved
-from sebastian_core.domain.chat import ONLY_AT_MOST, Chat, ChatState, Doubt, Move, Needs
+from sebastian_core.domain.chat import (
+    NO_DOUBT,
+    ONLY_AT_MOST,
+    Chat,
+    ChatState,
+    Doubt,
+    Move,
+    Needs,
+    OutlivesCall,
+    ResolvedInCall,
+)
+from sebastian_core.domain.evidence import doubtful
 from sebastian_core.domain.ids import AgentId, ReservationId
 from sebastian_core.domain.room import Change, Decided, Room, Watch, moved, with_chat
 from sebastian_core.domain.rules import Rules
@@ -32,10 +43,6 @@ class Reservation:
         if chat.reservation_id is None or chat.agent_id is None or chat.settle_at is None:
             raise ValueError(f"chat {chat.id} is not reserved")
         return cls(chat.reservation_id, chat, chat.agent_id, chat.settle_at)
-
-
-_OUTLIVES_RESERVATION = (Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS)
-"""Doubts about the room rather than about the call: no end of the call answers them."""
 
 
 class Fenced(StrEnum):
@@ -62,42 +69,48 @@ def reserve(
         chat,
         Move.RESERVE,
         now,
+        rules,
         reason=reason,
         actor=actor,
         details=details,
         state=ChatState.RESERVED,
         agent_id=agent_id,
         reservation_id=reservation_id,
-        doubt=None,
-        settle_at=now + rules.reservation,
+        **{
+            **NO_DOUBT,
+            "settle_at": now + rules.reservation,
+            "conclusive_from": now + rules.call_shows,
+        },
     )
 
 
 def confirm(reservation: Reservation, rules: Rules, room: Room, now: datetime) -> Decided[Fenced]:
     """The platform confirmed: the chat is assigned. Too late, the answer becomes evidence."""
     chat = _held(room, reservation)
-    if chat is not None and chat.is_resolved_in_call:
+    if chat is not None and chat.resolved_in_call is not None:
         return Decided(Fenced.GONE, *_unsure(chat, rules, room, now))
     if chat is not None:
-        change = confirmed(chat, now, "the platform confirmed", **_open_doubt(chat))
+        open_doubt = _open_doubt(chat, rules, now)
+        change = confirmed(chat, rules, now, "the platform confirmed", **open_doubt)
         return Decided(Fenced.DONE, with_chat(room, change), (change,))
     if _is_assigned_by(room.chat, reservation):
         return Decided(Fenced.REPEATED)
     return _late_success(reservation, rules, room, now)
 
 
-def confirmed(chat: Chat, now: datetime, reason: str, **changes: Any) -> Change:
+def confirmed(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that makes an assignment of a reservation."""
     return moved(
         chat,
         Move.CONFIRM,
         now,
+        rules,
         reason=reason,
         state=ChatState.ASSIGNED,
         assigned_at=now,
         refusals=0,
         refused_by=None,
-        **(_NO_DOUBT | changes),
+        **{**NO_DOUBT, **changes},
     )
 
 
@@ -107,22 +120,23 @@ def release(
     """Give the slot back; the chat waits again at its old place, ready at once."""
     return _not_applied(
         reservation,
-        lambda chat: released(chat, now, reason, **_open_doubt(chat)),
+        lambda chat: released(chat, rules, now, reason, **_open_doubt(chat, rules, now)),
         rules,
         room,
         now,
     )
 
 
-def released(chat: Chat, now: datetime, reason: str, **changes: Any) -> Change:
+def released(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that puts a reserved chat back at its place."""
     return moved(
         chat,
         Move.RELEASE,
         now,
+        rules,
         reason=reason,
         details=_by(chat),
-        **(_BACK_IN_LINE | changes),
+        **{**_BACK_IN_LINE, **changes},
     )
 
 
@@ -136,7 +150,7 @@ def release_doubtful(
     doubt = Doubt.REFUSED_NOT_WAITING
     return _not_applied(
         reservation,
-        lambda chat: released(chat, now, doubt, doubt=doubt, settle_at=now + rules.settle),
+        lambda chat: released(chat, rules, now, doubt, **doubtful(doubt, now, now + rules.settle)),
         rules,
         room,
         now,
@@ -165,17 +179,13 @@ def _passed_over(chat: Chat, only: frozenset[AgentId], rules: Rules, now: dateti
         chat,
         Move.PASS_OVER,
         now,
+        rules,
         reason="the agent is not eligible for this room",
         details=_by(chat),
-        **(
-            _BACK_IN_LINE
-            | _open_doubt(chat)
-            | {
-                "needs": Needs(chat.needs.channel_id, only),
-                "passes": chat.passes + 1,
-                "excluded_until": now + rules.exclusion_after(chat.passes + 1),
-            }
-        ),
+        needs=Needs(chat.needs.channel_id, only),
+        passes=chat.passes + 1,
+        excluded_until=now + rules.exclusion_after(chat.passes + 1),
+        **{**_BACK_IN_LINE, **_open_doubt(chat, rules, now)},
     )
 
 
@@ -188,11 +198,11 @@ def refuse(
     stays, and the chat is settled.
     """
     held = _held(room, reservation)
-    if held is not None and held.doubt is Doubt.LATE_SUCCESS:
+    if held is not None and held.outlives_call is OutlivesCall.SUCCESS:
         return Decided(Fenced.DONE)
     return _not_applied(
         reservation,
-        lambda chat: refused(chat, rules, now, reason, **_open_doubt(chat)),
+        lambda chat: refused(chat, rules, now, reason, **_open_doubt(chat, rules, now)),
         rules,
         room,
         now,
@@ -206,30 +216,30 @@ def refused(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any
         chat,
         Move.REFUSE,
         now,
+        rules,
         reason=reason,
         details=_by(chat) | {"refusals": refusals},
-        **(
-            _BACK_IN_LINE
-            | {
-                "refusals": refusals,
-                "refused_by": chat.agent_id,
-                "ready_at": now + rules.delay_after(refusals),
-            }
-            | changes
-        ),
+        refusals=refusals,
+        refused_by=chat.agent_id,
+        ready_at=now + rules.delay_after(refusals),
+        **{**_BACK_IN_LINE, **changes},
     )
 
 
 def doubt_attempt(
     reservation: Reservation, doubt: Doubt, rules: Rules, room: Room, now: datetime
 ) -> Decided[Fenced]:
-    """The call may have been applied: keep the slot, and settle once the platform has caught up."""
+    """The call may have been applied: keep the slot, and settle once the platform has caught up.
+
+    What was heard before that outlives the call is forgotten: the reading that shows what the call
+    did is younger, and answers that as well.
+    """
     chat = _held(room, reservation)
     if chat is None:
         return Decided(Fenced.GONE)
-    if chat.is_resolved_in_call:
+    if chat.resolved_in_call is not None:
         return Decided(Fenced.DONE, *_unsure(chat, rules, room, now))
-    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now + rules.settle)
+    change = _doubted(chat, doubt, rules, now)
     return Decided(Fenced.DONE, with_chat(room, change), (change,))
 
 
@@ -247,9 +257,9 @@ def _not_applied(
     chat = _held(room, reservation)
     if chat is None:
         return Decided(Fenced.GONE)
-    if chat.doubt is Doubt.RESOLVED_UNSURE:
+    if chat.resolved_in_call is ResolvedInCall.UNSURE:
         return Decided(Fenced.DONE)
-    if chat.is_resolved_in_call:
+    if chat.resolved_in_call is ResolvedInCall.PENDING:
         service_id = room.closed_service_id if room.closed_by_id else None
         why = Doubt.RESOLVED_IN_CALL
         return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now, service_id, why))
@@ -261,11 +271,15 @@ def _unsure(
     chat: Chat, rules: Rules, room: Room, now: datetime
 ) -> tuple[Room | None, tuple[Change, ...]]:
     """What a call makes of a resolved chat if it may be applied: its slot stays until a reading."""
-    doubt = Doubt.RESOLVED_UNSURE
-    if chat.doubt is doubt:
+    if chat.resolved_in_call is ResolvedInCall.UNSURE:
         return None, ()
-    change = moved(chat, Move.DOUBT, now, reason=doubt, doubt=doubt, settle_at=now + rules.settle)
+    change = _doubted(chat, Doubt.RESOLVED_UNSURE, rules, now)
     return with_chat(room, change), (change,)
+
+
+def _doubted(chat: Chat, doubt: Doubt, rules: Rules, now: datetime) -> Change:
+    facts = doubtful(doubt, now, now + rules.settle)
+    return moved(chat, Move.DOUBT, now, rules, reason=doubt, **facts)
 
 
 def _held(room: Room, reservation: Reservation) -> Chat | None:
@@ -283,20 +297,23 @@ def _is_assigned_by(chat: Chat | None, reservation: Reservation) -> bool:
     )
 
 
-_NO_DOUBT: dict[str, Any] = {"doubt": None, "settle_at": None}
-
 _BACK_IN_LINE: dict[str, Any] = {
+    **NO_DOUBT,
     "state": ChatState.WAITING,
     "agent_id": None,
     "reservation_id": None,
-    **_NO_DOUBT,
 }
 
 
-def _open_doubt(chat: Chat) -> dict[str, Any]:
-    if chat.doubt not in _OUTLIVES_RESERVATION:
+def _open_doubt(chat: Chat, rules: Rules, now: datetime) -> dict[str, Any]:
+    """What stays of a doubt that no end of the call answers: all but its moments."""
+    if chat.outlives_call is None:
         return {}
-    return {"doubt": chat.doubt, "settle_at": chat.settle_at}
+    return {
+        "doubt": chat.doubt,
+        "outlives_call": chat.outlives_call,
+        "settle_at": now + rules.settle,
+    }
 
 
 def _by(chat: Chat) -> dict[str, Any]:
@@ -312,15 +329,16 @@ def _late_success(
     """
     watch = Watch(agent_id=reservation.agent_id, list_at=now + rules.settle)
     chat = room.chat
-    if chat is None or chat.id != reservation.chat.id or chat.is_resolved_in_call:
+    if chat is None or chat.id != reservation.chat.id or chat.resolved_in_call:
         return Decided(Fenced.GONE, watches=(watch,))
+    shown_after = rules.call_shows if chat.state is ChatState.RESERVED else rules.settle
     change = moved(
         chat,
         Move.DOUBT,
         now,
+        rules,
         reason=Doubt.LATE_SUCCESS,
         details={"agent": reservation.agent_id, "reservation": reservation.id},
-        doubt=Doubt.LATE_SUCCESS,
-        settle_at=now + rules.settle,
+        **doubtful(Doubt.LATE_SUCCESS, now, now + shown_after),
     )
     return Decided(Fenced.GONE, with_chat(room, change), (change,), (watch,))

@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Move
+from sebastian_core.domain.chat import NO_DOUBT, Chat, ChatState, CloseReason, Move
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
+from sebastian_core.domain.rules import Rules
 
 T = TypeVar("T")
 SYSTEM = "sebastian"
@@ -83,13 +84,18 @@ def moved(
     chat: Chat,
     move: Move,
     now: datetime,
+    rules: Rules,
     *,
     reason: str = "",
     actor: str = SYSTEM,
     details: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Change:
-    """The change that a legal move makes of a chat."""
+    """The change that a legal move makes of a chat.
+
+    Readings count from `settle` after it, unless `changes` say otherwise.
+    """
+    changes.setdefault("conclusive_from", now + rules.settle)
     return Change(
         move=move,
         before=chat.state,
@@ -130,17 +136,11 @@ def close(
     chat = room.chat
     if chat is None:
         raise ValueError(f"room {room.room_id} has no live chat to close")
-    change = moved(
-        chat,
-        Move.CLOSE,
-        now,
-        reason=reason or why.value,
-        actor=actor,
-        state=ChatState.CLOSED,
-        closed_at=now,
-        close_reason=why,
-        settle_at=None,
-        doubt=None,
+    over = chat.after(
+        Move.CLOSE, now, state=ChatState.CLOSED, closed_at=now, close_reason=why, **NO_DOUBT
+    )
+    change = Change(
+        move=Move.CLOSE, before=chat.state, chat=over, reason=reason or why.value, actor=actor
     )
     closed = remember_close(room, now, service_id)
     return evolve(closed, chat=None, last_assigned_at=chat.assigned_at), change

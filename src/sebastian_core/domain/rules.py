@@ -30,6 +30,14 @@ class Rules:
     settle_retry_limit: timedelta = timedelta(minutes=1)
     alert_refusals: int = 5
 
+    @property
+    def call_shows(self) -> timedelta:
+        """How long after its reservation a call shows in every reading, whatever it did.
+
+        A call begins `reservation - call` after the reservation at the latest, or never.
+        """
+        return self.reservation - self.call + self.settle
+
     def delay_after(self, refusals: int) -> timedelta:
         """How long a chat rests after its n-th refusal (n from 1)."""
         return doubled(self.refusal_delay, refusals - 1, self.refusal_delay_limit)

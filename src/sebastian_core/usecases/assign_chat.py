@@ -13,6 +13,7 @@ from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.chat import Doubt
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable, StoreUnavailable
 from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import Answer, Presences
 from sebastian_core.domain.reservation import (
     Fenced,
@@ -26,7 +27,6 @@ from sebastian_core.domain.reservation import (
 )
 from sebastian_core.domain.room import Decided, Decision
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import RoomState
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo

@@ -12,12 +12,12 @@ from attrs import evolve, frozen
 from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
 from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import UnknownWord
-from sebastian_core.domain.evidence import proven_from
+from sebastian_core.domain.evidence import conclusive_from
 from sebastian_core.domain.ids import ChatId, RoomId
+from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Reading
 from sebastian_core.domain.room import Room
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import Evidence, RoomState, Settled
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo
@@ -136,17 +136,17 @@ class Reconcile:
             for chat in held
             if chat is not None
             and chat.state is ChatState.ASSIGNED
-            and proven_from(chat, self._rules) <= listing.began_at
+            and conclusive_from(chat, self._rules) <= listing.began_at
         ]
         done = [await self._settle_chat.apply(chat, evidence) for chat in contradicted]
-        return sum(each is Settled.CLOSED_AND_NEXT for each in done)
+        return sum(each is Outcome.CLOSED_AND_NEXT for each in done)
 
     async def _settle_not_listed(self, listing: Reading[PlatformRooms]) -> int:
         """Chats that wait with us but not there: each is read on its own before it is believed."""
         shown = {room.room_id for room in listing.seen}
         missing = await self._first_missing(shown, listing)
         done = [await self._settle_chat(chat) for chat in missing]
-        return sum(each is Settled.CLOSED for each in done)
+        return sum(each is Outcome.CLOSED for each in done)
 
     async def _first_missing(
         self, shown: set[RoomId], listing: Reading[PlatformRooms]
@@ -169,7 +169,7 @@ class Reconcile:
         return (
             chat.room_id not in shown
             and chat.doubt is None
-            and proven_from(chat, self._rules) <= listing.began_at
+            and conclusive_from(chat, self._rules) <= listing.began_at
         )
 
 

@@ -9,14 +9,15 @@ from functools import partial
 
 from attrs import field, frozen
 
+from sebastian_core.domain.adoption import Adopting, Listed, adopt
 from sebastian_core.domain.agent import Holding, Presence
 from sebastian_core.domain.chat import Chat, ChatState, Doubt
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable, UnknownWord
-from sebastian_core.domain.evidence import proven_from
+from sebastian_core.domain.evidence import conclusive_from
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.in_doubt import suspect
 from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Presences, Reading
 from sebastian_core.domain.rules import Rules, doubled
-from sebastian_core.domain.settling import Adopting, Listed, adopt, suspect
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient
@@ -223,7 +224,7 @@ class RefreshAgents:
         if chat.agent_id == agent_id:
             return False
         theirs = await self._client.rooms_of(chat.agent_id, self._gate.pace)
-        if theirs.began_at < proven_from(chat, self._rules):
+        if theirs.began_at < conclusive_from(chat, self._rules):
             return False
         return all(room.room_id != chat.room_id for room in theirs.seen)
 
@@ -265,7 +266,7 @@ def _pause(looks: int) -> float:
 
 
 def _is_news(held: Chat | None) -> bool:
-    return held is None or held.state is not ChatState.ASSIGNED or held.doubt is Doubt.NOT_LISTED
+    return held is None or held.state is not ChatState.ASSIGNED or held.doubt is not None
 
 
 def _is_missing(
@@ -275,5 +276,5 @@ def _is_missing(
         chat.state is ChatState.ASSIGNED
         and chat.doubt is None
         and chat.room_id not in shown
-        and listing.began_at >= proven_from(chat, rules)
+        and listing.began_at >= conclusive_from(chat, rules)
     )

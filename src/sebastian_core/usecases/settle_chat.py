@@ -8,9 +8,9 @@ from functools import partial
 from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, postpone, settle
 from sebastian_core.domain.readings import PlatformRooms, Reading
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import Evidence, RoomState, Settled, postpone, settle
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo
@@ -37,7 +37,7 @@ class SettleChat:
         self._job_queue = job_queue
         self._rules = rules
 
-    async def __call__(self, chat: Chat) -> Settled | None:
+    async def __call__(self, chat: Chat) -> Outcome | None:
         """Settle one chat; None if the platform could not be asked, and it is looked at later.
 
         A room that fails while the account is well is put off ever longer, so that it holds up
@@ -53,7 +53,7 @@ class SettleChat:
             return None
         return await self.apply(chat, evidence)
 
-    async def apply(self, chat: Chat, evidence: Evidence) -> Settled:
+    async def apply(self, chat: Chat, evidence: Evidence) -> Outcome:
         """Apply a reading that was already made."""
         decided = await self._room_repo.decide(
             chat.room_id,

@@ -5,15 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from attrs import evolve
+
+from sebastian_core.domain.adoption import Listed
 from sebastian_core.domain.agent import Presence, Roster, Staffing
 from sebastian_core.domain.arrivals import Arrival, Resolution, Service
-from sebastian_core.domain.chat import Chat, ChatState, Needs
+from sebastian_core.domain.chat import Chat, ChatState, Doubt, Needs
+from sebastian_core.domain.evidence import facts_of
 from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, ReservationId, RoomId, ServiceId
+from sebastian_core.domain.in_doubt import Evidence, RoomState
 from sebastian_core.domain.policy import Candidate, ReadyChat
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Decided, Room
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import Evidence, Listed, RoomState
 
 NOW = datetime(2025, 6, 22, 9, 0, tzinfo=UTC)
 RULES = Rules()
@@ -44,7 +48,23 @@ def a_chat(state: ChatState = ChatState.WAITING, **changes: Any) -> Chat:
         values["settle_at"] = changes.get("changed_at", NOW) + RULES.reservation
     if state is ChatState.ASSIGNED:
         values["assigned_at"] = changes.get("changed_at", NOW)
-    return Chat(**(values | changes))
+    chat = Chat(**(values | changes))
+    return chat if "conclusive_from" in changes else evolve(chat, **_facts(chat))
+
+
+def _facts(chat: Chat) -> dict[str, Any]:
+    """What stands beside the doubt of a chat that changed last at its `changed_at`."""
+    may_begin = facts_of(chat.doubt).get("outlives_call") is not None or chat.doubt is None
+    is_under_way = chat.state is ChatState.RESERVED and may_begin
+    conclusive = chat.changed_at + (RULES.call_shows if is_under_way else SETTLE)
+    facts = {"conclusive_from": conclusive} | facts_of(chat.doubt)
+    if chat.doubt in (Doubt.ASKED_AGAIN, Doubt.UNNAMED_RESOLVE) and chat.assigned_at:
+        facts["waiting_counts_from"] = min(conclusive, chat.assigned_at + SETTLE)
+    if chat.doubt is Doubt.UNNAMED_RESOLVE:
+        facts["resolved_counts_from"] = facts.get("waiting_counts_from")
+    if chat.doubt in (Doubt.LATE_REPEAT, Doubt.NEXT_UNPROVEN):
+        facts["waiting_counts_from"] = conclusive
+    return facts
 
 
 def a_waiting_chat(**changes: Any) -> Chat:
@@ -60,6 +80,12 @@ def an_assigned_chat(**changes: Any) -> Chat:
 
 
 def a_room(chat: Chat | None = None, **changes: Any) -> Room:
+    """A room; how long its assignment before is past decides from when a late repeat is proven."""
+    last = changes.get("last_assigned_at")
+    if last is not None and chat is not None and chat.may_be_late_repeat:
+        assert chat.waiting_counts_from is not None
+        shown_from = min(chat.waiting_counts_from, last + SETTLE)
+        chat = evolve(chat, waiting_counts_from=shown_from)
     return Room(room_id=ROOM, chat=chat, **changes)
 
 

@@ -10,6 +10,7 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.telling import explained
+from sebastian_core.domain.adoption import Listed, adopt
 from sebastian_core.domain.agent import CapacityRules, Presence
 from sebastian_core.domain.arrivals import Arrival, Resolution, admit, resolve
 from sebastian_core.domain.by_hand import Wish, hand_over
@@ -17,7 +18,6 @@ from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation, confirm, pass_over, refuse, release
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import Listed, adopt
 from sebastian_core.usecases.dispatch import DispatchRules
 from sebastian_core.usecases.drop_chat import DropChat
 from sebastian_core.usecases.explain_room import ExplainRoom
@@ -43,7 +43,8 @@ class Floor:
         self.rules = Rules()
         self.capacities = CapacityRules(default=capacity)
         queue = InMemoryJobQueue()
-        self.drop, self.release_chat = DropChat(self.repo), ReleaseChat(self.repo, queue)
+        self.drop = DropChat(self.repo)
+        self.release_chat = ReleaseChat(self.repo, queue, self.rules)
         self.pause, self.capacity = PauseAgent(self.repo, queue), SetCapacity(self.repo, queue)
         self.explain = ExplainRoom(
             self.repo,

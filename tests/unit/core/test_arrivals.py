@@ -15,10 +15,9 @@ from sebastian_core.domain.arrivals import (
     resolve,
 )
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
-from sebastian_core.domain.evidence import first_look_at
 from sebastian_core.domain.ids import ServiceId
+from sebastian_core.domain.in_doubt import RoomState, settle
 from sebastian_core.domain.room import Decided, Room
-from sebastian_core.domain.settling import RoomState, settle
 from tests.unit.core.building import (
     ANNE,
     NOW,
@@ -176,18 +175,24 @@ class TestAnArrivalInARoomWithADoubtfulChat:
         assert arrive(room, base, at(1)) == Decided(Admission.REPEATED)
 
 
+def first_look(last_assigned_at: datetime | None) -> datetime | None:
+    """When the room of a customer who comes back right after a close is read first."""
+    room = a_closed_room(at(-1), last_assigned_at=last_assigned_at)
+    return only_change(admit(an_arrival(), RULES, room, NOW)).settle_at
+
+
 class TestTheFirstLookAtADoubtfulRoom:
     def test_is_made_at_once_where_the_assignment_before_is_long_past(self) -> None:
-        assert first_look_at(NOW, at(-5), RULES) == NOW
+        assert first_look(at(-5)) == NOW
 
     def test_waits_until_the_assignment_before_must_have_shown(self) -> None:
-        assert first_look_at(NOW, at(-2), RULES) == at(3)
+        assert first_look(at(-2)) == at(3)
 
     def test_waits_the_whole_time_without_an_assignment_before(self) -> None:
-        assert first_look_at(NOW, None, RULES) == at(5)
+        assert first_look(None) == at(5)
 
     def test_never_waits_longer_than_the_platform_lags(self) -> None:
-        assert first_look_at(NOW, at(30), RULES) == at(5)
+        assert first_look(at(30)) == at(5)
 
 
 class TestAnArrivalInARoomWithALiveChat:

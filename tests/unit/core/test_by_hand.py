@@ -84,7 +84,7 @@ class TestMakingReady:
     def test_a_refused_chat_is_ready_at_once_at_its_place(self) -> None:
         refused = a_waiting_chat(ready_at=at(300), refusals=4, refused_by=ANNE)
 
-        decided = make_ready(EVE, a_room(refused), at(10))
+        decided = make_ready(EVE, RULES, a_room(refused), at(10))
 
         (change,) = decided.changes
         assert change.move is Move.HASTEN
@@ -95,7 +95,7 @@ class TestMakingReady:
     def test_a_doubtful_chat_is_ready_by_a_person_s_word(self) -> None:
         doubtful = a_waiting_chat(doubt=Doubt.LATE_REPEAT, settle_at=at(5))
 
-        (change,) = make_ready(EVE, a_room(doubtful), at(1)).changes
+        (change,) = make_ready(EVE, RULES, a_room(doubtful), at(1)).changes
 
         assert change.move is Move.CLEAR
         assert change.chat.is_ready(at(1))
@@ -104,13 +104,13 @@ class TestMakingReady:
     def test_an_exclusion_is_lifted(self) -> None:
         kept = a_waiting_chat(needs=Needs(WHATSAPP, frozenset({BEN})), excluded_until=at(30))
 
-        (change,) = make_ready(EVE, a_room(kept), at(1)).changes
+        (change,) = make_ready(EVE, RULES, a_room(kept), at(1)).changes
 
         assert change.chat.needs == Needs(WHATSAPP)
         assert change.chat.excluded_until is None
 
     def test_a_ready_chat_stays_as_it_is(self) -> None:
-        decided = make_ready(EVE, a_room(a_waiting_chat()), at(1))
+        decided = make_ready(EVE, RULES, a_room(a_waiting_chat()), at(1))
 
         assert decided.answer.outcome is ByHand.READY_ALREADY
         assert decided.answer.is_done
@@ -118,7 +118,7 @@ class TestMakingReady:
 
     @pytest.mark.parametrize("chat", [None, *HELD])
     def test_a_chat_that_does_not_wait_cannot_be_made_ready(self, chat: Chat | None) -> None:
-        decided = make_ready(EVE, a_room(chat), at(1))
+        decided = make_ready(EVE, RULES, a_room(chat), at(1))
 
         assert not decided.answer.is_done
         assert decided.changes == ()

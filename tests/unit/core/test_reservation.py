@@ -8,6 +8,7 @@ import pytest
 
 from sebastian_core.domain.chat import ONLY_AT_MOST, Chat, ChatState, Doubt, Move, Needs
 from sebastian_core.domain.ids import AgentId, ReservationId
+from sebastian_core.domain.in_doubt import RoomState, settle
 from sebastian_core.domain.reservation import (
     Fenced,
     Reservation,
@@ -20,7 +21,6 @@ from sebastian_core.domain.reservation import (
 )
 from sebastian_core.domain.room import Decided, Watch
 from sebastian_core.domain.rules import Rules
-from sebastian_core.domain.settling import RoomState, settle
 from tests.unit.core.building import (
     ANNE,
     BEN,
@@ -91,7 +91,7 @@ class TestConfirming:
         chat = only_change(self.confirm(suspect))
 
         assert chat.state is ChatState.ASSIGNED
-        assert (chat.doubt, chat.settle_at) == (Doubt.UNNAMED_RESOLVE, at(6))
+        assert (chat.doubt, chat.settle_at) == (Doubt.UNNAMED_RESOLVE, at(8))
 
 
 class TestA2xxThatOutlivesItsFence:
@@ -105,19 +105,21 @@ class TestA2xxThatOutlivesItsFence:
             assert self.confirm(chat).watches == (self.watch,)
 
     @pytest.mark.parametrize(
-        "chat",
+        ("chat", "seconds"),
         [
-            a_waiting_chat(),
-            a_reserved_chat(reservation_id=ReservationId(71), agent_id=BEN),
-            an_assigned_chat(reservation_id=ReservationId(71), agent_id=BEN),
+            (a_waiting_chat(), 35),
+            (a_reserved_chat(reservation_id=ReservationId(71), agent_id=BEN), 39),
+            (an_assigned_chat(reservation_id=ReservationId(71), agent_id=BEN), 35),
         ],
     )
-    def test_has_its_chat_settled_whatever_became_of_it(self, chat: Chat) -> None:
+    def test_has_its_chat_settled_as_soon_as_a_reading_counts_whatever_became_of_it(
+        self, chat: Chat, seconds: int
+    ) -> None:
         decided = self.confirm(chat)
 
         settled = only_change(decided)
         assert decided.answer is Fenced.GONE
-        assert (settled.doubt, settled.settle_at) == (Doubt.LATE_SUCCESS, at(35))
+        assert (settled.doubt, settled.settle_at) == (Doubt.LATE_SUCCESS, at(seconds))
         assert (settled.state, settled.agent_id) == (chat.state, chat.agent_id)
 
     def test_cannot_touch_the_next_chat_of_the_room(self) -> None:
@@ -134,7 +136,7 @@ class TestA2xxThatOutlivesItsFence:
             release(Reservation.of(doubted), "offline", RULES, a_room(doubted), at(31))
         )
 
-        assert (released.doubt, released.settle_at) == (Doubt.LATE_SUCCESS, at(35))
+        assert (released.doubt, released.settle_at) == (Doubt.LATE_SUCCESS, at(36))
 
 
 @pytest.mark.parametrize("word", WORDS)

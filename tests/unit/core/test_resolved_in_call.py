@@ -8,15 +8,16 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from sebastian_core.domain.adoption import adopt
 from sebastian_core.domain.arrivals import Admission, Resolving, Service, admit, resolve
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
 from sebastian_core.domain.ids import ReservationId, ServiceId
+from sebastian_core.domain.in_doubt import Outcome, RoomState, postpone, settle
 from sebastian_core.domain.reservation import (
     Fenced,
     confirm,
 )
 from sebastian_core.domain.room import Decided, Room
-from sebastian_core.domain.settling import RoomState, Settled, adopt, postpone, settle
 from tests.unit.core.building import (
     ANNE,
     BEN,
@@ -51,7 +52,7 @@ def asked_again(room: Room, base: Service | None = None) -> Room:
 
 
 def room_of(
-    decided: Decided[Admission] | Decided[Resolving] | Decided[Fenced] | Decided[Settled],
+    decided: Decided[Admission] | Decided[Resolving] | Decided[Fenced] | Decided[Outcome],
 ) -> Room:
     assert decided.room is not None
     return decided.room
@@ -64,7 +65,7 @@ def chat_of(room: Room) -> Chat:
 
 def read(
     room: Room, state: RoomState, began: float, listed: bool | None = None
-) -> Decided[Settled]:
+) -> Decided[Outcome]:
     chat = chat_of(room)
     reading = evidence(state, at(began), listed)
     return settle(chat.id, chat.version, reading, RULES, room, at(began))
@@ -198,26 +199,26 @@ class TestTheReadingOfAChatWhoseWorkerDied:
     def test_of_a_room_that_waits_opens_the_next_chat(self) -> None:
         decided = read(self.asked, RoomState.WAITING, began=9)
 
-        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.answer is Outcome.CLOSED_AND_NEXT
         assert decided.changes[-1].chat.arrived_at == at(8.5)
 
     def test_of_a_resolved_room_opens_the_next_chat_in_doubt(self) -> None:
         decided = read(self.asked, RoomState.RESOLVED, began=9)
 
-        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.answer is Outcome.CLOSED_AND_NEXT
         assert decided.changes[-1].chat.doubt is Doubt.NEXT_UNPROVEN
 
     def test_of_a_served_room_may_be_older_than_the_request_and_is_made_again(self) -> None:
         decided = read(self.asked, RoomState.SERVED, began=9, listed=True)
 
-        assert decided.answer is Settled.TOO_EARLY
+        assert decided.answer is Outcome.TOO_EARLY
         assert chat_of(room_of(decided)).settle_at == at(8.5 + 5)
 
     @pytest.mark.parametrize("state", [RoomState.WAITING, RoomState.RESOLVED])
     def test_that_comes_a_moment_early_is_made_again_a_moment_later(self, state: RoomState) -> None:
         early = read(self.asked, state, began=8.99)
 
-        assert early.answer is Settled.TOO_EARLY
+        assert early.answer is Outcome.TOO_EARLY
         assert chat_of(room_of(early)).settle_at == at(9)
 
     def test_of_another_agents_rooms_counts_although_the_room_itself_can_not_be_read(self) -> None:
@@ -233,7 +234,7 @@ class TestTheReading:
     asked = room_of(PERHAPS_APPLIED["confirm"](asked_again(held())))
 
     def test_proves_nothing_before_the_platform_must_have_caught_up(self) -> None:
-        assert read(self.unsure, RoomState.RESOLVED, began=7.9).answer is Settled.TOO_EARLY
+        assert read(self.unsure, RoomState.RESOLVED, began=7.9).answer is Outcome.TOO_EARLY
 
     def test_of_a_resolved_room_closes_the_chat(self) -> None:
         decided = read(self.unsure, RoomState.RESOLVED, began=8)
@@ -245,14 +246,14 @@ class TestTheReading:
     def test_of_a_resolved_room_forgets_no_request(self) -> None:
         decided = read(self.asked, RoomState.RESOLVED, began=8)
 
-        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.answer is Outcome.CLOSED_AND_NEXT
         assert decided.changes[-1].chat.doubt is Doubt.NEXT_UNPROVEN
 
     def test_of_a_room_that_waits_opens_the_next_chat_at_its_own_place(self) -> None:
         decided = read(self.asked, RoomState.WAITING, began=8)
 
         following = decided.changes[-1].chat
-        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.answer is Outcome.CLOSED_AND_NEXT
         assert (following.arrived_at, following.doubt) == (at(2.5), None)
 
     def test_of_a_room_that_our_agent_serves_confirms_what_the_call_gave(self) -> None:

@@ -7,8 +7,8 @@ import pytest
 from sebastian_core.domain.chat import Chat, ChatState, Doubt
 from sebastian_core.domain.errors import PlatformRefused
 from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.in_doubt import Outcome
 from sebastian_core.domain.permits import Standing
-from sebastian_core.domain.settling import Settled
 from sebastian_core.usecases.settle_chat import BATCH
 from tests.unit.core.building import ANNE, BEN, ROOM, at
 from tests.unit.core.staging import Stage, Worker, refusal, server_error, throttled, timeout
@@ -225,7 +225,7 @@ class TestWhatIsDue:
         await floor.stage.job_queue.wait(0.01)
         floor.stage.clock.advance(2)
 
-        assert await floor.worker.settle_chat(chat) is Settled.TOO_EARLY
+        assert await floor.worker.settle_chat(chat) is Outcome.TOO_EARLY
         assert not await floor.stage.job_queue.wait(0)
 
 

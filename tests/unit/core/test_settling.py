@@ -7,19 +7,11 @@ from datetime import datetime
 import pytest
 from attrs import evolve
 
+from sebastian_core.domain.adoption import Adopting, Listed, adopt
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
 from sebastian_core.domain.ids import ChatId, ReservationId
+from sebastian_core.domain.in_doubt import Outcome, RoomState, postpone, settle, suspect
 from sebastian_core.domain.room import Decided, Room
-from sebastian_core.domain.settling import (
-    Adopting,
-    Listed,
-    RoomState,
-    Settled,
-    adopt,
-    postpone,
-    settle,
-    suspect,
-)
 from tests.unit.core.building import (
     ANNE,
     BEN,
@@ -48,7 +40,7 @@ def read(
     *,
     listed: bool | None = None,
     room: Room | None = None,
-) -> Decided[Settled]:
+) -> Decided[Outcome]:
     """Settle the chat by a reading that began, unless said otherwise, when it may count."""
     began_at = began_at or at(10)
     return settle(
@@ -68,11 +60,11 @@ class TestAReadingOfARoomThatWaits:
         decided = read(chat, RoomState.WAITING)
 
         settled = only_change(decided)
-        assert decided.answer is Settled.READY
+        assert decided.answer is Outcome.READY
         assert (settled.is_ready(at(10)), settled.arrived_at) == (True, at(-90))
 
     def test_leaves_a_ready_chat_alone(self) -> None:
-        assert read(a_waiting_chat(), RoomState.WAITING) == Decided(Settled.READY)
+        assert read(a_waiting_chat(), RoomState.WAITING) == Decided(Outcome.READY)
 
     def test_makes_a_chat_ready_that_was_put_off_without_a_doubt(self) -> None:
         chat = a_waiting_chat(settle_at=NOW)
@@ -85,7 +77,7 @@ class TestAReadingOfARoomThatWaits:
         decided = read(chat, RoomState.WAITING, at(10))
 
         settled = only_change(decided)
-        assert decided.answer is Settled.RELEASED
+        assert decided.answer is Outcome.RELEASED
         assert (settled.is_ready(at(10)), settled.arrived_at) == (True, at(-90))
         assert settled.refusals == 0
 
@@ -93,21 +85,21 @@ class TestAReadingOfARoomThatWaits:
     def test_releases_a_suspect_reservation_without_counting_a_refusal(self, doubt: Doubt) -> None:
         decided = read(a_reserved_chat(doubt=doubt), RoomState.WAITING)
 
-        assert decided.answer is Settled.RELEASED
+        assert decided.answer is Outcome.RELEASED
         assert (only_change(decided).refusals, only_change(decided).doubt) == (0, None)
 
     def test_counts_a_refusal_where_the_end_of_the_call_was_unknown(self) -> None:
         decided = read(a_reserved_chat(doubt=Doubt.UNKNOWN_ANSWER), RoomState.WAITING)
 
         settled = only_change(decided)
-        assert decided.answer is Settled.REFUSED
+        assert decided.answer is Outcome.REFUSED
         assert (settled.refusals, settled.refused_by, settled.ready_at) == (1, ANNE, at(12))
 
     def test_shows_that_an_assigned_chat_is_over_and_the_next_one_waits(self) -> None:
         decided = read(an_assigned_chat(doubt=Doubt.NOT_LISTED), RoomState.WAITING)
 
         over, opened = (change.chat for change in decided.changes)
-        assert decided.answer is Settled.CLOSED_AND_NEXT
+        assert decided.answer is Outcome.CLOSED_AND_NEXT
         assert (over.state, over.close_reason) == (ChatState.CLOSED, CloseReason.RESOLVED)
         assert (opened.arrived_at, opened.is_ready(at(10))) == (at(10), True)
 
@@ -125,11 +117,11 @@ class TestAReadingOfARoomThatIsServed:
         decided = read(a_reserved_chat(refusals=3), RoomState.SERVED, listed=True)
 
         settled = only_change(decided)
-        assert decided.answer is Settled.CONFIRMED
+        assert decided.answer is Outcome.CONFIRMED
         assert (settled.state, settled.agent_id, settled.refusals) == (A, ANNE, 0)
 
     def test_confirms_a_reservation_where_no_listing_could_be_had(self) -> None:
-        assert read(a_reserved_chat(), RoomState.SERVED).answer is Settled.CONFIRMED
+        assert read(a_reserved_chat(), RoomState.SERVED).answer is Outcome.CONFIRMED
 
     @pytest.mark.parametrize(
         ("chat", "listed"),
@@ -146,7 +138,7 @@ class TestAReadingOfARoomThatIsServed:
     ) -> None:
         decided = read(chat, RoomState.SERVED, listed=listed)
 
-        assert decided.answer is Settled.CLOSED
+        assert decided.answer is Outcome.CLOSED
         assert only_change(decided).close_reason is CloseReason.SERVED_ELSEWHERE
 
     @pytest.mark.parametrize("doubt", [Doubt.ASKED_AGAIN, Doubt.NOT_LISTED, Doubt.UNNAMED_RESOLVE])
@@ -156,7 +148,7 @@ class TestAReadingOfARoomThatIsServed:
         decided = read(chat, RoomState.SERVED, listed=True)
 
         settled = only_change(decided)
-        assert decided.answer is Settled.CLEARED
+        assert decided.answer is Outcome.CLEARED
         assert (settled.state, settled.doubt, settled.settle_at) == (A, None, None)
         assert settled.asked_again_at is None
 
@@ -172,7 +164,7 @@ def test_a_reading_of_a_room_that_needs_nobody_closes_the_chat(
     decided = read(a_chat(state), shown)
 
     settled = only_change(decided)
-    assert decided.answer is Settled.CLOSED
+    assert decided.answer is Outcome.CLOSED
     assert (settled.close_reason, settled.closed_at, settled.settle_at) == (why, at(10), None)
     assert decided.room == a_closed_room(at(10), last_assigned_at=settled.assigned_at)
 
@@ -188,17 +180,17 @@ class TestAReadingThatIsTooYoung:
         decided = read(chat, shown, at(4.9), listed=True)
 
         (change,) = decided.changes
-        assert decided.answer is Settled.TOO_EARLY
+        assert decided.answer is Outcome.TOO_EARLY
         assert (change.silent, change.chat.settle_at) == (True, at(5))
         assert (change.chat.version, change.chat.state) == (chat.version, state)
 
     def test_cannot_make_a_ready_chat_doubtful(self) -> None:
-        assert read(a_waiting_chat(), RoomState.SERVED, at(4.9)) == Decided(Settled.TOO_EARLY)
+        assert read(a_waiting_chat(), RoomState.SERVED, at(4.9)) == Decided(Outcome.TOO_EARLY)
 
     def test_cannot_shorten_a_reservation_that_is_still_under_way(self) -> None:
         decided = read(a_reserved_chat(), RoomState.WAITING, at(8.9))
 
-        assert (decided.answer, only_change(decided).settle_at) == (Settled.TOO_EARLY, at(10))
+        assert (decided.answer, only_change(decided).settle_at) == (Outcome.TOO_EARLY, at(10))
 
     @pytest.mark.parametrize("doubt", [Doubt.UNNAMED_RESOLVE, Doubt.LATE_SUCCESS])
     def test_waits_for_a_call_that_may_still_begin_under_a_doubt_from_outside(
@@ -208,10 +200,10 @@ class TestAReadingThatIsTooYoung:
 
         decided = read(chat, RoomState.WAITING, at(5))
 
-        assert (decided.answer, only_change(decided).settle_at) == (Settled.TOO_EARLY, at(9))
+        assert (decided.answer, only_change(decided).settle_at) == (Outcome.TOO_EARLY, at(9))
 
     def test_counts_from_the_very_moment_of_the_settle_time(self) -> None:
-        assert read(a_waiting_chat(), RoomState.RESOLVED, at(5)).answer is Settled.CLOSED
+        assert read(a_waiting_chat(), RoomState.RESOLVED, at(5)).answer is Outcome.CLOSED
 
     def test_is_dated_by_when_it_began_and_not_by_when_it_is_applied(self) -> None:
         chat = an_assigned_chat(doubt=Doubt.UNNAMED_RESOLVE, settle_at=NOW)
@@ -220,7 +212,7 @@ class TestAReadingThatIsTooYoung:
             chat.id, 1, evidence(RoomState.RESOLVED, at(4)), RULES, a_room(chat), at(60)
         )
 
-        assert decided.answer is Settled.TOO_EARLY
+        assert decided.answer is Outcome.TOO_EARLY
 
 
 class TestAYoungReadingBehindAResolveThatMayMeanTheChatBefore:
@@ -234,15 +226,15 @@ class TestAYoungReadingBehindAResolveThatMayMeanTheChatBefore:
 
     @pytest.mark.parametrize(
         ("shown", "answer"),
-        [(RoomState.RESOLVED, Settled.CLOSED), (RoomState.WAITING, Settled.CLOSED_AND_NEXT)],
+        [(RoomState.RESOLVED, Outcome.CLOSED), (RoomState.WAITING, Outcome.CLOSED_AND_NEXT)],
     )
-    def test_frees_the_slot_where_nobody_serves(self, shown: RoomState, answer: Settled) -> None:
+    def test_frees_the_slot_where_nobody_serves(self, shown: RoomState, answer: Outcome) -> None:
         assert read(self.chat(A), shown, NOW).answer is answer
 
     def test_proves_nothing_where_somebody_serves(self) -> None:
         served = read(self.chat(A), RoomState.SERVED, NOW, listed=True)
 
-        assert served.answer is Settled.TOO_EARLY
+        assert served.answer is Outcome.TOO_EARLY
 
     @pytest.mark.parametrize("state", [W, R])
     @pytest.mark.parametrize("shown", [RoomState.RESOLVED, RoomState.WAITING])
@@ -252,7 +244,7 @@ class TestAYoungReadingBehindAResolveThatMayMeanTheChatBefore:
         chat = self.chat(state)
         room = a_room(chat, last_assigned_at=at(-60))
 
-        assert read(chat, shown, NOW, room=room).answer is Settled.TOO_EARLY
+        assert read(chat, shown, NOW, room=room).answer is Outcome.TOO_EARLY
 
 
 class TestAYoungReadingOfARoomThatWaits:
@@ -263,14 +255,14 @@ class TestAYoungReadingOfARoomThatWaits:
         chat = a_waiting_chat(doubt=doubt, settle_at=NOW)
         room = a_room(chat, last_assigned_at=at(-5))
 
-        assert read(chat, RoomState.WAITING, NOW, room=room).answer is Settled.READY
+        assert read(chat, RoomState.WAITING, NOW, room=room).answer is Outcome.READY
 
     def test_counts_at_once_where_the_customer_asked_again_long_after_the_assignment(self) -> None:
         chat = an_assigned_chat(
             assigned_at=at(-5), asked_again_at=NOW, doubt=Doubt.ASKED_AGAIN, settle_at=NOW
         )
 
-        assert read(chat, RoomState.WAITING, NOW).answer is Settled.CLOSED_AND_NEXT
+        assert read(chat, RoomState.WAITING, NOW).answer is Outcome.CLOSED_AND_NEXT
 
     @pytest.mark.parametrize("last_assigned_at", [None, at(-4.9)])
     def test_does_not_count_where_the_assignment_before_may_not_show_yet(
@@ -279,7 +271,7 @@ class TestAYoungReadingOfARoomThatWaits:
         chat = a_waiting_chat(doubt=Doubt.LATE_REPEAT, settle_at=NOW)
         room = a_room(chat, last_assigned_at=last_assigned_at)
 
-        assert read(chat, RoomState.WAITING, NOW, room=room).answer is Settled.TOO_EARLY
+        assert read(chat, RoomState.WAITING, NOW, room=room).answer is Outcome.TOO_EARLY
 
     @pytest.mark.parametrize(
         "doubt",
@@ -296,14 +288,14 @@ class TestAYoungReadingOfARoomThatWaits:
         chat = a_chat(W, doubt=doubt, settle_at=NOW)
         room = a_room(chat, last_assigned_at=at(-60))
 
-        assert read(chat, RoomState.WAITING, NOW, room=room).answer is Settled.TOO_EARLY
+        assert read(chat, RoomState.WAITING, NOW, room=room).answer is Outcome.TOO_EARLY
 
     @pytest.mark.parametrize("shown", [RoomState.SERVED, RoomState.RESOLVED, RoomState.GONE])
     def test_is_the_only_one_that_counts_young(self, shown: RoomState) -> None:
         chat = a_waiting_chat(doubt=Doubt.LATE_REPEAT, settle_at=NOW)
         room = a_room(chat, last_assigned_at=at(-60))
 
-        assert read(chat, shown, NOW, room=room).answer is Settled.TOO_EARLY
+        assert read(chat, shown, NOW, room=room).answer is Outcome.TOO_EARLY
 
 
 @pytest.mark.parametrize(
@@ -318,13 +310,13 @@ class TestWordsAboutAChatThatChangedMeanwhile:
     def test_a_reading_is_stale(self, room: Room) -> None:
         decided = settle(ChatId(1), 1, evidence(RoomState.RESOLVED, at(60)), RULES, room, at(60))
 
-        assert decided == Decided(Settled.STALE)
+        assert decided == Decided(Outcome.STALE)
 
     def test_a_suspicion_is_dropped(self, room: Room) -> None:
         assert suspect(ChatId(1), 1, Doubt.NOT_LISTED, RULES, room, at(60)) == Decided(False)
 
     def test_it_is_not_put_off(self, room: Room) -> None:
-        assert postpone(ChatId(1), 1, RULES, room, at(60)) == Decided(Settled.STALE)
+        assert postpone(ChatId(1), 1, RULES, room, at(60)) == Decided(Outcome.STALE)
 
 
 class TestASuspectedChat:
@@ -340,7 +332,7 @@ class TestASuspectedChat:
     def test_can_be_settled_by_the_next_reading_as_it_changed_long_ago(self) -> None:
         suspected = only_change(self.suspect(an_assigned_chat(), at(60)))
 
-        assert read(suspected, RoomState.RESOLVED, at(60)).answer is Settled.CLOSED
+        assert read(suspected, RoomState.RESOLVED, at(60)).answer is Outcome.CLOSED
 
     def test_waits_until_a_reading_can_prove_something(self) -> None:
         assert only_change(self.suspect(an_assigned_chat(), at(2))).settle_at == at(5)
@@ -462,10 +454,20 @@ class TestAListedRoomThatWeHoldForTheSameAgent:
         assert decided.answer is Adopting.CLEARED
         assert (cleared.doubt, cleared.settle_at) == (None, None)
 
-    def test_leaves_other_doubts_standing(self) -> None:
-        chat = an_assigned_chat(doubt=Doubt.ASKED_AGAIN, settle_at=at(20), asked_again_at=at(15))
+    @pytest.mark.parametrize("doubt", [Doubt.ASKED_AGAIN, Doubt.LATE_SUCCESS])
+    def test_answers_any_other_doubt_as_a_reading_does(self, doubt: Doubt) -> None:
+        chat = an_assigned_chat(doubt=doubt, settle_at=at(20), asked_again_at=at(15))
 
-        assert adopt(a_listed_room(), RULES, a_room(chat), at(61)) == Decided(Adopting.KNOWN)
+        cleared = only_change(adopt(a_listed_room(), RULES, a_room(chat), at(61)))
+
+        assert (cleared.doubt, cleared.asked_again_at) == (None, None)
+
+    def test_answers_nothing_that_is_younger_than_it_can_show(self) -> None:
+        chat = an_assigned_chat(doubt=Doubt.ASKED_AGAIN, changed_at=at(56), asked_again_at=at(56))
+
+        decided = adopt(a_listed_room(began_at=at(60)), RULES, a_room(chat), at(61))
+
+        assert decided == Decided(Adopting.TOO_EARLY)
 
 
 def test_a_chat_found_served_keeps_the_reservation_that_made_it() -> None:
