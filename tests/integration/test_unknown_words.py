@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,8 @@ from sebastian_core.domain.arrivals import Admission
 from sebastian_core.domain.chat import Move
 from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.ids import RoomId
-from tests.builders import ANNE, a_plan
+from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
+from tests.builders import ANNE, a_plan, some_rules
 from tests.contracts.room_repo import (
     AT_ONCE,
     arrive,
@@ -28,7 +30,9 @@ from tests.integration.cli_world import ADMIN_TOKEN, TOKEN, World, a_world
 from tests.integration.postgres import execute, rows
 
 WORDS = {
-    "doubt": "doubt = 'it smells', settle_at = clock_timestamp()",
+    "what outlives a call": "outlives_call = 'a smell', settle_at = clock_timestamp()",
+    "what a resolve in a call is": "resolved_in_call = 'half', settle_at = clock_timestamp()",
+    "a doubt without its facts": "doubt = 'it smells', facts_version = null",
     "needs": "needs = 'division:5'",
     "needs of a known channel": "needs = '31;skill=de'",
     "state": "state = 'parked', agent_id = null, reservation_id = null",
@@ -103,11 +107,25 @@ async def test_what_is_due_behind_them_is_settled(
     assert [chat.room_id for chat in await repo.due(1)] == ["room-2"]
 
 
+async def test_a_doubt_of_a_newer_version_is_a_text_and_settled_like_any_other(
+    repo: PostgresRoomRepo, url: str
+) -> None:
+    await arrive(repo, "room-1")
+    write(url, "doubt = 'it smells', settle_at = clock_timestamp()")
+
+    (chat,) = await repo.due(1)
+    shown = Evidence(state=RoomState.WAITING, began_at=chat.changed_at + some_rules().settle)
+    decision = partial(settle, chat.id, chat.version, shown, some_rules())
+    decided = await repo.decide(chat.room_id, decision)
+
+    assert (chat.doubt, decided.answer) == ("it smells", Outcome.READY)
+
+
 async def test_a_slot_that_it_fills_stays_filled(repo: PostgresRoomRepo, url: str) -> None:
     await arrive_all(repo, "room-1", "room-2")
     for _ in range(2):
         await assign_one(repo)
-    write(url, "doubt = 'it smells', settle_at = clock_timestamp()")
+    write(url, "outlives_call = 'a smell', settle_at = clock_timestamp()")
 
     assert (await repo.staffing()).loads == {ANNE: 2}
     assert [chat.room_id for chat in await repo.held_by(ANNE)] == ["room-2"]

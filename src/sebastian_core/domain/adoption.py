@@ -88,7 +88,7 @@ def _seen_with_its_agent(
         return Decided(Adopting.KNOWN)
     if listed.began_at < conclusive_from(chat, rules):
         return Decided(Adopting.TOO_EARLY)
-    change = cleared(chat, rules, now, "listed with its agent")
+    change = cleared(chat, rules, now, "listed with its agent again")
     return Decided(Adopting.CLEARED, with_chat(room, change), (change,))
 
 

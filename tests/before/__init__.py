@@ -1,0 +1,51 @@
+"""The code of an earlier commit beside this one, under names of its own.
+
+`before_sebastian_core` is what `sebastian_core` was then, and so on. It is taken from the history
+of the repository, so there is nothing of it to be kept: where that commit is not there (an unpacked
+archive, a shallow clone), whoever asks for it is told so.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import subprocess
+import sys
+import tarfile
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+COMMIT = "beaa4c5"
+"""The last one whose chats carry their doubts alone: no `conclusive_from`."""
+
+PREFIX = "before_"
+_HERE = Path(__file__).parents[2]
+_NAMES = re.compile(r"\bsebastian_(core|adapters|apps)\b")
+
+
+class NotThere(Exception):
+    """The commit is not in this repository."""
+
+
+@cache
+def load(commit: str = COMMIT) -> None:
+    """Make the packages of that commit importable; raises NotThere."""
+    archived = subprocess.run(
+        ("git", "archive", commit, "src"), cwd=_HERE, capture_output=True, check=False
+    )
+    if archived.returncode:
+        raise NotThere(f"{commit}: {archived.stderr.decode().strip()}")
+    folder = Path(mkdtemp(prefix="sebastian-before-"))
+    atexit.register(rmtree, folder, ignore_errors=True)
+    with tarfile.open(fileobj=BytesIO(archived.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    for package in ("core", "adapters", "apps"):
+        (folder / "src" / f"sebastian_{package}").rename(
+            folder / "src" / f"{PREFIX}sebastian_{package}"
+        )
+    for source in folder.rglob("*.py"):
+        source.write_text(_NAMES.sub(rf"{PREFIX}sebastian_\1", source.read_text()))
+    sys.path.append(str(folder / "src"))
