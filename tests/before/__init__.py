@@ -1,8 +1,9 @@
 """The code of an earlier commit beside this one, under names of its own.
 
-`before_sebastian_core` is what `sebastian_core` was then, and so on. It is taken from the history
-of the repository, so there is nothing of it to be kept: where that commit is not there (an unpacked
-archive, a shallow clone), whoever asks for it is told so.
+`before_sebastian_core` is what `sebastian_core` was then, and so on; `before_tests.simulation` is
+the simulation that built it. All is taken from the history of the repository, so there is nothing
+of it to be kept: where that commit is not there (an unpacked archive, a shallow clone), whoever
+asks for it is told so.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ COMMIT = "beaa4c5"
 
 PREFIX = "before_"
 _HERE = Path(__file__).parents[2]
-_NAMES = re.compile(r"\bsebastian_(core|adapters|apps)\b")
+_PARTS = ("src", "tests/__init__.py", "tests/simulation")
+_NAMES = re.compile(r"\b(sebastian_(?:core|adapters|apps)|tests(?=\.simulation))\b")
 
 
 class NotThere(Exception):
@@ -34,7 +36,7 @@ class NotThere(Exception):
 def load(commit: str = COMMIT) -> None:
     """Make the packages of that commit importable; raises NotThere."""
     archived = subprocess.run(
-        ("git", "archive", commit, "src"), cwd=_HERE, capture_output=True, check=False
+        ("git", "archive", commit, *_PARTS), cwd=_HERE, capture_output=True, check=False
     )
     if archived.returncode:
         raise NotThere(f"{commit}: {archived.stderr.decode().strip()}")
@@ -42,10 +44,8 @@ def load(commit: str = COMMIT) -> None:
     atexit.register(rmtree, folder, ignore_errors=True)
     with tarfile.open(fileobj=BytesIO(archived.stdout)) as archive:
         archive.extractall(folder, filter="data")
-    for package in ("core", "adapters", "apps"):
-        (folder / "src" / f"sebastian_{package}").rename(
-            folder / "src" / f"{PREFIX}sebastian_{package}"
-        )
+    for folder_before in (*(folder / "src").iterdir(), folder / "tests"):
+        folder_before.rename(folder / f"{PREFIX}{folder_before.name}")
     for source in folder.rglob("*.py"):
-        source.write_text(_NAMES.sub(rf"{PREFIX}sebastian_\1", source.read_text()))
-    sys.path.append(str(folder / "src"))
+        source.write_text(_NAMES.sub(rf"{PREFIX}\1", source.read_text()))
+    sys.path.append(str(folder))

@@ -2,6 +2,7 @@
 
 python -m tests.simulation --seeds 20000
 python -m tests.simulation --replay 4711 --trace
+python -m tests.simulation --seeds 500 --beside
 python -m tests.simulation --mutants
 """
 
@@ -31,6 +32,7 @@ SHOWN_AT_MOST = 3
 @click.option("--only-customers", default=None, help="With --replay: these customers alone.")
 @click.option("--only-spells", default=None, help="With --replay: these spells of trouble alone.")
 @click.option("--trace", is_flag=True, help="With --replay: print the whole trace.")
+@click.option("--beside", is_flag=True, help="One process of five runs the version before.")
 @click.option("--mutants", is_flag=True, help="Plant bugs, and see whether they are caught.")
 @click.option("--mutant", multiple=True, help="Only this planted bug; may be given again.")
 @click.option("--mutant-seeds", default=300, help="How many seeds a planted bug is looked for in.")
@@ -43,6 +45,7 @@ def main(
     only_customers: str | None,
     only_spells: str | None,
     trace: bool,
+    beside: bool,
     mutants: bool,
     mutant: Sequence[str],
     mutant_seeds: int,
@@ -52,19 +55,19 @@ def main(
         sys.exit(_hunt(mutant, mutant_seeds, processes))
     if replay is not None:
         scenario = _only(draw(replay), only_faults, only_customers, only_spells)
-        sys.exit(_tell(run(scenario), with_trace=trace))
-    sys.exit(_campaign(range(first, first + seeds), processes))
+        sys.exit(_tell(run(scenario, beside=beside), with_trace=trace))
+    sys.exit(_campaign(range(first, first + seeds), processes, beside=beside))
 
 
-def _campaign(seeds: range, processes: int | None) -> int:
+def _campaign(seeds: range, processes: int | None, *, beside: bool) -> int:
     campaign = Campaign()
-    for result in counted("seeds", examine_all(seeds, processes), len(seeds)):
+    for result in counted("seeds", examine_all(seeds, processes, beside=beside), len(seeds)):
         campaign.take(result)
         if result.complaints:
             click.echo(f"seed {result.seed}: {result.complaints[0].splitlines()[0]}", err=True)
     click.echo(campaign.told())
     for result in campaign.failed[:SHOWN_AT_MOST]:
-        small = shrink(run(draw(result.seed)))
+        small = shrink(run(draw(result.seed), beside=beside))
         click.echo(f"\nseed {result.seed}, made as short as could be found:")
         _tell(small, with_trace=True)
     return 1 if campaign.failed else 0
@@ -79,7 +82,7 @@ def _tell(ran: Run, *, with_trace: bool) -> int:
     click.echo(
         f"seed {scenario.seed}: {scenario.chats} chats, {ran.trace.faults} faults, "
         f"{len(ran.complaints)} violations, trace {ran.trace.digest()}\n"
-        f"again: {replay_command(scenario)}"
+        f"again: {replay_command(scenario)}{' --beside' if ran.beside else ''}"
     )
     return 0 if ran.is_clean else 1
 

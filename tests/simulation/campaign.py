@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 from attrs import define, field, frozen
@@ -103,10 +104,10 @@ def legal_moves() -> list[Hit]:
     ]
 
 
-def examine(seed: int) -> Result:
+def examine(seed: int, *, beside: bool = False) -> Result:
     """Run one seed."""
     began = time.perf_counter()
-    ran = run(draw(seed))
+    ran = run(draw(seed), beside=beside)
     return Result(
         seed=seed,
         complaints=ran.complaints,
@@ -125,9 +126,11 @@ def _collect_rarely() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
-def examine_all(seeds: Iterable[int], processes: int | None = None) -> Iterator[Result]:
+def examine_all(
+    seeds: Iterable[int], processes: int | None = None, *, beside: bool = False
+) -> Iterator[Result]:
     """Run the seeds, in their order, on so many processes (default: one a core)."""
     processes = processes or os.cpu_count() or 1
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_collect_rarely) as pool:
-        yield from pool.map(examine, seeds, chunksize=CHUNK)
+        yield from pool.map(partial(examine, beside=beside), seeds, chunksize=CHUNK)

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import structlog
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.policy import Policy
 from tests.oracle import Verdict
+from tests.simulation.beside import WebhookBefore, WorkerBefore
 from tests.simulation.judging import agreement, judge_run, own_checks
 from tests.simulation.loop import run_virtually
 from tests.simulation.office import Office
@@ -41,6 +42,7 @@ class Run:
     """Violations of promises, and surprises; none in a good run."""
     moves: frozenset[tuple[str, str, str]] = field(factory=frozenset)
     ended_at: float = 0.0
+    beside: bool = False
 
     @property
     def is_clean(self) -> bool:
@@ -48,14 +50,18 @@ class Run:
         return not self.complaints
 
 
-def run(scenario: Scenario, *, policy: Policy | None = None) -> Run:
-    """Run the scenario; pure, so the same one gives the same trace and verdict."""
+def run(scenario: Scenario, *, policy: Policy | None = None, beside: bool = False) -> Run:
+    """Run the scenario; pure, so the same one gives the same trace and verdict.
+
+    `beside` has one of the five processes run the version before, each in its turn.
+    """
     trace = Trace()
     with _surprises_told(trace):
-        return run_virtually(lambda: _play(scenario, trace, policy))
+        ran = run_virtually(lambda: _play(scenario, trace, policy, beside))
+    return evolve(ran, beside=beside)
 
 
-async def _play(scenario: Scenario, trace: Trace, policy: Policy | None) -> Run:
+async def _play(scenario: Scenario, trace: Trace, policy: Policy | None, beside: bool) -> Run:
     loop = asyncio.get_running_loop()
     loop.set_task_factory(own_tasks)  # type: ignore[arg-type]
     loop.set_exception_handler(lambda _, context: _note_unhandled(trace, context))
@@ -63,6 +69,8 @@ async def _play(scenario: Scenario, trace: Trace, policy: Policy | None) -> Run:
     stores.policy = policy
     workers = [WorkerService(stores, f"worker{number}") for number in range(WORKERS)]
     webhooks = [WebhookService(stores, f"webhook{number}") for number in range(WEBHOOKS)]
+    if beside:
+        _put_before(stores, workers, webhooks)
     world = World(stores, webhooks)
     office = Office(stores, world)
     for service in (*workers, *webhooks):
@@ -74,6 +82,16 @@ async def _play(scenario: Scenario, trace: Trace, policy: Policy | None) -> Run:
     _calm_down(stores, world, office)
     await _come_to_rest(stores, world, [*workers, *webhooks])
     return _judged(stores, world)
+
+
+def _put_before(
+    stores: Stores, workers: list[WorkerService], webhooks: list[WebhookService]
+) -> None:
+    turn = stores.scenario.seed % (WORKERS + WEBHOOKS)
+    if turn < WORKERS:
+        workers[turn] = WorkerBefore(stores, f"worker{turn}")
+    else:
+        webhooks[turn - WORKERS] = WebhookBefore(stores, f"webhook{turn - WORKERS}")
 
 
 def _note_unhandled(trace: Trace, context: dict[str, Any]) -> None:

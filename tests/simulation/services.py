@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
@@ -15,6 +16,7 @@ from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.stores import Stores, build_webhook, build_worker
 
 PLATFORM_PATIENCE_SECONDS = 10.0
+UseCase = Callable[[Any], Awaitable[Any]]
 
 
 class Service:
@@ -53,9 +55,12 @@ class WorkerService(Service):
 
     def begin(self, process: Process) -> None:
         """Run the real worker loops."""
-        self.worker = Worker(build_worker(self._stores, process), process.name)
+        self.worker = self._worker(process)
         task = process.spawn(self.worker.run())
         task.add_done_callback(lambda done: self._on_end(done, process))
+
+    def _worker(self, process: Process) -> Worker:
+        return Worker(build_worker(self._stores, process), process.name)
 
     def terminate(self) -> None:
         """Ask it to stop, as SIGTERM does."""
@@ -80,6 +85,8 @@ class WebhookService(Service):
 
     def begin(self, process: Process) -> None:
         """Build the use cases of this process."""
+        self._admit_chat: UseCase
+        self._resolve_chat: UseCase
         self._admit_chat, self._resolve_chat = build_webhook(self._stores, process)
 
     async def receive(self, kind: str, body: dict[str, Any]) -> int | None:

@@ -43,7 +43,7 @@ class Shrinking:
         if self.left <= 0 or _size(scenario) == _size(self.best.scenario):
             return
         self.left -= 1
-        attempt = run(scenario)
+        attempt = run(scenario, beside=self.best.beside)
         if not attempt.is_clean:
             self.best = attempt
 

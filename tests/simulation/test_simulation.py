@@ -9,6 +9,7 @@ from itertools import islice
 import pytest
 
 from sebastian_core.domain.ids import AgentId, RoomId
+from tests.before import NotThere, load
 from tests.simulation.campaign import Campaign, examine, examine_all
 from tests.simulation.loop import NothingLeft, run_virtually
 from tests.simulation.mutants import MUTANTS, Cheating, Mutant, catches, named, planted
@@ -157,3 +158,17 @@ def test_every_assign_call_is_told_in_the_trace() -> None:
     assert at >= 0
     assert (RoomId(room_id), AgentId(agent_id)) == (room_id, agent_id)
     assert f"assign {room_id} {agent_id}" in ran.trace.told()
+
+
+@pytest.mark.timeout(300)
+def test_every_promise_is_kept_beside_a_process_of_the_version_before() -> None:
+    try:
+        load()
+    except NotThere as error:
+        pytest.skip(str(error))
+    campaign = Campaign()
+
+    for result in examine_all(range(2000, 2040), beside=True):
+        campaign.take(result)
+
+    assert not campaign.failed, campaign.failed[0].complaints[0]
