@@ -17,7 +17,7 @@ from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
 from tests.before import PREFIX, NotThere, load
 from tests.builders import some_rules
 from tests.contracts.room_repo import arrive, chat_of, end, reserve_one
-from tests.integration.postgres import rows
+from tests.integration.postgres import execute, rows
 
 RULES = some_rules()
 ROOM = RoomId("room-1")
@@ -55,7 +55,7 @@ async def before(url: str) -> AsyncIterator[Before]:
         pytest.skip(str(error))
     pools = import_module(f"{PREFIX}sebastian_adapters.postgres.pools")
     repos = import_module(f"{PREFIX}sebastian_adapters.postgres.room_repo")
-    pool = pools.Pool(url, pools.WORKER)
+    pool = pools.worker_pool(url)
     await pool.open()
     try:
         yield Before(repos.PostgresRoomRepo(pool))
@@ -75,7 +75,8 @@ async def read(
     shown = Evidence(state=state, began_at=chat.changed_at + timedelta(seconds=seconds))
     decision = partial(settle, chat.id, chat.version, shown, RULES)
     decided = await repo.decide(ROOM, decision, alters_line=True)
-    later = [each.chat.settle_at - chat.changed_at for each in decided.changes if each.silent]
+    looked_at = [each.chat.settle_at for each in decided.changes if each.silent]
+    later = [each - chat.changed_at for each in looked_at if each is not None]
     return decided.answer, later[0] if later else None
 
 
@@ -141,10 +142,11 @@ async def test_a_late_success_that_it_wrote_outlives_the_call_of_ours(
 
 
 async def test_what_only_moves_the_next_look_leaves_facts_as_they_are(
-    repo: PostgresRoomRepo, before: Before
+    repo: PostgresRoomRepo, before: Before, url: str
 ) -> None:
     await arrive(repo)
     await reserve_one(repo)
+    execute(url, "update sebastian.chat set settle_at = clock_timestamp()")
     ours = await chat_of(repo)
     await before.decide(before.settling.postpone, ours.id, ours.version, before.rules)
 

@@ -195,7 +195,7 @@ class TestADeployment:
                 await worker.room_repo.hold_duty("somebody", timedelta(seconds=6))
                 for room_id in ("room-1", "room-2"):
                     await arrive(worker.room_repo, room_id)
-            write(postgres_url, WORDS["doubt"])
+            write(postgres_url, WORDS["what outlives a call"])
             yield world
 
     async def test_the_duties_go_on(self, world: World, postgres_url: str) -> None:
@@ -210,9 +210,9 @@ class TestADeployment:
 
         assert settled == 0
         assert reconciled.admitted == 1
-        assert rows(postgres_url, "select doubt from sebastian.chat where room_id = 'room-1'") == [
-            ("it smells",)
-        ]
+        assert rows(
+            postgres_url, "select outlives_call from sebastian.chat where room_id = 'room-1'"
+        ) == [("a smell",)]
 
     async def test_a_webhook_of_its_room_is_told_to_come_again(self, world: World) -> None:
         url = f"{world.settings.webhook.base_url}/webhook-incoming-message/{TOKEN}"

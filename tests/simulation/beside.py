@@ -215,8 +215,8 @@ class ScheduleAcross:
 def _stores_before(ours: Stores) -> Any:
     """Our stores, as the simulation of that commit builds its processes on them."""
     load()
-    stores = import_module(f"{PREFIX}tests.simulation.stores")
-    wires = import_module(f"{PREFIX}tests.simulation.wire")
+    stores: Any = import_module(f"{PREFIX}tests.simulation.stores")
+    wires: Any = import_module(f"{PREFIX}tests.simulation.wire")
     wires.OUTSIDE = processes.OUTSIDE
 
     class Beside(stores.Stores):  # type: ignore[misc]

@@ -154,6 +154,7 @@ def chat_from(row: Sequence[Any]) -> Chat:
     try:
         named["state"] = _states[named["state"]]
         named["needs"] = _needs(named["needs"])
+        named["doubt"] = _doubts.get(named["doubt"], named["doubt"])
         if named.pop("facts_version") == named["version"]:
             named |= _written_facts(named)
         else:

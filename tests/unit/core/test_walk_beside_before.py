@@ -219,9 +219,7 @@ class Walk:
         for state, listed in READINGS if chat is not None else ():
             for began_at in self.moments():
                 word = ("read", state, listed, began_at)
-                then = self.before.say(word, self.room_before, began_at)
-                now = self.ours.say(word, self.room, began_at)
-                assert same(told(then), told(now)), (self.path, word, told(then), told(now))
+                then = self.say_to_both(word, began_at)
                 yield (
                     chat.state.value,
                     chat.doubt.value if chat.doubt else None,
@@ -230,11 +228,16 @@ class Walk:
                 )
         for agent, absent in ((ANNE, False), (BEN, True)):
             for began_at in self.moments():
-                word = ("listed", agent, absent, began_at)
-                if not self.is_other_doubt_listed(word):
-                    then = self.before.say(word, self.room_before, began_at)
-                    now = self.ours.say(word, self.room, began_at)
-                    assert same(told(then), told(now)), (self.path, word, told(then), told(now))
+                shown = ("listed", agent, absent, began_at)
+                if not self.is_other_doubt_listed(shown):
+                    self.say_to_both(shown, began_at)
+
+    def say_to_both(self, word: tuple[Any, ...], at_moment: datetime) -> Any:
+        """Both answer the same; nothing of it is kept."""
+        then = self.before.say(word, self.room_before, at_moment)
+        now = self.ours.say(word, self.room, at_moment)
+        assert same(told(then), told(now)), (self.path, word, told(then), told(now))
+        return then
 
     def is_other_doubt_listed(self, word: tuple[Any, ...]) -> bool:
         """Whether a listing shows a chat in doubt with its agent: we take that for a reading.
@@ -333,7 +336,7 @@ def walked(both: tuple[Words, Words], number: int) -> set[tuple[str, str | None,
     rng = random.Random(number)
     walk = Walk.of(*both)
     ahead = list(rng.choice(BEGINNINGS))
-    seen = set()
+    seen: set[tuple[str, str | None, str, str]] = set()
     for _ in range(STEPS):
         walk.now += timedelta(seconds=rng.choice(PAUSES))
         while not walk.step(ahead.pop(0) if ahead else rng.choice(WORDS)):
