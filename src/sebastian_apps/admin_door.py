@@ -16,7 +16,8 @@ from sebastian_apps.request_headers import (
     is_sent_by_another_site,
     names_this_machine,
 )
-from sebastian_apps.settings import Admin, Secret
+from sebastian_apps.settings import Secret
+from sebastian_apps.settings.model import AdminSettings
 from sebastian_apps.webhook.problems import NOT_FOUND, TOO_MANY_GUESSES, UNAUTHORIZED, Problem
 
 GUESSES_PER_SECOND = 5
@@ -46,7 +47,7 @@ class AdminDoor:
 
     def __init__(
         self,
-        admin: Admin,
+        admin: AdminSettings,
         on_wrong: Callable[[str], None] = lambda outcome: None,
         *,
         told_every_seconds: float = TOLD_EVERY_SECONDS,

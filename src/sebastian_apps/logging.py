@@ -27,7 +27,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from sebastian_apps.log_queue import LineHandler, LineLogger, Lines, LogQueue, StreamLines
 from sebastian_apps.printable import escaped, printable, printable_lines
-from sebastian_apps.settings import Log, Secret, Settings
+from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.settings.model import LogSettings
 
 MASK: Final = "***"
 SHORTEST_HIDDEN: Final = 4
@@ -282,7 +283,7 @@ def _as_json(event: EventDict, **options: Any) -> str:
     return escaped(json.dumps(event, **options))
 
 
-def _rendering(log: Log, stream: TextIO) -> list[Processor]:
+def _rendering(log: LogSettings, stream: TextIO) -> list[Processor]:
     wants_console = log.format == "console" or (log.format == "auto" and stream.isatty())
     if not wants_console:
         return [structlog.processors.JSONRenderer(_as_json, ensure_ascii=False)]

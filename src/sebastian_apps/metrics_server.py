@@ -14,8 +14,7 @@ import uvicorn
 from attrs import frozen
 
 from sebastian_apps.request_headers import Headers, headers_of
-from sebastian_apps.settings import Problem as SettingsProblem
-from sebastian_apps.settings import Settings, SettingsError
+from sebastian_apps.settings import ConfigProblem, Settings, SettingsError
 from sebastian_apps.webhook.door import Door
 from sebastian_apps.webhook.problems import (
     FAILED,
@@ -86,7 +85,7 @@ def listening(settings: Settings) -> socket.socket:
     except OSError as error:
         key = "metrics.port" if error.errno == errno.EADDRINUSE else "metrics.host"
         message = f"cannot listen on {host}: {error.strerror}"
-        raise SettingsError([SettingsProblem(settings.place_of(key), key, message)]) from error
+        raise SettingsError([ConfigProblem(settings.place_of(key), key, message)]) from error
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from typing import Any
 
 from attrs import define, field
 
-from sebastian_apps.settings import Problem, Settings, SettingsError
+from sebastian_apps.settings import ConfigProblem, Settings, SettingsError
 from sebastian_core.domain.errors import PlanRefused
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
 
@@ -51,7 +51,7 @@ def own_policy(settings: Settings) -> Policy | None:
 
 def unusable(settings: Settings, why: str) -> SettingsError:
     """That `assign.policy`, where it is written, names no policy that can be used."""
-    return SettingsError([Problem(settings.place_of("assign.policy"), "assign.policy", why)])
+    return SettingsError([ConfigProblem(settings.place_of("assign.policy"), "assign.policy", why)])
 
 
 class UnusablePolicy(Exception):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from sebastian_apps.settings import Settings
-from sebastian_apps.settings.addresses import PROXY
-from sebastian_apps.settings.kinds import Unfit
-from sebastian_apps.settings.model import is_loopback
-from sebastian_apps.settings.problems import Place, Problem, SettingsError
-from sebastian_apps.settings.secret import ConnectionUrl
+from sebastian_apps.settings import (
+    ConfigPlace,
+    ConnectionUrl,
+    Settings,
+    SettingsError,
+    is_loopback,
+)
+from sebastian_apps.settings.values import PROXY_URL, Raw
 
 
 @frozen
@@ -48,10 +50,8 @@ def platform_proxy(settings: Settings) -> Proxy | None:
 
 def _of_the_surroundings(text: str, variable: str) -> Proxy:
     try:
-        return Proxy(PROXY.parse(text), variable)
-    except Unfit as error:
-        found = str(error)
-    except ValueError:
-        found = PROXY.found(text)
-    message = f"expected {PROXY.expected}, found {found}; set qiscus.proxy, or NO_PROXY for Qiscus"
-    raise SettingsError([Problem(Place(variable), "", message)])
+        return Proxy(PROXY_URL.read(Raw(text, ConfigPlace(variable)), ""), variable)
+    except SettingsError as error:
+        advice = "; set qiscus.proxy, or NO_PROXY for Qiscus"
+        problems = [evolve(each, message=each.message + advice) for each in error.problems]
+    raise SettingsError(problems)

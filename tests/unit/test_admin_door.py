@@ -8,12 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from sebastian_apps.admin_door import GUESSES_PER_SECOND, AdminDoor
-from sebastian_apps.settings import Admin, Secret
+from sebastian_apps.settings import Secret
+from sebastian_apps.settings.model import AdminSettings
 from sebastian_apps.webhook.problems import Problem
 from tests.waiting import until
 
 TOKEN, OF_SARI = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
-ADMIN = Admin(token=Secret(TOKEN), tokens={"sari": Secret(OF_SARI)})
+ADMIN = AdminSettings(token=Secret(TOKEN), tokens={"sari": Secret(OF_SARI)})
 
 
 def status_of(door: AdminDoor, token: str) -> int:
@@ -39,7 +40,7 @@ async def test_what_is_nobodys_opens_nothing(token: str) -> None:
 
 
 async def test_without_tokens_nothing_opens() -> None:
-    door = AdminDoor(Admin())
+    door = AdminDoor(AdminSettings())
 
     assert not door.opens
     assert status_of(door, "") == 401

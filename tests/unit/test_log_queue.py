@@ -19,7 +19,8 @@ from prometheus_client import generate_latest
 from sebastian_apps.log_queue import FLUSH_SECONDS, LINES_AT_MOST, PIPE_BYTES, LogQueue
 from sebastian_apps.logging import configure_logging, dropped_lines, get_logger
 from sebastian_apps.metrics import WebhookMetrics, WorkerMetrics
-from sebastian_apps.settings import Log, Settings
+from sebastian_apps.settings import Settings
+from sebastian_apps.settings.model import LogSettings
 
 DEADLINE_SECONDS = 10
 PIPE_HOLDS = 65536
@@ -158,7 +159,7 @@ class TestAReaderThatReadsNothing:
     @pytest.mark.usefixtures("_logging_as_before")
     def test_is_told_how_many_lines_it_missed_when_it_is_back(self, pipe: Pipe) -> None:
         with open(pipe.write, "w", closefd=False) as stream:
-            configure_logging(Settings(log=Log(format="json")), stream=stream)
+            configure_logging(Settings(log=LogSettings(format="json")), stream=stream)
         log = get_logger("x")
         for _ in range(3 * LINES_AT_MOST):
             log.info("a line")

@@ -29,16 +29,14 @@ from sebastian_apps.logging import (
     log_context,
     new_trace,
 )
-from sebastian_apps.settings import (
-    Admin,
-    ConnectionUrl,
-    Db,
-    Log,
-    Qiscus,
-    Redis,
-    Secret,
-    Settings,
-    Webhook,
+from sebastian_apps.settings import ConnectionUrl, Secret, Settings
+from sebastian_apps.settings.model import (
+    AdminSettings,
+    DbSettings,
+    LogSettings,
+    QiscusSettings,
+    RedisSettings,
+    WebhookSettings,
 )
 
 THEIR_LOGGERS = (
@@ -71,11 +69,11 @@ class Terminal(io.StringIO):
 
 def some_settings(level: str = "info", form: str = "json") -> Settings:
     return Settings(
-        log=Log(level=level, format=form),
-        db=Db(connection_string=ConnectionUrl("postgres://me:db-pass%21@h/d")),
-        webhook=Webhook(token=(Secret("hook-token-1"), Secret("hook-token-2"))),
-        admin=Admin(token=Secret("admin-token")),
-        qiscus=Qiscus(secret_key=Secret("qiscus-key"), password=Secret('pass "word\\')),
+        log=LogSettings(level=level, format=form),
+        db=DbSettings(connection_string=ConnectionUrl("postgres://me:db-pass%21@h/d")),
+        webhook=WebhookSettings(token=(Secret("hook-token-1"), Secret("hook-token-2"))),
+        admin=AdminSettings(token=Secret("admin-token")),
+        qiscus=QiscusSettings(secret_key=Secret("qiscus-key"), password=Secret('pass "word\\')),
     )
 
 
@@ -348,9 +346,9 @@ class TestSecrets:
         stream = io.StringIO()
         database = ConnectionUrl("postgresql://me:aZ%40SEKRET2%23@db/x?sslpassword=SEKRET3")
         cache = ConnectionUrl("redis://:p@cache")
-        qiscus = Qiscus(proxy=ConnectionUrl("http://:q@proxy:1"))
+        qiscus = QiscusSettings(proxy=ConnectionUrl("http://:q@proxy:1"))
         settings = Settings(
-            db=Db(connection_string=database), redis=Redis(url=cache), qiscus=qiscus
+            db=DbSettings(connection_string=database), redis=RedisSettings(url=cache), qiscus=qiscus
         )
         configure_logging(settings, stream=stream)
 
@@ -364,7 +362,7 @@ class TestSecrets:
         stream = io.StringIO()
         year = str(datetime.now(UTC).year)
         database = ConnectionUrl(f"postgresql://me:a%40{year}@db/x")
-        configure_logging(Settings(db=Db(connection_string=database)), stream=stream)
+        configure_logging(Settings(db=DbSettings(connection_string=database)), stream=stream)
 
         get_logger("x").info("hello")
 
@@ -378,7 +376,7 @@ class TestSecrets:
         year = str(datetime.now(UTC).year)
         password = password.format(year=year)
         database = ConnectionUrl(f"postgresql://me:{password}@db/x")
-        settings = Settings(db=Db(connection_string=database))
+        settings = Settings(db=DbSettings(connection_string=database))
         configure_logging(settings, process="worker", stream=stream)
 
         get_logger("sebastian.worker").info(f"told {password}", password_was=password)

@@ -103,7 +103,7 @@ class TestAPolicyThatIsNamed:
             found(name)
 
         (problem,) = raised.value.problems
-        assert (problem.source, problem.key) == ("QT_ASSIGN_POLICY", "assign.policy")
+        assert (problem.place.source, problem.key) == ("QT_ASSIGN_POLICY", "assign.policy")
         assert why in problem.message
 
 

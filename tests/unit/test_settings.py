@@ -10,34 +10,25 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sebastian_apps.settings import (
     ROLES,
-    Admin,
+    ConfigPlace,
     ConnectionUrl,
-    Db,
-    KeyDoc,
-    Listen,
+    Key,
     Need,
-    Place,
-    Queue,
-    Redis,
     Secret,
     Settings,
     SettingsError,
-    Webhook,
-    check_webhook_exposure,
-    describe,
+    all_keys,
     file_for_all_eyes,
     load_settings,
     require,
 )
-from sebastian_apps.settings.durations import format_duration, parse_duration
-from sebastian_apps.settings.model import Metrics
-from sebastian_core.domain.ids import AgentId
+from sebastian_apps.settings.model import ListenSettings
+from sebastian_apps.settings.values import format_duration, parse_duration
 
 LONG = "0123456789abcdef01234567"
 AS_VARIABLE = {
@@ -47,6 +38,11 @@ AS_VARIABLE = {
 """What a variable or its file holds for keys whose example is YAML."""
 
 Load: TypeAlias = Callable[..., Settings]
+
+
+def said(**variables: str) -> Settings:
+    """The settings of an environment with these variables, without their `QT_`."""
+    return load_settings(None, {f"QT_{name}": value for name, value in variables.items()})
 
 
 @pytest.fixture
@@ -178,14 +174,14 @@ class TestPrecedence:
 
         assert settings.listen.port == (in_variable or in_file or 3000)
 
-    @pytest.mark.parametrize("key", [k for k in describe() if k.path != "qiscus.channel_id"])
-    def test_every_key_can_be_set_by_its_variable(self, key: KeyDoc) -> None:
+    @pytest.mark.parametrize("key", [k for k in all_keys() if k.path != "qiscus.channel_id"])
+    def test_every_key_can_be_set_by_its_variable(self, key: Key) -> None:
         value = key.example or key.default or ""
         value = AS_VARIABLE.get(key.path, value)
 
-        settings = load_settings(None, {key.env: value})
+        settings = load_settings(None, {key.variables[0]: value})
 
-        assert settings.place_of(key.path) == Place(key.env)
+        assert settings.place_of(key.path) == ConfigPlace(key.variables[0])
 
     def test_where_a_value_came_from_is_remembered(self, load: Load) -> None:
         settings = load(
@@ -199,12 +195,14 @@ class TestPrecedence:
 
 
 class TestSecretsFromFiles:
-    @pytest.mark.parametrize("key", [k for k in describe() if k.secret], ids=lambda k: k.path)
-    def test_every_secret_can_come_from_a_file(self, tmp_path: Path, key: KeyDoc) -> None:
+    @pytest.mark.parametrize(
+        "key", [k for k in all_keys() if k.parser.secret], ids=lambda k: k.path
+    )
+    def test_every_secret_can_come_from_a_file(self, tmp_path: Path, key: Key) -> None:
         file = tmp_path / "secret"
         file.write_text(f"{AS_VARIABLE.get(key.path, key.example)}\n")
 
-        settings = load_settings(None, {str(key.file_env): str(file)})
+        settings = load_settings(None, {key.file_variables[0]: str(file)})
 
         expected = ["first", "second"] if key.path == "admin.tokens" else [key.example]
         assert [secret.reveal() for secret in settings.secrets()] == expected
@@ -300,14 +298,10 @@ class TestValues:
         assert settings.qiscus.app_id == text
         assert settings.qiscus.password == Secret(text)
 
-    def test_capacity_differs_by_agent_and_defaults_to_the_maximum(self, load: Load) -> None:
-        settings = load(
-            "webhook:\n  max_current_customer: 4\nagents:\n  capacity:\n    12: 7\n    13: 0\n"
-        )
+    def test_capacity_differs_by_agent(self, load: Load) -> None:
+        settings = load("agents:\n  capacity:\n    12: 7\n    13: 0\n")
 
-        assert settings.capacity_of(AgentId(12)) == 7
-        assert settings.capacity_of(AgentId(13)) == 0
-        assert settings.capacity_of(AgentId(14)) == 4
+        assert settings.agents.capacity == {12: 7, 13: 0}
 
     def test_capacities_fit_into_a_variable(self) -> None:
         settings = load_settings(None, {"QT_AGENTS_CAPACITY": "12=7, 13: 0"})
@@ -315,15 +309,13 @@ class TestValues:
         assert settings.agents.capacity == {12: 7, 13: 0}
 
     def test_the_broker_is_redis_unless_it_is_named(self) -> None:
-        redis, another = ConnectionUrl("redis://r"), ConnectionUrl("redis://a")
-
-        assert Settings(redis=Redis(url=redis)).broker_url == redis
-        named = Settings(redis=Redis(url=redis), queue=Queue(broker_url=another))
-        assert named.broker_url == another
+        assert said(REDIS_URL="redis://r").broker_url == ConnectionUrl("redis://r")
+        named = said(REDIS_URL="redis://r", QUEUE_BROKER_URL="redis://b")
+        assert named.broker_url == ConnectionUrl("redis://b")
 
     def test_settings_made_in_code_are_checked_for_their_range_too(self) -> None:
         with pytest.raises(ValueError, match="port: expected a whole number from 1 to 65535"):
-            Listen(port=0)
+            ListenSettings(port=0)
 
     def test_anchors_may_be_used_in_several_places(self, load: Load) -> None:
         settings = load(
@@ -356,60 +348,54 @@ class TestNeeds:
         assert [problem.key for problem in caught.value.problems] == keys
 
     def test_settings_that_have_everything_pass(self) -> None:
-        settings = Settings(
-            db=Db(connection_string=ConnectionUrl("postgresql://h/d")),
-            redis=Redis(url=ConnectionUrl("redis://h")),
+        require(
+            said(DB_CONNECTION_STRING="postgresql://h/d", REDIS_URL="redis://h"), ROLES["webhook"]
         )
-
-        require(settings, ROLES["webhook"])
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
     def test_a_webhook_on_loopback_needs_no_token(self, host: str) -> None:
-        check_webhook_exposure(Settings(listen=Listen(host=host)))
+        require(said(LISTEN_HOST=host), {"exposure"})
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.com"])
     def test_a_webhook_that_strangers_reach_needs_a_token_or_a_clear_word(self, host: str) -> None:
-        listen = Listen(host=host)
-
         with pytest.raises(SettingsError, match=r"listen\.host"):
-            check_webhook_exposure(Settings(listen=listen, admin=Admin(token=Secret("x"))))
+            require(said(LISTEN_HOST=host, ADMIN_TOKEN="x"), {"exposure"})
 
-        check_webhook_exposure(Settings(listen=listen, webhook=Webhook(token=(Secret(LONG),))))
-        check_webhook_exposure(Settings(listen=listen, webhook=Webhook(insecure=True)))
+        require(said(LISTEN_HOST=host, WEBHOOK_TOKEN=LONG), {"exposure"})
+        require(said(LISTEN_HOST=host, WEBHOOK_INSECURE="true"), {"exposure"})
 
-    @pytest.mark.parametrize("token", ["x", LONG[:19], "abababababababababababab"])
-    def test_a_token_that_can_be_guessed_keeps_no_stranger_out(self, token: str) -> None:
-        listen, metrics = Listen(host="0.0.0.0"), Metrics(host="0.0.0.0", port=9464)
-        weak, strong = Secret(token), (Secret(LONG),)
-
-        for settings, key in (
-            (Settings(listen=listen, webhook=Webhook(token=(weak,))), "webhook.token"),
+    @pytest.mark.parametrize("weak", ["x", LONG[:19], "abababababababababababab"])
+    @pytest.mark.parametrize(
+        ("key", "variable", "others"),
+        [
+            ("webhook.token", "WEBHOOK_TOKEN", {"LISTEN_HOST": "0.0.0.0"}),
             (
-                Settings(
-                    listen=listen, webhook=Webhook(token=strong), admin=Admin(tokens={"a": weak})
-                ),
                 "admin.tokens.a",
+                "ADMIN_TOKENS",
+                {"LISTEN_HOST": "0.0.0.0", "WEBHOOK_TOKEN": LONG},
             ),
-            (Settings(metrics=metrics, admin=Admin(token=weak)), "admin.token"),
-        ):
-            with pytest.raises(SettingsError) as caught:
-                check_webhook_exposure(settings)
-            assert [each.key for each in caught.value.problems] == [key]
-            check_webhook_exposure(evolve(settings, listen=Listen(), metrics=Metrics()))
+            ("admin.token", "ADMIN_TOKEN", {"METRICS_HOST": "0.0.0.0", "METRICS_PORT": "9464"}),
+        ],
+    )
+    def test_a_token_that_can_be_guessed_keeps_no_stranger_out(
+        self, key: str, variable: str, others: dict[str, str], weak: str
+    ) -> None:
+        token = {variable: f"a={weak}" if variable == "ADMIN_TOKENS" else weak}
+
+        with pytest.raises(SettingsError) as caught:
+            require(said(**token, **others), {"exposure"})
+
+        assert [each.key for each in caught.value.problems] == [key]
+        require(said(**token), {"exposure"})
 
     def test_a_worker_needs_no_strong_token_where_nobody_can_ask_it(self) -> None:
-        settings = Settings(listen=Listen(host="0.0.0.0"), admin=Admin(token=Secret("x")))
-
-        require(settings, {"metrics-exposure"})
+        require(said(LISTEN_HOST="0.0.0.0", ADMIN_TOKEN="x"), {"metrics-exposure"})
 
     def test_a_token_that_stands_in_urls_is_no_token_for_people(self) -> None:
-        both = Secret(LONG)
-        settings = Settings(
-            listen=Listen(host="0.0.0.0"), webhook=Webhook(token=(both,)), admin=Admin(token=both)
-        )
+        settings = said(LISTEN_HOST="0.0.0.0", WEBHOOK_TOKEN=LONG, ADMIN_TOKEN=LONG)
 
         with pytest.raises(SettingsError, match="stand in URLs"):
-            check_webhook_exposure(settings)
+            require(settings, {"exposure"})
 
 
 class TestNamedTokens:

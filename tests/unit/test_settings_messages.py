@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import field, frozen
 
-from sebastian_apps.settings import Place, Problem, Role, SettingsError, load_settings
+from sebastian_apps.settings import ConfigPlace, ConfigProblem, Role, SettingsError, load_settings
 
 TOKEN = "expected a token of letters, digits, '-', '_', '.' and '~', or a list of them"
 HIDDEN = "found something else (not shown: it is a secret)"
@@ -573,7 +573,7 @@ BROKEN = [
 
 def problems_of(
     text: str | bytes, environ: Mapping[str, str] | None = None, role: Role | None = None
-) -> tuple[Problem, ...]:
+) -> tuple[ConfigProblem, ...]:
     content = text if isinstance(text, bytes) else text.encode()
     Path("config.yml").write_bytes(content)
     with pytest.raises(SettingsError) as caught:
@@ -634,8 +634,7 @@ def test_a_single_problem_stands_alone() -> None:
 def test_a_problem_has_its_parts() -> None:
     (problem,) = problems_of("presence:\n  intervall: 5s\n")
 
-    assert problem.source == "config.yml"
-    assert (problem.line, problem.column) == (2, 3)
+    assert problem.place == ConfigPlace("config.yml", 2, 3)
     assert problem.key == "presence.intervall"
     assert problem.nearest == "presence.interval"
 
@@ -664,7 +663,7 @@ def test_without_a_file_the_environment_is_named() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(None, {}, role="migrate")
 
-    assert caught.value.problems[0].place == Place("environment")
+    assert caught.value.problems[0].place == ConfigPlace("environment")
 
 
 def test_a_value_that_cannot_be_read_is_not_called_missing_or_contradictory() -> None:

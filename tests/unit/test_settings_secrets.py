@@ -13,12 +13,12 @@ from psycopg import pq
 from sebastian_apps.settings import (
     ConnectionUrl,
     SettingsError,
-    describe,
+    all_keys,
     load_settings,
 )
 from sebastian_apps.settings.secret import Secret
 
-SECRET_PATHS = [key.path for key in describe() if key.secret]
+SECRET_PATHS = [key.path for key in all_keys() if key.parser.secret]
 MARK = "Zq7Xw9Kv"
 
 
@@ -130,7 +130,7 @@ def test_a_password_that_is_not_encoded_is_hidden_or_refused_and_never_shown(
 
 
 def test_the_settings_show_no_secret() -> None:
-    environ = {key.env: _secret_value(key.path) for key in describe() if key.secret}
+    environ = {key.variables[0]: _secret_value(key.path) for key in all_keys() if key.parser.secret}
 
     settings = load_settings(None, environ)
 

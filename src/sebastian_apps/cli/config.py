@@ -137,9 +137,9 @@ def _ask(question: Question) -> str:
 
 
 def _valid(path: str, text: str) -> str:
-    from sebastian_apps.settings import SettingsError, describe, load_settings
+    from sebastian_apps.settings import SettingsError, all_keys, load_settings
 
-    variable = next(key.env for key in describe() if key.path == path)
+    variable = next(key.variables[0] for key in all_keys() if key.path == path)
     try:
         load_settings(None, {variable: text})
     except SettingsError as error:

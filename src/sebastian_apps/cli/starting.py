@@ -32,7 +32,13 @@ def load(config: Path | None, needs: Collection[str] = ()) -> Settings:
 
     Where something is missing and no file was read, that is told too: it is what helps.
     """
-    from sebastian_apps.settings import UNSET, Place, Problem, SettingsError, load_settings
+    from sebastian_apps.settings import (
+        UNSET,
+        ConfigPlace,
+        ConfigProblem,
+        SettingsError,
+        load_settings,
+    )
 
     path = config_path(config)
     try:
@@ -40,7 +46,7 @@ def load(config: Path | None, needs: Collection[str] = ()) -> Settings:
     except SettingsError as error:
         if path is not None or all(each.place != UNSET for each in error.problems):
             raise
-        no_file = Problem(Place(str(DEFAULT_CONFIG)), "", NO_FILE)
+        no_file = ConfigProblem(ConfigPlace(str(DEFAULT_CONFIG)), "", NO_FILE)
         raise SettingsError([no_file, *error.problems]) from error
     if context := click.get_current_context(silent=True):
         context.meta[SETTINGS] = settings

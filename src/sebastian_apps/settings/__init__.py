@@ -10,62 +10,36 @@ from sebastian_apps.settings.checks import (
     ROLES,
     Need,
     Role,
-    check_webhook_exposure,
+    exposure,
     file_for_all_eyes,
     require,
     weakness,
 )
+from sebastian_apps.settings.connection_url import ConnectionUrl
+from sebastian_apps.settings.keys import Key
 from sebastian_apps.settings.load import load_settings
-from sebastian_apps.settings.model import (
-    Admin,
-    Agents,
-    Assign,
-    Db,
-    History,
-    Listen,
-    Log,
-    Presence,
-    Qiscus,
-    Queue,
-    Reconcile,
-    Redis,
-    Settings,
-    Webhook,
-    is_loopback,
-)
-from sebastian_apps.settings.problems import UNSET, Place, Problem, SettingsError
-from sebastian_apps.settings.reference import KeyDoc, describe, describe_sections, json_schema
-from sebastian_apps.settings.secret import ConnectionUrl, Secret
+from sebastian_apps.settings.model import Settings, all_keys, is_loopback
+from sebastian_apps.settings.problems import UNSET, ConfigPlace, ConfigProblem, SettingsError
+from sebastian_apps.settings.reference import describe_keys, describe_sections, json_schema
+from sebastian_apps.settings.secret import Secret
 
 __all__ = [
     "NEW_TOKEN",
     "ROLES",
     "UNSET",
-    "Admin",
-    "Agents",
-    "Assign",
+    "ConfigPlace",
+    "ConfigProblem",
     "ConnectionUrl",
-    "Db",
-    "History",
-    "KeyDoc",
-    "Listen",
-    "Log",
+    "Key",
     "Need",
-    "Place",
-    "Presence",
-    "Problem",
-    "Qiscus",
-    "Queue",
-    "Reconcile",
-    "Redis",
     "Role",
     "Secret",
     "Settings",
     "SettingsError",
-    "Webhook",
-    "check_webhook_exposure",
-    "describe",
+    "all_keys",
+    "describe_keys",
     "describe_sections",
+    "exposure",
     "file_for_all_eyes",
     "is_loopback",
     "json_schema",

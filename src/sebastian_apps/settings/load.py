@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define
 
 from sebastian_apps.settings.checks import ROLES, Need, Role, contradictions, missing
-from sebastian_apps.settings.environment import read_environment
-from sebastian_apps.settings.given import Entries, Given, Nothing, Scalar, shape_of
-from sebastian_apps.settings.kinds import Mismatch
+from sebastian_apps.settings.keys import Key, sections_of
 from sebastian_apps.settings.model import Settings, all_keys
 from sebastian_apps.settings.nearest import nearest_key, nearest_of, plain_name
-from sebastian_apps.settings.options import Key, sections_of
-from sebastian_apps.settings.problems import Place, Problem, SettingsError
+from sebastian_apps.settings.problems import ConfigPlace, ConfigProblem, SettingsError
+from sebastian_apps.settings.sources import YamlFile, read_variable
+from sebastian_apps.settings.values import Raw
 
+#: What decides whether strangers are kept out: unread, nothing can be said of it.
 _GUARDS = frozenset(
     {
         *("webhook.token", "webhook.insecure", "admin.token", "admin.tokens"),
         *("listen.host", "metrics.host", "metrics.port"),
     }
 )
-"""What decides whether strangers are kept out: unread, nothing can be said of it."""
+#: Variables that Kubernetes or a container link makes for a neighbour called `qt-…`.
+_SERVICE_LINK = re.compile(
+    r"QT_\w+_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP)\w*)=.*|[^=]+_PORT=(tcp|udp)://.*",
+    re.DOTALL,
+)
 
 
 def load_settings(
@@ -39,130 +45,136 @@ def load_settings(
     this process cannot do without. Raises SettingsError with everything that is wrong, at once.
     """
     loading = _Loading()
-    loading.take_file(path)
+    if path is not None:
+        loading.take_file(path)
     loading.take_environment(environ)
-    wanted = {*needs, *(ROLES[role] if role else ())}
-    return loading.settings(wanted)
+    return loading.settings({*needs, *(ROLES[role] if role else ())})
 
 
 @define
 class _Loading:
-    """What is known so far."""
+    """What is known so far, by key path; an empty path in `unread` is the file as a whole."""
 
-    problems: list[Problem] = Factory(list)
+    problems: list[ConfigProblem] = Factory(list)
     values: dict[str, Any] = Factory(dict)
-    places: dict[str, Place] = Factory(dict)
+    places: dict[str, ConfigPlace] = Factory(dict)
     unread: set[str] = Factory(set)
-    file_is_readable: bool = True
 
-    def take_file(self, path: Path | None) -> None:
+    def take_file(self, path: Path) -> None:
         """Take what the file says."""
-        if path is None:
-            return
-        from sebastian_apps.settings.yaml_file import read_document
-
-        self.places[""] = Place(str(path))
+        self.places[""] = ConfigPlace(str(path))
+        file = YamlFile(path)
         try:
-            document = read_document(path)
+            sections = file.read()
         except SettingsError as error:
             self.problems.extend(error.problems)
-            self.file_is_readable = False
+            self.unread.add("")
             return
-        self.problems.extend(document.problems)
-        self._take_entries(document.entries)
+        self.problems.extend(file.problems)
+        known = [name for name, _ in sections_of(Settings)]
+        for name, raw in sections.items():
+            if name.text in known:
+                self._take_section(name, raw)
+            else:
+                self.problems.append(_unknown(name))
+
+    def _take_section(self, section: Raw, raw: Raw) -> None:
+        self.places[section.text] = section.place
+        if raw.content is None:
+            return
+        if not isinstance(raw.content, dict):
+            message = f"expected keys and values below it, found {raw.shape}"
+            advice = "; is the space after a colon missing?" if raw.text else ""
+            self.problems.append(ConfigProblem(raw.place, section.text, message + advice))
+            return
+        keys = {key.name: key for key in all_keys() if key.section == section.text}
+        for name, value in raw.content.items():
+            key = keys.get(name.text)
+            if key is None:
+                self.problems.append(_unknown(name, section.text))
+            elif value.content is not None:
+                with self._telling(key):
+                    self._take(key, value)
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
         """Take what the variables say, over what the file said."""
-        environment = read_environment(environ, all_keys())
-        self.problems.extend(environment.problems)
-        keys = {key.path: key for key in all_keys()}
-        for path, given in environment.given.items():
-            self._take(keys[path], given)
+        for key in all_keys():
+            with self._telling(key):
+                if raw := read_variable(key, environ):
+                    self._take(key, raw)
+        self.problems.extend(_unknown_variables(environ))
+
+    def _take(self, key: Key, raw: Raw) -> None:
+        self.values[key.path] = key.parser.read(raw, key.path)
+        self.places[key.path] = raw.place
+
+    @contextmanager
+    def _telling(self, key: Key) -> Iterator[None]:
+        """Keep what is wrong with a key for the end, where everything is told at once."""
+        try:
+            yield
+        except SettingsError as error:
+            self.unread.add(key.path)
+            self.problems.extend(error.problems)
 
     def settings(self, needs: Collection[Need]) -> Settings:
         """The settings, if nothing is wrong with them; else raises SettingsError."""
-        settings = Settings(places=self.places, **dict(self._sections()))
+        sections: dict[str, dict[str, Any]] = {name: {} for name, _ in sections_of(Settings)}
+        for path, value in self.values.items():
+            section, _, name = path.partition(".")
+            sections[section][name] = value
+        made = {name: type_(**sections[name]) for name, type_ in sections_of(Settings)}
+        settings = Settings(places=self.places, **made)
         self.problems.extend(contradictions(settings, self.unread))
-        if self.file_is_readable:
-            self.problems.extend(self._missing(settings, needs))
+        if "" not in self.unread:
+            clear = [need for need in needs if not ("exposure" in need and self.unread & _GUARDS)]
+            absent = missing(settings, clear)
+            self.problems.extend(each for each in absent if each.key not in self.unread)
         if self.problems:
             raise SettingsError(self.problems)
         return settings
 
-    def _missing(self, settings: Settings, needs: Collection[Need]) -> Iterator[Problem]:
-        clear = [need for need in needs if not ("exposure" in need and self.unread & _GUARDS)]
-        return (p for p in missing(settings, clear) if p.key not in self.unread)
 
-    def _sections(self) -> Iterator[tuple[str, Any]]:
-        for name, type_ in sections_of(Settings):
-            mine = (path for path in self.values if path.startswith(f"{name}."))
-            yield name, type_(**{path.partition(".")[2]: self.values[path] for path in mine})
-
-    def _take_entries(self, entries: Entries) -> None:
-        sections = [name for name, _ in sections_of(Settings)]
-        for name, given in entries.pairs:
-            if name.text in sections:
-                self._take_section(name, given)
-            else:
-                self.problems.append(_unknown_at_top(name, sections))
-
-    def _take_section(self, name: Scalar, given: Given) -> None:
-        self.places[name.text] = name.place
-        if isinstance(given, Nothing):
-            return
-        if not isinstance(given, Entries):
-            message = f"expected keys and values below it, found {shape_of(given)}"
-            advice = "; is the space after a colon missing?" if isinstance(given, Scalar) else ""
-            self.problems.append(Problem(given.place, name.text, message + advice))
-            return
-        for key_name, value in given.pairs:
-            self._take_named(name.text, key_name, value)
-
-    def _take_named(self, section: str, name: Scalar, given: Given) -> None:
-        path = f"{section}.{name.text}"
-        key = next((key for key in all_keys() if key.path == path), None)
-        if key is None:
-            self.problems.append(_unknown_in_section(section, name))
-        elif not isinstance(given, Nothing):
-            self._take(key, given)
-
-    def _take(self, key: Key, given: Given) -> None:
-        try:
-            self.values[key.path] = key.option.kind.read(given)
-        except Mismatch as mismatch:
-            self.unread.add(key.path)
-            self.problems.extend(
-                Problem(flaw.place, ".".join(filter(None, (key.path, flaw.within))), flaw.message)
-                for flaw in mismatch.flaws
-            )
-        else:
-            self.places[key.path] = given.place
-
-
-def _unknown_in_section(section: str, name: Scalar) -> Problem:
+def _unknown(name: Raw, section: str = "") -> ConfigProblem:
+    """The problem with a name that is no section, or no key of this one."""
     shown = plain_name(name.text)
     if shown == "?":
         message = "a key that is not a plain word (not shown); is the space after a colon missing?"
-        return Problem(name.place, section, message)
-    nearest = nearest_key(section, name.text, [key.path for key in all_keys()])
-    advice = f"; did you mean {nearest}?" if nearest else _keys_of(section)
-    return Problem(name.place, f"{section}.{shown}", f"unknown key{advice}", nearest)
+        return ConfigProblem(name.place, section, message)
+    paths, sections = [key.path for key in all_keys()], [each for each, _ in sections_of(Settings)]
+    if section:
+        shown = f"{section}.{shown}"
+        nearest = nearest_key(section, name.text, paths)
+        existing = f"{section} has " + ", ".join(k.name for k in all_keys() if k.section == section)
+    elif name.text in paths:
+        parent, _, leaf = name.text.partition(".")
+        message = f"write {leaf} on a line of its own below {parent}:"
+        return ConfigProblem(name.place, shown, message)
+    else:
+        nearest = nearest_of(name.text, sections) or nearest_key("", name.text, paths)
+        existing = f"there are {', '.join(sections)}"
+    advice = f"did you mean {nearest}?" if nearest else existing
+    return ConfigProblem(name.place, shown, f"unknown key; {advice}", nearest)
 
 
-def _keys_of(section: str) -> str:
-    names = [key.name for key in all_keys() if key.section == section]
-    return f"; {section} has {', '.join(names)}"
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[ConfigProblem]:
+    """The problems with variables that were meant for us.
 
-
-def _unknown_at_top(name: Scalar, sections: Collection[str]) -> Problem:
-    shown = plain_name(name.text)
-    if shown == "?":
-        message = "a key that is not a plain word (not shown); is the space after a colon missing?"
-        return Problem(name.place, "", message)
-    paths = [key.path for key in all_keys()]
-    if name.text in paths:
-        section, _, leaf = name.text.partition(".")
-        return Problem(name.place, shown, f"write {leaf} on a line of its own below {section}:")
-    nearest = nearest_of(name.text, sections) or nearest_key("", name.text, paths)
-    advice = f"; did you mean {nearest}?" if nearest else f"; there are {', '.join(sections)}"
-    return Problem(name.place, shown, f"unknown key{advice}", nearest)
+    Those are of a section of ours, or only a letter or two are wrong: others belong to Qt itself.
+    """
+    keys = all_keys()
+    known = sorted({name for key in keys for name in (*key.variables, *key.file_variables)})
+    ours = tuple({f"QT_{key.section.upper()}_" for key in keys})
+    for name, value in environ.items():
+        is_link = _SERVICE_LINK.fullmatch(f"{name}={value}")
+        if name in known or not name.startswith("QT_") or is_link:
+            continue
+        nearest = nearest_of(name, known)
+        if not name.startswith(ours):
+            by_rest = {each.removeprefix("QT_"): each for each in known}
+            like = nearest_of(name.removeprefix("QT_"), by_rest, at_least=0.85)
+            if not like:
+                continue
+            nearest = by_rest[like]
+        advice = f"; did you mean {nearest}?" if nearest else ""
+        yield ConfigProblem(ConfigPlace(name), "", f"unknown variable{advice}", nearest)

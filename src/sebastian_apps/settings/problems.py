@@ -10,7 +10,7 @@ from sebastian_core.domain.errors import SebastianError
 
 
 @frozen
-class Place:
+class ConfigPlace:
     """Where a value stands: a file with line and column (both from 1), or a variable."""
 
     source: str
@@ -22,37 +22,22 @@ class Place:
         return ":".join([self.source, *numbers])
 
 
-UNSET = Place("environment")
-"""Where a key belongs that is set nowhere while no file was read."""
+#: Where a key belongs that is set nowhere while no file was read.
+UNSET = ConfigPlace("environment")
 
 
 @frozen
-class Problem:
+class ConfigProblem:
     """One thing that must be put right: where, which key, what was expected and what was found.
 
     `key` is the dotted path (`presence.interval`), empty where no key is meant. `nearest` is the
     key or variable that exists and was probably meant. A message never holds a secret.
     """
 
-    place: Place
+    place: ConfigPlace
     key: str
     message: str
     nearest: str | None = None
-
-    @property
-    def source(self) -> str:
-        """The file as it was named, or the environment variable."""
-        return self.place.source
-
-    @property
-    def line(self) -> int | None:
-        """The line in the file, from 1."""
-        return self.place.line
-
-    @property
-    def column(self) -> int | None:
-        """The column in the line, from 1."""
-        return self.place.column
 
     def __str__(self) -> str:
         where = f"{self.place} {self.key}" if self.key else str(self.place)
@@ -64,21 +49,23 @@ class SettingsError(SebastianError):
 
     slug = "settings-invalid"
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems = tuple(sorted(dict.fromkeys(problems), key=_reading_order))
-        super().__init__(self._summary())
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) > 1:
+            lines = [
+                f"{len(lines)} problems in the configuration:",
+                *(f"  {each}" for each in lines),
+            ]
+        super().__init__("\n".join(lines))
 
-    def _summary(self) -> str:
-        if len(self.problems) == 1:
-            return str(self.problems[0])
-        lines = "\n".join(f"  {problem}" for problem in self.problems)
-        return f"{len(self.problems)} problems in the configuration:\n{lines}"
+
+class Unfit(ValueError):
+    """A text that does not fit. What was found is told in these words, which show nothing of it."""
 
 
-def _reading_order(problem: Problem) -> tuple[bool, str, int, int]:
-    return (
-        problem.line is None,
-        "" if problem.line or not problem.source.startswith("QT_") else problem.source,
-        problem.line or 0,
-        problem.column or 0,
-    )
+def _reading_order(problem: ConfigProblem) -> tuple[bool, str, int, int]:
+    """The file from top to bottom, what is missing in it, then the variables by their names."""
+    place = problem.place
+    variable = place.source if place.line is None and place.source.startswith("QT_") else ""
+    return (place.line is None, variable, place.line or 0, place.column or 0)

@@ -82,12 +82,12 @@ def _listening_on(hosts: list[str], settings: Settings) -> Settings:
     from attrs import evolve
 
     from sebastian_apps.cli.starting import telling_misconfiguration
-    from sebastian_apps.settings import check_webhook_exposure
+    from sebastian_apps.settings import require
 
     each = [evolve(settings, listen=evolve(settings.listen, host=host)) for host in hosts]
     settings = min(each, key=lambda one: one.listens_on_loopback)
     with telling_misconfiguration():
-        check_webhook_exposure(settings)
+        require(settings, {"exposure"})
     return settings
 
 

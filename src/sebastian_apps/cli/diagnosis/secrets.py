@@ -12,11 +12,11 @@ from sebastian_apps.settings import (
     NEW_TOKEN,
     Secret,
     Settings,
+    exposure,
     file_for_all_eyes,
     is_loopback,
     weakness,
 )
-from sebastian_apps.settings.checks import exposure
 
 NEW = f"Set a long random one: {NEW_TOKEN}"
 
