@@ -525,6 +525,20 @@ BROKEN = [
         "config.yml: is not YAML: lists or braces stand in each other far too deep",
     ),
     Broken(
+        "lists in lists that YAML reads and we do not",
+        f"agents: {'[' * 400}{']' * 400}\n",
+        "config.yml: is not YAML: lists or braces stand in each other far too deep",
+    ),
+    Broken(
+        "a secret's file that is not there, and no word that its key is missing",
+        "db: {connection_string: postgresql://h/d}\nredis: {url: localhost}\n"
+        "qiscus: {app_id: abc}\n",
+        "QT_QISCUS_SECRET_KEY_FILE qiscus.secret_key: the file that it names: no such file or "
+        "directory",
+        {"QT_QISCUS_SECRET_KEY_FILE": "hunter2"},
+        role="worker",
+    ),
+    Broken(
         "a bad variable",
         "",
         "QT_LISTEN_PORT listen.port: expected a whole number from 1 to 65535, found 'http'",

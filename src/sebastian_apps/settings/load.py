@@ -53,77 +53,68 @@ def load_settings(
 
 @define
 class _Loading:
-    """What is known so far, by key path; an empty path in `unread` is the file as a whole."""
+    """What is known so far: values by section and name, the rest by key path.
 
-    problems: list[ConfigProblem] = Factory(list)
-    values: dict[str, Any] = Factory(dict)
+    The empty path stands for the file as a whole.
+    """
+
+    values: dict[str, dict[str, Any]] = Factory(dict)
     places: dict[str, ConfigPlace] = Factory(dict)
     unread: set[str] = Factory(set)
+    problems: list[ConfigProblem] = Factory(list)
 
     def take_file(self, path: Path) -> None:
         """Take what the file says."""
         self.places[""] = ConfigPlace(str(path))
         file = YamlFile(path)
-        try:
-            sections = file.read()
-        except SettingsError as error:
-            self.problems.extend(error.problems)
-            self.unread.add("")
-            return
-        self.problems.extend(file.problems)
-        known = [name for name, _ in sections_of(Settings)]
-        for name, raw in sections.items():
-            if name.text in known:
+        with self._telling(""):
+            for name, raw in file.read().items():
                 self._take_section(name, raw)
-            else:
-                self.problems.append(_unknown(name))
+            self.problems.extend(file.problems)
 
     def _take_section(self, section: Raw, raw: Raw) -> None:
-        self.places[section.text] = section.place
-        if raw.content is None:
+        if section.text not in dict(sections_of(Settings)):
+            self.problems.append(_unknown(section))
             return
-        if not isinstance(raw.content, dict):
+        self.places[section.text] = section.place
+        keys = {key.name: key for key in all_keys() if key.section == section.text}
+        if isinstance(raw.content, dict):
+            for name, value in raw.content.items():
+                if name.text not in keys:
+                    self.problems.append(_unknown(name, section.text))
+                elif value.content is not None:
+                    self._take(keys[name.text], value)
+        elif raw.content is not None:
             message = f"expected keys and values below it, found {raw.shape}"
             advice = "; is the space after a colon missing?" if raw.text else ""
             self.problems.append(ConfigProblem(raw.place, section.text, message + advice))
-            return
-        keys = {key.name: key for key in all_keys() if key.section == section.text}
-        for name, value in raw.content.items():
-            key = keys.get(name.text)
-            if key is None:
-                self.problems.append(_unknown(name, section.text))
-            elif value.content is not None:
-                with self._telling(key):
-                    self._take(key, value)
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
         """Take what the variables say, over what the file said."""
         for key in all_keys():
-            with self._telling(key):
+            with self._telling(key.path):
                 if raw := read_variable(key, environ):
                     self._take(key, raw)
         self.problems.extend(_unknown_variables(environ))
 
     def _take(self, key: Key, raw: Raw) -> None:
-        self.values[key.path] = key.parser.read(raw, key.path)
-        self.places[key.path] = raw.place
+        with self._telling(key.path):
+            value = key.parser.read(raw, key.path)
+            self.values.setdefault(key.section, {})[key.name] = value
+            self.places[key.path] = raw.place
 
     @contextmanager
-    def _telling(self, key: Key) -> Iterator[None]:
+    def _telling(self, path: str) -> Iterator[None]:
         """Keep what is wrong with a key for the end, where everything is told at once."""
         try:
             yield
         except SettingsError as error:
-            self.unread.add(key.path)
+            self.unread.add(path)
             self.problems.extend(error.problems)
 
     def settings(self, needs: Collection[Need]) -> Settings:
         """The settings, if nothing is wrong with them; else raises SettingsError."""
-        sections: dict[str, dict[str, Any]] = {name: {} for name, _ in sections_of(Settings)}
-        for path, value in self.values.items():
-            section, _, name = path.partition(".")
-            sections[section][name] = value
-        made = {name: type_(**sections[name]) for name, type_ in sections_of(Settings)}
+        made = {name: type_(**self.values.get(name, {})) for name, type_ in sections_of(Settings)}
         settings = Settings(places=self.places, **made)
         self.problems.extend(contradictions(settings, self.unread))
         if "" not in self.unread:
