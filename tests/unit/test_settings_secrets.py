@@ -109,13 +109,13 @@ def test_any_password_that_is_percent_encoded_is_read_as_it_is_and_hidden(passwo
 
 @given(
     password=st.text("aZ059@#/?:%[] ", min_size=1).map(lambda text: f"{text}SEKRET{text}"),
-    url=st.sampled_from(["postgresql://u:{}@h:5/x", "redis://:{}@h:5/0", "amqp://u:{}@h"]),
+    url=st.sampled_from(["postgresql://u:{}@h:5/x", "redis://:{}@h:5/0", "http://u:{}@h"]),
 )
 def test_a_password_that_is_not_encoded_is_hidden_or_refused_and_never_shown(
     password: str, url: str
 ) -> None:
     written = url.format(password)
-    variable = {"p": "QT_DB_CONNECTION_STRING", "r": "QT_REDIS_URL", "a": "QT_QUEUE_BROKER_URL"}
+    variable = {"p": "QT_DB_CONNECTION_STRING", "r": "QT_REDIS_URL", "h": "QT_QISCUS_PROXY"}
     try:
         settings = load_settings(None, {variable[url[0]]: written})
     except SettingsError as error:
