@@ -14,36 +14,36 @@ from urllib.parse import quote
 from sebastian_adapters.qiscus.api import ApiResponse
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 
+#: How many objects and lists an answer may hold; a page of 100 agents has some thousand.
+#:
+#: Measured: 2 MiB of empty lists take 0.2 s of processor time to read, 50,000 of them 0.02 s.
 PARTS_LIMIT = 50_000
-"""How many objects and lists an answer may hold; a page of 100 agents has some thousand.
-
-Measured: 2 MiB of empty lists take 0.2 s of processor time to read, 50,000 of them 0.02 s.
-"""
 
 REFUSAL_LIMIT_BYTES = 256 * 1024
 
 RETRY_AFTER_LIMIT_SECONDS = 120.0
 REFUSAL_TEXT_LIMIT = 200
+
+#: How many characters of a text are searched for secrets; a whole page would take minutes.
 SEARCHED_TEXT_LIMIT = 2000
-"""How many characters of a text are searched for secrets; a whole page would take minutes."""
 
 HIDDEN = "***"
 
+#: 4xx that a server or a proxy says of a connection; the call may be carried out all the same.
 _NOT_ABOUT_THE_CALL = {
     407: "the proxy wants a login",
     408: "the connection was given up as idle",
     421: "another server was asked than the one that was meant",
     425: "it came too early to be believed",
 }
-"""4xx that a server or a proxy says of a connection; the call may be carried out all the same."""
 
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 _TOKEN = re.compile(r"\b(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[\w-]{20,}\b", re.ASCII)
 _TELLING_KEYS = ("message", "messages", "error", "detail", "title")
 _SECRET_KEY = re.compile(r"token|secret|password|key|auth|credential", re.IGNORECASE)
 
+#: A decoded JSON object.
 Answer = dict[str, Any]
-"""A decoded JSON object."""
 
 
 def unreadable(what: str, status: int | None = None) -> PlatformUnavailable:

@@ -21,8 +21,8 @@ from sebastian_adapters.qiscus.login import Login
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.ports.clock import Clock
 
+#: Told of each call when it ended: operation, HTTP status or name of the fault, seconds.
 OnCall = Callable[[str, str, float], None]
-"""Told of each call when it ended: operation, HTTP status or name of the fault, seconds."""
 
 T = TypeVar("T")
 

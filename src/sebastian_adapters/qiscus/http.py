@@ -32,8 +32,9 @@ _OWN_TROUBLES = {
     errno.ENOBUFS: "this machine has no buffers left for another connection",
     errno.ENOMEM: "this machine has no memory left for another connection",
 }
+
+#: What aiohttp and the event loops raise; a timeout is an OSError.
 _FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
-"""What aiohttp and the event loops raise; a timeout is an OSError."""
 
 
 T = TypeVar("T")

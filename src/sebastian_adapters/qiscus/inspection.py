@@ -17,13 +17,13 @@ from sebastian_adapters.qiscus.lane import LaneOptions
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.ports.clock import Clock
 
+#: Switches of the app by which rooms reach agents without us (contract section 1).
 FLAGS = (
     "is_agent_allocation_enabled",
     "is_agent_takeover_enabled",
     "use_latest",
     "is_bot_enabled",
 )
-"""Switches of the app by which rooms reach agents without us (contract section 1)."""
 
 
 @frozen(kw_only=True)

@@ -14,8 +14,8 @@ from sebastian_adapters.qiscus.wire import login_token
 from sebastian_core.domain.errors import PlatformUnavailable
 from sebastian_core.ports.clock import Clock
 
+#: How long after one login the next may be tried, whatever became of the first.
 PAUSE_SECONDS = 60.0
-"""How long after one login the next may be tried, whatever became of the first."""
 
 
 @define(eq=False, kw_only=True)

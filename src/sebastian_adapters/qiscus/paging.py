@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 from sebastian_adapters.qiscus.answers import unreadable
 from sebastian_adapters.qiscus.wire import Page
 
+#: A list that goes on beyond this is taken for one that never ends.
 PAGES_LIMIT = 5_000
-"""A list that goes on beyond this is taken for one that never ends."""
 
 T = TypeVar("T")
 
@@ -25,8 +25,9 @@ class Position:
 
 
 AskPage = Callable[[Position], Awaitable[Page[T]]]
+
+#: Whether a page shows what was looked for, so that no further one is needed.
 IsEnough = Callable[[Page[T]], bool]
-"""Whether a page shows what was looked for, so that no further one is needed."""
 
 
 def never_enough(_: Page[T]) -> bool:

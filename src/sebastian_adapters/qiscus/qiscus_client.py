@@ -47,8 +47,9 @@ from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import Pace, QiscusClient
 
 AGENTS_PER_PAGE = 100
+
+#: The platform's own default, and the only size that is known to be taken (contract section 8).
 ROOMS_PER_PAGE = 50
-"""The platform's own default, and the only size that is known to be taken (contract section 8)."""
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"

@@ -10,8 +10,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from attrs import define, field
 
+#: How long addresses are used before they are looked up again (aiohttp's own default).
 KNOWN_SECONDS = 10.0
-"""How long addresses are used before they are looked up again (aiohttp's own default)."""
 
 _Name = tuple[str, int, socket.AddressFamily]
 

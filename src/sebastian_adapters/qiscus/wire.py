@@ -26,16 +26,18 @@ from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.domain.readings import PlatformRoom
 
 LARGEST_ID = 2**63 - 1
+
+#: More rows than a page that was asked for a hundred could ever have.
 ROWS_LIMIT = 10_000
-"""More rows than a page that was asked for a hundred could ever have."""
 
 CURSOR_LIMIT = 4096
 NAME_LIMIT = 200
 SOURCE_LIMIT = 64
 
 _OF_AN_ASSIGNMENT = ("service", "added_agent")
+
+#: What `data` holds in answers to what we ask besides.
 _OF_OTHER_CALLS = ("agents", "customer_rooms", "customer_room", "user", "app", "app_code")
-"""What `data` holds in answers to what we ask besides."""
 
 _AGENT_TYPE = 2
 _INDEX = re.compile("[0-9]{1,9}")

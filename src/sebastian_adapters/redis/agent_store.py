@@ -25,8 +25,8 @@ from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.agent_store import AgentStore
 
+#: How long one call may take in all, whatever it waits for.
 DEADLINE_SECONDS = 1.8
-"""How long one call may take in all, whatever it waits for."""
 
 _EMPTY = Roster(read_at=datetime.min.replace(tzinfo=UTC))
 

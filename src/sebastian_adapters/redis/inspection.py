@@ -12,8 +12,8 @@ from sebastian_adapters.redis.client import read_script, redis_client
 from sebastian_adapters.redis.errors import redis_errors
 from sebastian_adapters.redis.keys import probe_key
 
+#: Older ones cannot let a listener wait for less than a second.
 OLDEST_MAJOR = 6
-"""Older ones cannot let a listener wait for less than a second."""
 
 
 @frozen(kw_only=True)

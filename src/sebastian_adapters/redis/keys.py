@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+#: What every key begins with; a deployment adds its app id, so that accounts may share a server.
 PREFIX = "sebastian:"
-"""What every key begins with; a deployment adds its app id, so that accounts may share a server."""
 
 
 def roster_key(prefix: str = PREFIX) -> str:

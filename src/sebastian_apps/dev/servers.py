@@ -34,8 +34,9 @@ from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.dev.postgres_account import Account, reachable_installation
 
 LOOPBACK = "127.0.0.1"
+
+#: Below those that the system gives to clients, who could take the port during a restart.
 _PORTS = range(10_000, 32_000)
-"""Below those that the system gives to clients, who could take the port during a restart."""
 
 _POLL_SECONDS = 0.02
 

@@ -11,8 +11,9 @@ from sebastian_apps.fake_qiscus.routes import OPERATIONS
 
 FaultKind = Literal["latency", "status", "reset", "silence", "rubbish", "twice"]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+#: How much later the same answer comes again where it comes `twice`.
 SECOND_ANSWER_SECONDS = 0.001
-"""How much later the same answer comes again where it comes `twice`."""
 RUBBISH = {
     "html": (b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html"),
     "empty": (b"", "application/json"),

@@ -12,8 +12,9 @@ import msgspec
 from sebastian_apps.fake_qiscus.http_server import Request
 
 Fields: TypeAlias = Mapping[str, Any]
+
+#: What clients send in a form for an argument that they leave out.
 _NOTHING = (None, "", "null")
-"""What clients send in a form for an argument that they leave out."""
 _LIST_NAME = re.compile(r"([^\[\]]+)\[\d*\]")
 
 

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from sebastian_apps.fake_qiscus.http_server import Request, Response
 
+#: Method, path and call. Two braces in a path stand for the id in it, the call's `subject`.
 ROUTES = (
     # people
     ("GET", "/api/v2/admin/agents", "agents"),
@@ -51,11 +52,11 @@ ROUTES = (
     ("POST", "/api/v1/app/webhook/mark_as_resolved", "register_resolved"),
     ("GET", "/api/v2/admin/webhook_config", "webhook_config"),
 )
-"""Method, path and call. Two braces in a path stand for the id in it, the call's `subject`."""
 
 OPERATIONS = frozenset(operation for _, _, operation in ROUTES)
+
+#: What only an agent may do, with the token of the agent's own login.
 AGENTS_OWN = frozenset(operation for _, path, operation in ROUTES if "/agent/service/" in path)
-"""What only an agent may do, with the token of the agent's own login."""
 
 _EXACT = {(method, path): operation for method, path, operation in ROUTES if "{}" not in path}
 _WITH_SUBJECT = [
@@ -74,8 +75,8 @@ class Call:
     subject: str = ""
 
 
+#: Who answers each operation.
 Answers: TypeAlias = dict[str, Callable[[Call], Response]]
-"""Who answers each operation."""
 
 
 def find_call(request: Request) -> Call | None:

@@ -24,8 +24,8 @@ from sebastian_adapters.memory.platform.values import (
     Tag,
 )
 
+#: The groups of `v2/channels`; a channel of another source is in the last one.
 SOURCES = ("wa", "fb", "ig", "line", "telegram", "qiscus", "custom")
-"""The groups of `v2/channels`; a channel of another source is in the last one."""
 
 
 @frozen

@@ -6,8 +6,8 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import ge, in_, le
 
+#: How far back the platform remembers what it was: no lag can be longer.
 REMEMBERED_SECONDS = 120.0
-"""How far back the platform remembers what it was: no lag can be longer."""
 
 MOST_UNCLEAN_ROWS = 10
 

@@ -4,8 +4,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import field, frozen
 
+#: A decoded JSON object, as it goes over the wire.
 Body = dict[str, Any]
-"""A decoded JSON object, as it goes over the wire."""
 
 Item = TypeVar("Item")
 
@@ -40,8 +40,9 @@ class Tag:
 
 LIVE_CHAT = Channel(id=130821)
 GENERAL = Role(id=125015)
+
+#: What is known of a customer, as keys and values.
 Properties = tuple[tuple[str, str], ...]
-"""What is known of a customer, as keys and values."""
 
 
 @frozen(kw_only=True)

@@ -19,20 +19,20 @@ from redis.retry import Retry
 
 from sebastian_adapters.redis.client import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 
+#: What our keys in Redis begin with, unless the deployment says otherwise.
 NAMESPACE = "sebastian"
-"""What our keys in Redis begin with, unless the deployment says otherwise."""
 
 QUEUE = "sebastian-doorbell"
 ACTOR = "look_at_the_line"
 
+#: How long Redis lets a listener wait in one go; so long may a listener take to stop.
 LISTEN_SECONDS = 0.25
-"""How long Redis lets a listener wait in one go; so long may a listener take to stop."""
 
+#: How many bells a listener may take before the first of them is answered; there are only a few.
 PREFETCH = 1000
-"""How many bells a listener may take before the first of them is answered; there are only a few."""
 
+#: A heartbeat timeout, in milliseconds, by which every worker counts as dead.
 GONE_AT_ONCE = -60_000
-"""A heartbeat timeout, in milliseconds, by which every worker counts as dead."""
 
 
 class DoorbellBroker(RedisBroker):

@@ -12,11 +12,11 @@ from sebastian_adapters.redis.dramatiq.broker import ACTOR, NAMESPACE, QUEUE, Do
 from sebastian_adapters.redis.dramatiq.ringer import Ringer
 from sebastian_core.ports.job_queue import JobQueue
 
+#: How often Dramatiq's threads look whether to stop, except the one that waits in Redis.
 IDLE_MILLISECONDS = 100
-"""How often Dramatiq's threads look whether to stop, except the one that waits in Redis."""
 
+#: How long each kind of thread may take to stop; a worker has two kinds, one after the other.
 STOP_SECONDS = 2.0
-"""How long each kind of thread may take to stop; a worker has two kinds, one after the other."""
 
 
 class DramatiqJobQueue(JobQueue):

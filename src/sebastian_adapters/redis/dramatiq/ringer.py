@@ -10,11 +10,11 @@ from sebastian_core.domain.reaching import why_unreached
 
 _logger = logging.getLogger(__name__)
 
+#: How long nothing is tried after a bell could not be sent.
 PAUSE_SECONDS = 0.25
-"""How long nothing is tried after a bell could not be sent."""
 
+#: The longest rest in a burst of rings, as a multiple of the first one.
 LONGEST_REST = 5
-"""The longest rest in a burst of rings, as a multiple of the first one."""
 
 
 class Ringer:
