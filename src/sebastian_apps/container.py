@@ -23,7 +23,7 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.postgres.account import claim_account
 from sebastian_adapters.postgres.clock import PostgresClock
 from sebastian_adapters.postgres.ended_logins import PostgresEndedLogins
-from sebastian_adapters.postgres.inspection import check_database, try_arrival
+from sebastian_adapters.postgres.inspection import check_database, try_arrival, try_webhook
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.migrate import check_tables
 from sebastian_adapters.postgres.pools import Pool, webhook_pool, worker_pool
@@ -37,12 +37,17 @@ from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.own_policy import GuardedPolicy, without_quotes
 from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.status.checks import CheckResult, database_refuses
+from sebastian_apps.status.heartbeat import living, what_blocks
+from sebastian_apps.status.probes.lately import Probe
+from sebastian_apps.status.probes.stores import probe_redis
 from sebastian_apps.tracing import TracedAssignChat
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
-from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
+from sebastian_core.domain.errors import SchemaMismatch, SebastianError, StoreUnavailable
+from sebastian_core.domain.explaining import Hold
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.readings import Registration
@@ -55,7 +60,7 @@ from sebastian_core.usecases.assign_by_hand import AssignByHand
 from sebastian_core.usecases.assign_chat import Ended
 from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
 from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.explain_room import ExplainRoom
+from sebastian_core.usecases.explain_room import Blocked, ExplainRoom
 from sebastian_core.usecases.known_roster import KnownRoster
 from sebastian_core.usecases.pause_agent import PauseAgent
 from sebastian_core.usecases.platform_gate import PlatformGate
@@ -161,6 +166,20 @@ def _tell(listeners: Sequence[Callable[[Ended], None]]) -> Callable[[Ended], Non
     return tell
 
 
+def _blocked(settings: Settings, room_repo: RoomRepo, writes_are_tried: bool) -> Blocked:
+    """What holds every chat, by what the workers say and by a trial of what a webhook does."""
+
+    async def blocked(now: datetime) -> Hold | None:
+        if writes_are_tried:
+            try:
+                await try_webhook(_text(settings.db.connection_string))
+            except SebastianError:
+                return Hold.NO_WRITES
+        return what_blocks(living(await room_repo.reports(), now))
+
+    return blocked
+
+
 def _plan_refused(error: Exception) -> None:
     told = without_quotes(error)
     log.error("the policy's plan cannot be used; the shipped policy serves", error=told)
@@ -180,6 +199,7 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     make_pool = providers.Object(worker_pool)
     threads = providers.Object(1)
+    writes_are_tried = providers.Object(True)
     on_call: providers.Object[OnCall | None] = providers.Object(None)
 
     policy: providers.Object[Policy] = providers.Object(LeastLoaded())
@@ -227,6 +247,7 @@ class Container(containers.DeclarativeContainer):
         roster,
         providers.Callable(_dispatch_rules, settings, rules, policy),
         verify=settings.provided.assign.verify,
+        blocked=providers.Callable(_blocked, settings, room_repo, writes_are_tried),
     )
     assign_by_hand = providers.Singleton(
         AssignByHand,
@@ -307,9 +328,23 @@ def build_webhook(
         ended_logins=container.ended_logins(),
         counts=WebhookMetrics(),
         checks={"database": partial(_check_work, container.pool())} if is_real else {},
+        probes=_probes(settings, container.pool()) if is_real else (),
         open=open_all,
         close=_closing(container, client, keeping_time, is_real=is_real),
     )
+
+
+def _probes(settings: Settings, pool: Pool) -> Sequence[Probe]:
+    """What the floor page tries itself, beside what it reads."""
+
+    async def recording() -> list[CheckResult]:
+        try:
+            await _check_work(pool)
+        except SebastianError as error:
+            return [database_refuses(str(error))]
+        return []
+
+    return [recording, partial(probe_redis, settings)]
 
 
 async def _check_work(pool: Pool) -> None:
@@ -410,8 +445,8 @@ def build_worker(
         ),
         history_keep=settings.history.keep,
         roster_max_age=settings.presence.max_age,
+        policy=policy,
     )
-    parts.notes.policy = policy
     return metered(parts, metrics, settings)
 
 
@@ -524,5 +559,6 @@ def _container(
             ended_logins=stores.ended_logins,
             agent_store=stores.agent_store,
             job_queue=stores.job_queue,
+            writes_are_tried=providers.Object(False),
         )
     return container

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 import structlog
 from attrs import define, evolve
@@ -243,14 +244,14 @@ class WorkerMetrics:
         self._calls.labels(operation, code).inc()
         self._call_seconds.labels(operation).observe(seconds)
 
-    def found(self, duty: str, findings: Mapping[str, int]) -> None:
-        """A duty found differences."""
-        for finding, number in findings.items():
-            self._findings.labels(duty, finding).inc(number)
-
-    def failed(self, duty: str) -> None:
-        """A duty failed."""
-        self._failures.labels(duty).inc()
+    def duty_ended(self, duty: str, found: Mapping[str, Any] | None) -> None:
+        """A duty found differences, or failed if there is nothing that it found."""
+        if found is None:
+            self._failures.labels(duty).inc()
+            return
+        for finding, number in found.get("findings", found).items():
+            if finding != "listed":
+                self._findings.labels(duty, finding).inc(number)
 
     def wrong_token(self, outcome: str) -> None:
         """Somebody sent an admin token that is nobody's."""
@@ -284,8 +285,7 @@ def metered(parts: WorkerParts, metrics: WorkerMetrics, settings: Settings) -> W
     """The same worker, counted; its numbers are served where the settings name a port."""
     metrics.watch_gate(parts.gate)
     parts.ended.append(lambda ended: metrics.ended(ended, parts.clock.now()))
-    parts.notes.told.append(metrics.found)
-    parts.notes.failed_listeners.append(metrics.failed)
+    parts.duty_ended.append(metrics.duty_ended)
     if not settings.metrics.port:
         return evolve(parts, bell_answered=metrics.bell_answered)
     serving = AsyncExitStack()

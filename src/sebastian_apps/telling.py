@@ -9,7 +9,14 @@ from attrs import field, frozen
 
 from sebastian_apps.printable import as_argument
 from sebastian_core.domain.chat import Chat, ChatState, Move
-from sebastian_core.domain.explaining import Explanation, Given, Hold, Waiting, Way
+from sebastian_core.domain.explaining import (
+    HOLDS_ALL,
+    Explanation,
+    Given,
+    Hold,
+    Waiting,
+    Way,
+)
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.domain.plan import Standing
@@ -144,22 +151,30 @@ def _being_given(chat: Chat, agent: str, teller: Teller) -> str:
 def why_it_waits(chat: Chat, waiting: Waiting, teller: Teller) -> list[str]:
     """What holds a waiting chat, and what would change that."""
     ways = [f"  - {_way(way, chat, waiting, teller)}" for way in waiting.ways]
-    by_hand = f"  - a person gives it: sebastian assign {as_argument(chat.room_id)} AGENT"
-    return [_held(chat, waiting, teller), "", "What would change that:", *ways, by_hand]
+    if waiting.hold not in _LEAVES_NOTHING_TO_PEOPLE:
+        ways.append(f"  - a person gives it: sebastian assign {as_argument(chat.room_id)} AGENT")
+    return [_held(chat, waiting, teller), "", "What would change that:", *ways]
 
 
-def held_shortly(chat: Chat, waiting: Waiting, teller: Teller) -> str:
-    """What holds a waiting chat, in a few words."""
-    soon = teller.moment(waiting.until) if waiting.until else "soon"
+_LEAVES_NOTHING_TO_PEOPLE = HOLDS_ALL - {Hold.NO_WORKER}
+"""While one of these holds, nobody can give a chat by hand either."""
+
+
+def why_not_yet(chat: Chat, waiting: Waiting) -> str:
+    """What holds a waiting chat, in a few words without the moment until which it does."""
     match waiting.hold:
         case Hold.DOUBT:
-            return f"in doubt, read at {soon}: {chat.doubt}"
+            return f"in doubt: {chat.doubt}"
         case Hold.NEXT_TRY:
-            return f"refused {counted(chat.refusals, 'time')}, next try at {soon}"
+            return f"refused {counted(chat.refusals, 'time')}"
         case Hold.NOBODY_FREE:
             return f"nobody free: {standings_told(waiting.standings)}"
         case Hold.TURN:
-            return f"{waiting.place - 1} before it"
+            return f"{waiting.before} before it, {counted(waiting.free_slots, 'slot')} free"
+        case Hold.DISPATCH:
+            return "ready: given within seconds"
+        case hold if hold in HOLDS_ALL:
+            return f"on hold: {hold}"
         case _:
             return str(waiting.hold)
 
@@ -272,11 +287,12 @@ def _held(chat: Chat, waiting: Waiting, teller: Teller) -> str:
         case Hold.NOBODY_FREE:
             return f"No agent is free for it: {standings_told(waiting.standings)}."
         case Hold.TURN:
-            before = waiting.place - 1
-            stand = "stands" if before == 1 else "stand"
-            return f"{_slots(waiting)} free for it, and {before} {stand} before it."
+            stand = "stands" if waiting.before == 1 else "stand"
+            return f"{_slots(waiting)} free for it, and {waiting.before} {stand} before it."
         case Hold.DISPATCH:
-            return f"{_slots(waiting)} free for it: the next pass should give it away."
+            return f"{_slots(waiting)} free for it: it is given within seconds."
+        case hold:
+            return f"Everything is on hold: {hold}."
 
 
 def _way(way: Way, chat: Chat, waiting: Waiting, teller: Teller) -> str:
@@ -291,14 +307,18 @@ def _way(way: Way, chat: Chat, waiting: Waiting, teller: Teller) -> str:
         first_full=_first(Standing.FULL, waiting),
         first_paused=_first(Standing.PAUSED, waiting),
         channel=chat.needs.channel_id,
-        before=waiting.place - 1,
+        before=waiting.before,
     )
 
 
 _WAYS: Mapping[Way, str] = {
+    Way.WRITTEN: "the database takes writes again; what it answers: sebastian doctor",
+    Way.STARTED: "a worker is started: sebastian-worker",
+    Way.ACCEPTED: "qiscus.app_id and qiscus.secret_key are corrected, and the workers restarted",
+    Way.ANSWERED: "Qiscus answers again: it is asked every few seconds",
     Way.SETTLED: "its room is read {until}; {release}",
     Way.TRIED: "it is tried again {until}; {release}",
-    Way.READ: "the agents are read{read}: does a worker run? sebastian doctor",
+    Way.READ: "the agents are read{read}; if that takes long: sebastian doctor",
     Way.RESOLVED: "a chat of {full} is resolved",
     Way.RAISED: "more capacity: sebastian agents capacity {first_full} N",
     Way.ONLINE: "{offline} comes online",
@@ -306,7 +326,7 @@ _WAYS: Mapping[Way, str] = {
     Way.CHANNEL: "another agent gets channel {channel} in Qiscus",
     Way.ELIGIBLE: "the others are tried {lifted}; {release}",
     Way.SERVED: "those before it are given ({before})",
-    Way.PASS: "a worker looks at the line, within 2 s: does one run? sebastian doctor",
+    Way.PASS: "a worker looks at the line, within 2 s",
 }
 
 

@@ -59,10 +59,10 @@ async def test_the_line_is_shown_with_why_each_chat_waits(world: World, room: st
 
     assert lines[0].split() == ["place", "room", "waits", "channel", "source", "why", "not", "yet"]
     assert lines[1].split()[:2] == ["1", room]
-    assert lines[1].endswith("the next pass")
+    assert lines[1].endswith("on hold: no worker runs")
     assert lines[2] == "1 waiting: 1 ready, 0 in doubt, 0 stuck"
     (shown,) = (await world.json("queue"))["line"]
-    assert (shown["room_id"], shown["hold"]) == (room, "dispatch")
+    assert (shown["room_id"], shown["hold"]) == (room, "no_worker")
 
 
 async def test_a_dropped_chat_leaves_the_line_and_stays_out(world: World, room: str) -> None:

@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg.conninfo import conninfo_to_dict
 
-from sebastian_apps.cli.diagnosis.webhook import look_at_webhook
 from sebastian_apps.cli.main import main
 from sebastian_apps.dev.servers import EmbeddedPostgres
 from sebastian_apps.settings import load_settings
+from sebastian_apps.status.probes.webhook import probe_webhook
 from tests import canaries
 from tests.secured import CLERK, postgres_login, with_password
 
@@ -161,7 +161,7 @@ def test_why_tls_to_the_database_fails_is_told(
 
 async def test_why_the_webhook_address_does_not_answer_is_told_in_plain_words() -> None:
     async def told(base_url: str) -> str:
-        (found,) = await look_at_webhook(load_settings(None, {"QT_WEBHOOK_BASE_URL": base_url}))
+        (found,) = await probe_webhook(load_settings(None, {"QT_WEBHOOK_BASE_URL": base_url}))
         return found.text.partition("does not answer: ")[2]
 
     with tls_server(of_postgres=False) as port:

@@ -156,7 +156,7 @@ async def test_the_busy_floor_is_told_whole() -> None:
     assert whys == {"later", "nobody", "doubt"}
     assert [w["place"] for w in floor["line"]] == list(range(1, len(floor["line"]) + 1))
     assert [w["since"] for w in floor["line"]] == sorted(w["since"] for w in floor["line"])
-    assert [banner["name"] for banner in floor["banners"]] == ["drift"]
+    assert [banner["name"] for banner in floor["banners"]] == ["webhooks-lost"]
     assert {agent["standing"] for agent in floor["agents"]} == {"full", "paused", "offline"}
     for agent in floor["agents"]:
         assert len(agent["places"]) == agent["load"]
@@ -168,8 +168,8 @@ async def test_in_an_outage_the_page_says_so_and_why_nobody_is_given() -> None:
     async with webhook_service((await outage()).parts()) as service, watching(service) as lines:
         floor = await next_floor(lines)
 
-    assert [banner["name"] for banner in floor["banners"]] == ["platform"]
-    assert floor["banners"][0]["title"].startswith("Qiscus has not answered for 3 min")
+    assert [banner["name"] for banner in floor["banners"]] == ["worker-platform-down"]
+    assert floor["banners"][0]["text"].startswith("Qiscus has not answered ")
     assert {waiting["why"] for waiting in floor["line"]} == {"until Qiscus answers again"}
 
 
@@ -271,7 +271,7 @@ async def test_while_the_database_is_away_the_last_floor_stays_under_a_banner() 
         after = await next_floor(lines)
 
     assert before["banners"] == after["banners"] == []
-    assert [banner["name"] for banner in during["banners"]] == ["database"]
+    assert [banner["name"] for banner in during["banners"]] == ["database-unreachable"]
     assert during["agents"] == before["agents"]
 
 

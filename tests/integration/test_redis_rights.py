@@ -13,10 +13,10 @@ from attrs import frozen
 
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
-from sebastian_apps.cli.diagnosis.findings import Finding
-from sebastian_apps.cli.diagnosis.stores import look_at_redis
 from sebastian_apps.dev.servers import EmbeddedValkey
 from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.status.checks import CheckResult
+from sebastian_apps.status.probes.stores import probe_redis
 from tests.contracts.agent_store import AgentStoreContract, AnotherStore
 from tests.contracts.job_queue import ConnectedJobQueueContract
 from tests.waiting import until
@@ -56,9 +56,9 @@ class Guarded:
         with redis.Redis.from_url(self.server.url) as client:
             return [str(entry["object"]) for entry in client.acl_log()]
 
-    async def findings(self) -> dict[str, Finding]:
+    async def findings(self) -> dict[str, CheckResult]:
         """What doctor tells of it, by name."""
-        return {each.name: each for each in await look_at_redis(self.settings)}
+        return {each.name: each for each in await probe_redis(self.settings)}
 
     @property
     def settings(self) -> Settings:
@@ -114,7 +114,7 @@ class TestTheDoorbellWithTheseRights(ConnectedJobQueueContract):
 async def test_doctor_asks_for_nothing_that_the_work_does_not_need(guarded: Guarded) -> None:
     findings = await guarded.findings()
 
-    assert {name: each.verdict for name, each in findings.items()} == {"redis": "ok"}
+    assert {name: each.level for name, each in findings.items()} == {"redis": "ok"}
     assert guarded.refusals == ["info"]
 
 
@@ -137,7 +137,7 @@ async def test_doctor_names_each_right_that_is_missing(guarded: Guarded, command
     findings = await guarded.findings()
 
     name = "redis-refuses" if command in OF_THE_STORE else "broker-refuses"
-    assert findings[name].verdict == "problem"
+    assert findings[name].level == "problem"
     assert f"Redis refuses us: this user may not run the command {command.upper()}" in (
         findings[name].text
     )
@@ -155,9 +155,9 @@ async def test_where_postgres_rings_the_store_s_rights_are_enough(guarded: Guard
     guarded.let(*RULES[:4], *(f"+{command}" for command in OF_THE_STORE))
     environ = {"QT_REDIS_URL": guarded.url, "QT_QUEUE_DOORBELL": "postgres"}
 
-    (found,) = await look_at_redis(load_settings(None, environ))
+    (found,) = await probe_redis(load_settings(None, environ))
 
-    assert (found.name, found.verdict) == ("redis", "ok")
+    assert (found.name, found.level) == ("redis", "ok")
 
 
 async def test_doctor_tells_a_wrong_password_from_silence(guarded: Guarded) -> None:

@@ -18,7 +18,6 @@ from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.platform import Platform
 from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.worker.notes import WorkerNotes
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster
 from sebastian_core.domain.chat import Chat, ChatState, Move
@@ -314,7 +313,6 @@ def build_worker(stores: Stores, process: Process) -> WorkerParts:
         close=_nothing,
         sync_clock=_nothing,
         ended=listeners,
-        notes=WorkerNotes(gate, ports.clock.now),
         intervals=INTERVALS,
     )
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from sebastian_apps.floor.look import FloorRules, Look
-from sebastian_apps.floor.view import FloorView, Level, Waits
+from sebastian_apps.floor.look import Look
+from sebastian_apps.floor.view import FloorView, Waits
 from sebastian_apps.floor.viewing import view_of
+from sebastian_apps.status.checks import Level
+from sebastian_apps.status.floor_state import FloorRules
+from sebastian_apps.status.heartbeat import own_version
 from sebastian_apps.tracing import trace_of
 from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
 from sebastian_core.domain.chat import ChatState
@@ -25,9 +28,9 @@ RULES = FloorRules(
     presence_max_age=timedelta(seconds=30),
     verify=True,
 )
-UP = {"standing": "up"}
-DOWN = {"standing": "down", "down_since": (NOON - timedelta(seconds=90)).isoformat()}
-REFUSED = {"standing": "credentials refused"}
+UP = {"standing": "up", "version": own_version()}
+DOWN = UP | {"standing": "down", "down_since": (NOON - timedelta(seconds=90)).isoformat()}
+REFUSED = UP | {"standing": "credentials refused"}
 
 
 def a_report(state: dict[str, Any], name: str = "worker-1", seconds_ago: float = 1) -> Report:
@@ -77,24 +80,24 @@ DRIFT = {"at": NOON.isoformat(), "admitted": 1, "settled": 2}
 @pytest.mark.parametrize(
     ("look", "name"),
     [
-        (a_look(a_report(UP, seconds_ago=60)), "workers"),
-        (a_look(a_report({"stopped": True})), "workers"),
-        (a_look(a_report(UP | {"policy": PUT_ASIDE})), "policy"),
-        (a_look(a_report(UP | {"policy": RAISED})), "policy"),
-        (a_look(a_report(REFUSED)), "credentials"),
-        (a_look(a_report(DOWN)), "platform"),
-        (a_look(a_report(DOWN), a_report(UP, "worker-2")), "platform"),
-        (a_look(roster=None), "presence"),
-        (a_look(roster=OLD), "presence"),
-        (a_look(roster=OFFLINE), "nobody"),
-        (a_look(**waiting(stuck=1)), "stuck"),
-        (a_look(agent_store_is_up=False), "redis"),
-        (a_look(a_report(UP | {"drift": DRIFT})), "drift"),
-        (a_look(a_report(UP | {"reconcile": {"too_old": 3}})), "too old"),
-        (a_look(a_report(UP | {"reconcile": {"without_message": 2}})), "no message"),
-        (a_look(a_report(UP | {"reconcile": {"unreadable": 2}})), "unreadable"),
-        (a_look(a_report(UP | {"refresh": {"findings": {"unreadable": 1}}})), "unreadable"),
-        (a_look(a_report(UP | {"honours_user_ids": False})), "user_ids"),
+        (a_look(a_report(UP, seconds_ago=60)), "no-worker"),
+        (a_look(a_report({"stopped": True})), "no-worker"),
+        (a_look(a_report(UP | {"policy": PUT_ASIDE})), "policy-suspended"),
+        (a_look(a_report(UP | {"policy": RAISED})), "policy-refused"),
+        (a_look(a_report(REFUSED)), "worker-credentials-refused"),
+        (a_look(a_report(DOWN)), "worker-platform-down"),
+        (a_look(a_report(DOWN), a_report(UP, "worker-2")), "worker-platform-down"),
+        (a_look(roster=None), "roster-missing"),
+        (a_look(roster=OLD), "roster-old"),
+        (a_look(roster=OFFLINE), "nobody-online"),
+        (a_look(**waiting(stuck=1)), "stuck-chats"),
+        (a_look(agent_store_is_up=False), "redis-unreachable"),
+        (a_look(a_report(UP | {"drift": DRIFT})), "webhooks-lost"),
+        (a_look(a_report(UP | {"reconcile": {"too_old": 3}})), "rooms-too-old"),
+        (a_look(a_report(UP | {"reconcile": {"without_message": 2}})), "rooms-without-message"),
+        (a_look(a_report(UP | {"reconcile": {"unreadable": 2}})), "rooms-unreadable"),
+        (a_look(a_report(UP | {"refresh": {"findings": {"unreadable": 1}}})), "agents-unreadable"),
+        (a_look(a_report(UP | {"honours_user_ids": False})), "user-ids-ignored"),
     ],
 )
 def test_each_trouble_has_a_banner_of_its_own(look: Look, name: str) -> None:
@@ -108,13 +111,13 @@ def test_a_calm_floor_has_none() -> None:
 def test_the_worst_comes_first() -> None:
     look = a_look(a_report(DOWN | {"drift": DRIFT}), agent_store_is_up=False)
 
-    assert names(look) == ["platform", "redis", "drift"]
+    assert names(look) == ["worker-platform-down", "redis-unreachable", "webhooks-lost"]
 
 
 def test_nobody_online_is_worse_while_somebody_waits() -> None:
     calm, grave = seen(a_look(roster=OFFLINE)), seen(a_look(roster=OFFLINE, **waiting()))
 
-    assert [calm.banners[0].level, grave.banners[0].level] == [Level.WARNING, Level.WRONG]
+    assert [calm.banners[0].level, grave.banners[0].level] == [Level.WARNING, Level.PROBLEM]
 
 
 def test_an_old_drift_is_no_longer_news() -> None:
@@ -126,16 +129,16 @@ def test_an_old_drift_is_no_longer_news() -> None:
 @pytest.mark.parametrize(
     ("look", "waits", "why"),
     [
-        (a_look(**waiting()), Waits.NEXT, "the next pass gives it away"),
-        (a_look(roster=OFFLINE, **waiting()), Waits.NOBODY, "of 1 agent 1 is offline"),
-        (a_look(roster=None, **waiting()), Waits.NOBODY, "the agents have not been read yet"),
-        (a_look(a_report(DOWN), **waiting()), Waits.HALT, "until Qiscus answers again"),
+        (a_look(**waiting()), Waits.NEXT, "ready: given within seconds"),
+        (a_look(roster=OFFLINE, **waiting()), Waits.NOBODY, "nobody free: of 1 agent 1 is offline"),
+        (a_look(roster=None, **waiting()), Waits.NOBODY, "the agents have not been read"),
+        (a_look(a_report(DOWN), **waiting()), Waits.HALT, "on hold: Qiscus does not answer"),
         (
             a_look(a_report(REFUSED), **waiting()),
             Waits.HALT,
-            "until Qiscus takes our credentials again",
+            "on hold: Qiscus refuses our credentials",
         ),
-        (a_look(a_report({"stopped": True}), **waiting()), Waits.HALT, "no worker is running"),
+        (a_look(a_report({"stopped": True}), **waiting()), Waits.HALT, "on hold: no worker runs"),
     ],
 )
 def test_each_chat_in_the_line_says_why_not_yet(look: Look, waits: Waits, why: str) -> None:

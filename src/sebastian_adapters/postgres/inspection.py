@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -17,17 +16,12 @@ from sebastian_adapters.postgres.migrate import (
 )
 from sebastian_adapters.postgres.pools import OLDEST_SERVER, Pool, webhook_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from sebastian_adapters.postgres.rows import READABLE
 from sebastian_adapters.postgres.sessions import Connection, connect, value
 from sebastian_core.domain.arrivals import Arrival, admit
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.rules import Rules
 
 CONNECT_SECONDS = 4
-LEASES_END_WITHIN = timedelta(minutes=1)
-"""A lease lasts some seconds. One that ends later than this is of a clock that was set back."""
-
-_LEFT_ASIDE = f"select count(*) from sebastian.chat where state <> 'closed' and not ({READABLE})"  # noqa: S608 - our own words
 
 
 @frozen(kw_only=True)
@@ -37,7 +31,6 @@ class DatabaseReading:
     `migrations_missing` counts those of this version that were not applied, `is_newer` tells that
     one was applied which keeps this version out. What needs tables is None without them.
     `account` is whose tables these are, None before the first start.
-    `duty_over_since` is how long ago the lease of the duties ended; negative while it runs.
     """
 
     version: int
@@ -47,16 +40,6 @@ class DatabaseReading:
     migrations_missing: int
     is_newer: bool
     account: str | None = None
-    duty_holder: str | None = None
-    duty_over_since: timedelta | None = None
-    stuck: int = 0
-    left_aside: int = 0
-
-    @property
-    def has_duty_holder(self) -> bool:
-        """Whether a worker does the duties at this moment."""
-        over = self.duty_over_since
-        return over is not None and -LEASES_END_WITHIN <= over <= timedelta(0)
 
     @property
     def is_too_old(self) -> bool:
@@ -64,11 +47,11 @@ class DatabaseReading:
         return self.version < OLDEST_SERVER
 
 
-async def read_database(conninfo: str, alert_refusals: int) -> DatabaseReading:
+async def read_database(conninfo: str) -> DatabaseReading:
     """Ask the server, a few seconds at most; raises StoreUnavailable."""
     with translated():
         async with await _connect(conninfo) as first, await _connect(conninfo) as second:
-            return await _read(first, second, alert_refusals)
+            return await _read(first, second)
 
 
 async def try_arrival(pool: Pool) -> None:
@@ -104,12 +87,11 @@ async def _connect(conninfo: str) -> Connection:
     return await connect(conninfo, name="doctor", connect_seconds=CONNECT_SECONDS)
 
 
-async def _read(first: Connection, second: Connection, alert_refusals: int) -> DatabaseReading:
+async def _read(first: Connection, second: Connection) -> DatabaseReading:
     pools_transactions = await _pools_transactions(first, second)
     applied = await applied_migrations(first)
     brought = {each.number for each in migrations()}
     has_tables = brought <= applied.keys()
-    holder, over_since = await _duty(first) if has_tables else (None, None)
     return DatabaseReading(
         version=first.info.server_version,
         encoding=str(first.info.parameter_status("server_encoding")),
@@ -117,11 +99,6 @@ async def _read(first: Connection, second: Connection, alert_refusals: int) -> D
         pools_transactions=pools_transactions,
         migrations_missing=len(brought - applied.keys()),
         is_newer=max(applied.values(), default=0) > max(brought),
-        account=await account_in(first) if has_tables else None,
-        duty_holder=holder,
-        duty_over_since=over_since,
-        stuck=await _stuck(first, alert_refusals) if has_tables else 0,
-        left_aside=await value(first, _LEFT_ASIDE) if has_tables else 0,
     )
 
 
@@ -140,16 +117,3 @@ async def _pools_transactions(first: Connection, second: Connection) -> bool:
 
 async def _backend(connection: Connection) -> object:
     return await value(connection, "select pg_backend_pid()")
-
-
-async def _duty(connection: Connection) -> tuple[str | None, timedelta | None]:
-    cursor = await connection.execute(
-        "select holder, clock_timestamp() - until from sebastian.duty where name = 'duties'"
-    )
-    row = await cursor.fetchone()
-    return (str(row[0]), row[1]) if row else (None, None)
-
-
-async def _stuck(connection: Connection, alert_refusals: int) -> int:
-    stuck = "select count(*) from sebastian.chat where state = 'waiting' and refusals >= %s"
-    return int(await value(connection, stuck, alert_refusals))

@@ -17,8 +17,8 @@ from sebastian_apps.cli.options import HintingGroup, config_option
 from sebastian_apps.cli.running import quiet
 
 if TYPE_CHECKING:
-    from sebastian_apps.cli.diagnosis.findings import Finding
     from sebastian_apps.settings import Settings
+    from sebastian_apps.status.checks import CheckResult
 
 INVALID = 2
 
@@ -43,30 +43,30 @@ def check(offline: bool, config: Path | None) -> None:
 
     Example: sebastian config check -c config.yml
     """
-    from sebastian_apps.cli.diagnosis.findings import Verdict
-    from sebastian_apps.cli.diagnosis.policy import UNUSABLE
     from sebastian_apps.cli.doctor import print_findings
+    from sebastian_apps.cli.examine import POLICY_UNUSABLE
     from sebastian_apps.cli.starting import config_path, read_settings
+    from sebastian_apps.status.checks import Level
 
     settings = read_settings(config, needs={"db", "redis", "qiscus", "exposure"})
     found = _looked_at(settings) if offline else _examined(settings)
-    print_findings(each for each in found if each.verdict is not Verdict.FINE)
-    if any(each.name == UNUSABLE for each in found):
+    print_findings(each for each in found if each.level is not Level.OK)
+    if any(each.name == POLICY_UNUSABLE for each in found):
         raise SystemExit(INVALID)
     click.echo(f"{config_path(config) or 'the environment'} can be used")
 
 
-def _looked_at(settings: Settings) -> list[Finding]:
-    from sebastian_apps.cli.diagnosis.policy import look_at_policy
-    from sebastian_apps.cli.diagnosis.secrets import look_at_secrets
+def _looked_at(settings: Settings) -> list[CheckResult]:
+    from sebastian_apps.cli.examine import try_own_policy
     from sebastian_apps.progress import working
+    from sebastian_apps.status.configuration import check_secrets
 
     with working("Reading what the file says"):
-        return [*look_at_secrets(settings), *look_at_policy(settings)]
+        return [*check_secrets(settings), *try_own_policy(settings)]
 
 
-def _examined(settings: Settings) -> list[Finding]:
-    from sebastian_apps.cli.diagnosis.examine import examine
+def _examined(settings: Settings) -> list[CheckResult]:
+    from sebastian_apps.cli.examine import examine
     from sebastian_apps.progress import working
 
     with quiet(), working("Asking everything that the file names"):

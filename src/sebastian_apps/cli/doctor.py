@@ -15,9 +15,14 @@ from sebastian_apps.cli.running import print_json, quiet
 from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
-    from sebastian_apps.cli.diagnosis.findings import Finding
+    from sebastian_apps.status.checks import CheckResult
 
-SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
+SIGNS = {
+    "ok": ("✓", "green"),
+    "notice": ("i", "blue"),
+    "warning": ("!", "yellow"),
+    "problem": ("✗", "red"),
+}
 
 
 @click.command()
@@ -30,41 +35,54 @@ def doctor(as_json: bool, config: Path | None) -> None:
 
     Example: sebastian doctor -c config.yml
     """
-    from sebastian_apps.cli.diagnosis.findings import exit_code
-
     findings = diagnosed(config)
     if as_json:
         status = ("ok", "warnings", "problems")[exit_code(findings)]
-        print_json({"status": status, "findings": [each.document() for each in findings]})
+        print_json({"status": status, "findings": [_document(each) for each in findings]})
     else:
         print_findings(findings)
     raise SystemExit(exit_code(findings))
 
 
-def diagnosed(config: Path | None) -> list[Finding]:
+def diagnosed(config: Path | None) -> list[CheckResult]:
     """Everything that is found; a configuration that cannot be read is a finding like others."""
-    from sebastian_apps.cli.diagnosis.findings import problem
     from sebastian_apps.cli.starting import load
     from sebastian_apps.settings import SettingsError
+    from sebastian_apps.status.checks import problem
 
     try:
         settings = load(config, needs={"db", "redis", "qiscus"})
     except SettingsError as error:
         remedy = "Correct it; sebastian config check tells the same."
         return [problem("config-invalid", str(each), remedy) for each in error.problems]
-    from sebastian_apps.cli.diagnosis.examine import examine
+    from sebastian_apps.cli.examine import examine
     from sebastian_apps.progress import working
 
     with quiet(), working("Asking PostgreSQL, Redis, Qiscus and the webhook service"):
         return asyncio.run(examine(settings))
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
+def print_findings(findings: Iterable[CheckResult]) -> None:
     """A line for each finding, and below it what helps."""
     is_terminal = sys.stdout.isatty()
     for each in findings:
-        sign, colour = SIGNS[each.verdict]
-        mark = click.style(sign, fg=colour) if is_terminal else f"{each.verdict:<7}"
+        sign, colour = SIGNS[each.level]
+        mark = click.style(sign, fg=colour) if is_terminal else f"{each.level:<7}"
         click.echo(f"{mark} {each.name}: {printable(each.text)}")
         if each.remedy:
             click.echo(f"{' ' * (2 if is_terminal else 8)}→ {printable(each.remedy)}")
+
+
+def exit_code(findings: Iterable[CheckResult]) -> int:
+    """0 if nothing has to be done, 1 with warnings, 2 with problems."""
+    levels = {str(finding.level) for finding in findings}
+    return 2 if "problem" in levels else int("warning" in levels)
+
+
+def _document(finding: CheckResult) -> dict[str, str]:
+    return {
+        "name": finding.name,
+        "verdict": finding.level,
+        "text": finding.text,
+        "remedy": finding.remedy,
+    }

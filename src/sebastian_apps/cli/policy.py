@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sebastian_apps.cli.parts import CliParts
-    from sebastian_apps.worker.words import WorkerWords
+    from sebastian_apps.status.heartbeat import WorkerStatus
 
 
 @click.group(cls=HintingGroup)
@@ -36,28 +36,28 @@ def retry(config: Path | None) -> None:
     Example: sebastian policy retry
     """
 
-    async def suspended(parts: CliParts) -> Sequence[WorkerWords]:
-        from sebastian_apps.worker.words import living
+    async def suspended(parts: CliParts) -> Sequence[WorkerStatus]:
+        from sebastian_apps.status.heartbeat import living
 
         now = (await parts.room_repo.staffing()).now
         reports = await parts.room_repo.reports()
-        return [words for words in living(reports, now) if words.policy_is_suspended]
+        return [each for each in living(reports, now) if each.policy_is_suspended]
 
     workers = run(config, suspended)
     if not workers:
         click.echo("No worker has put a policy aside.")
-    told = [_retried(words) for words in workers]
+    told = [_retried(worker) for worker in workers]
     for done, sentence in told:
         click.echo(printable(sentence), err=not done)
     if not all(done for done, _ in told):
         raise SystemExit(1)
 
 
-def _retried(words: WorkerWords) -> tuple[bool, str]:
+def _retried(worker: WorkerStatus) -> tuple[bool, str]:
     """Whether the worker will try it again, and what is to be said of it."""
     from sebastian_apps.worker.choices import ask_to_retry
 
-    name, folder = words.name, words.policy.get("state_dir")
+    name, folder = worker.name, worker.policy.get("state_dir")
     host = name.partition(":")[0]
     if folder is None:
         return False, f"{name} keeps no file that could tell it: restart it."
@@ -68,4 +68,4 @@ def _retried(words: WorkerWords) -> tuple[bool, str]:
     except OSError as error:
         why = f"{folder} cannot be written here ({error.strerror or error})"
         return False, f"{name} is not told: {why}. Run this as its user, or restart the worker."
-    return True, f"{name} tries {words.policy['name']} again when it next gives chats."
+    return True, f"{name} tries {worker.policy['name']} again when it next gives chats."

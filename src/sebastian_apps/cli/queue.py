@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from sebastian_apps.printable import as_argument
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
+    from sebastian_apps.telling import Teller
     from sebastian_core.domain.by_hand import Handled
+    from sebastian_core.domain.explaining import Waiting
     from sebastian_core.domain.ids import RoomId
     from sebastian_core.ports.room_repo import Summary
     from sebastian_core.usecases.explain_room import ExplainedLine
@@ -95,14 +98,14 @@ def _not_done(room: RoomId, handled: Handled) -> str:
 
 def _print(line: ExplainedLine, summary: Summary) -> None:
     from sebastian_apps.cli.tables import print_table
-    from sebastian_apps.telling import Teller, duration, held_shortly, left_aside
+    from sebastian_apps.telling import Teller, duration, left_aside, local_time, why_not_yet
 
     if summary.left_aside:
         click.echo(left_aside(summary.left_aside), err=True)
     if not line.entries:
         click.echo("Nothing waits.")
         return
-    teller = Teller(line.at, names=line.names)
+    teller = Teller(line.at, local_time(line.at).tzinfo or UTC)
     rows = [
         [
             waiting.place,
@@ -110,7 +113,7 @@ def _print(line: ExplainedLine, summary: Summary) -> None:
             duration(line.at - chat.arrived_at),
             "" if chat.needs.channel_id is None else chat.needs.channel_id,
             chat.source or "",
-            held_shortly(chat, waiting, teller),
+            why_not_yet(chat, waiting) + _until(waiting, teller),
         ]
         for chat, waiting in line.entries
     ]
@@ -122,10 +125,16 @@ def _print(line: ExplainedLine, summary: Summary) -> None:
     )
 
 
-def _document(line: ExplainedLine, summary: Summary) -> dict[str, Any]:
-    from sebastian_apps.telling import Teller, held_shortly
+def _until(waiting: Waiting, teller: Teller) -> str:
+    if waiting.until is None:
+        return ""
+    is_over = waiting.until <= teller.now
+    return ", any moment now" if is_over else f", next look at {teller.moment(waiting.until)}"
 
-    teller = Teller(line.at, names=line.names)
+
+def _document(line: ExplainedLine, summary: Summary) -> dict[str, Any]:
+    from sebastian_apps.telling import why_not_yet
+
     return {
         "at": line.at.isoformat(),
         "waiting": summary.waiting,
@@ -144,7 +153,7 @@ def _document(line: ExplainedLine, summary: Summary) -> dict[str, Any]:
                 "refusals": chat.refusals,
                 "hold": waiting.hold.name.lower(),
                 "until": waiting.until.isoformat() if waiting.until else None,
-                "why": held_shortly(chat, waiting, teller),
+                "why": why_not_yet(chat, waiting),
             }
             for chat, waiting in line.entries
         ],

@@ -14,7 +14,8 @@ from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
     from sebastian_apps.cli.parts import CliParts
-    from sebastian_core.domain.explaining import Explanation
+    from sebastian_core.domain.chat import Chat
+    from sebastian_core.domain.explaining import Explanation, Waiting
     from sebastian_core.domain.ids import RoomId
 
 
@@ -54,15 +55,23 @@ def document(explanation: Explanation) -> dict[str, Any]:
         "at": explanation.at.isoformat(),
         "text": explained(explanation),
         "chat": asdict(explanation.chat, value_serializer=_plain) if explanation.chat else None,
-        "waiting": asdict(explanation.waiting, value_serializer=_plain)
-        if explanation.waiting
-        else None,
+        "waiting": _waiting(explanation.chat, explanation.waiting),
         "given": asdict(explanation.given, value_serializer=_plain) if explanation.given else None,
         "history": [
             asdict(row, value_serializer=_plain) | {"text": teller.row(row)}
             for row in explanation.history
         ],
     }
+
+
+def _waiting(chat: Chat | None, waiting: Waiting | None) -> dict[str, Any] | None:
+    from attrs import asdict
+
+    from sebastian_apps.telling import why_not_yet
+
+    if chat is None or waiting is None:
+        return None
+    return asdict(waiting, value_serializer=_plain) | {"why": why_not_yet(chat, waiting)}
 
 
 def _plain(_: object, __: object, value: Any) -> Any:

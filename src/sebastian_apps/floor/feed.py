@@ -12,8 +12,8 @@ import msgspec
 import structlog
 from attrs import define, evolve, field, frozen
 
-from sebastian_apps.floor.signs import database_away
 from sebastian_apps.floor.view import FloorView, Numbers
+from sebastian_apps.status.checks import database_away
 from sebastian_core.domain.errors import StoreUnavailable
 
 PAUSE_SECONDS = 1.0
@@ -132,7 +132,7 @@ class Feed:
         try:
             self._seen = await self._view()
         except StoreUnavailable as error:
-            return self._without_database(error.store)
+            return self._without_database(str(error))
         except Exception:
             log.exception("the floor cannot be read")
             return self._without_database("see the log")

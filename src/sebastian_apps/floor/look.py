@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from sebastian_apps.settings import Settings
-from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
+from sebastian_apps.status.checks import DATABASE_REFUSES, CheckResult
+from sebastian_apps.status.floor_state import FloorRules, FloorState
 from sebastian_core.domain.chat import Chat
-from sebastian_core.domain.plan import Floor, Plan
-from sebastian_core.ports.room_repo import HistoryRow, Minute, Report, RoomRepo, Summary
+from sebastian_core.ports.room_repo import HistoryRow, Minute, RoomRepo
 from sebastian_core.usecases.known_roster import KnownRoster
 
 LINE_SHOWN = 50
@@ -22,64 +21,32 @@ _MINUTE = timedelta(minutes=1)
 
 
 @frozen(kw_only=True)
-class FloorRules:
-    """What the page must know of the configuration."""
+class Look(FloorState):
+    """All that the page shows. `store_checks` are what the probes found lately."""
 
-    capacities: CapacityRules
-    alert_refusals: int
-    match_channels: bool
-    presence_max_age: timedelta
-    verify: bool
-
-    @classmethod
-    def of(cls, settings: Settings) -> FloorRules:
-        """As these settings say."""
-        return cls(
-            capacities=CapacityRules(
-                settings.webhook.max_current_customer, settings.agents.capacity
-            ),
-            alert_refusals=settings.assign.alert_refusals,
-            match_channels=settings.assign.match_channels,
-            presence_max_age=settings.presence.max_age,
-            verify=settings.assign.verify,
-        )
-
-    def floor(self, roster: Roster, staffing: Staffing) -> Floor:
-        """The floor as a dispatch would see it now."""
-        plan = Plan(
-            roster=roster,
-            capacities=self.capacities,
-            match_channels=self.match_channels,
-            max_age=None if self.verify else self.presence_max_age,
-        )
-        return plan.look(staffing)
-
-
-@frozen(kw_only=True)
-class Look:
-    """What was read, nearly at one moment: the page tolerates what changes in between."""
-
-    staffing: Staffing
-    summary: Summary
-    roster: Roster | None
-    agent_store_is_up: bool
     line: Sequence[Chat]
     held: Sequence[Chat]
     rows: Sequence[HistoryRow]
-    reports: Sequence[Report]
-    minutes: Sequence[Minute]
+    store_checks: Sequence[CheckResult] = ()
 
     @property
-    def now(self) -> datetime:
-        """The database's time."""
-        return self.staffing.now
+    def takes_writes(self) -> bool:
+        """Whether a webhook can be recorded, as far as that was tried."""
+        return all(each.name != DATABASE_REFUSES for each in self.store_checks)
 
 
 class FloorReader:
     """Reads what the page shows. Belongs to one task at a time."""
 
-    def __init__(self, room_repo: RoomRepo, roster: KnownRoster, rules: FloorRules) -> None:
+    def __init__(
+        self,
+        room_repo: RoomRepo,
+        roster: KnownRoster,
+        rules: FloorRules,
+        store_checks: Callable[[], Awaitable[Sequence[CheckResult]]],
+    ) -> None:
         self._room_repo = room_repo
+        self._store_checks = store_checks
         self._roster = roster
         self._rules = rules
         self._minutes: dict[datetime, Minute] = {}
@@ -87,6 +54,7 @@ class FloorReader:
     async def __call__(self) -> Look:
         """Look once; raises StoreUnavailable while the database is away."""
         repo = self._room_repo
+        store_checks = await self._store_checks()
         staffing = await repo.staffing()
         roster = await self._roster.roster()
         return Look(
@@ -99,6 +67,7 @@ class FloorReader:
             rows=await repo.decisions(ROWS_READ),
             reports=await repo.reports(),
             minutes=await self._last_hour(staffing.now),
+            store_checks=store_checks,
         )
 
     async def _last_hour(self, now: datetime) -> list[Minute]:

@@ -23,11 +23,13 @@ from sebastian_apps.floor.actions import Done, FloorActions, FloorUseCases, Told
 from sebastian_apps.floor.entry import Entry, is_https, new_cookie, no_cookie
 from sebastian_apps.floor.feed import Feed, View
 from sebastian_apps.floor.logins import Logins
-from sebastian_apps.floor.look import FloorReader, FloorRules
+from sebastian_apps.floor.look import FloorReader
 from sebastian_apps.floor.sse import stream
 from sebastian_apps.floor.view import FloorView
 from sebastian_apps.floor.viewing import view_of
 from sebastian_apps.request_headers import headers_of
+from sebastian_apps.status.floor_state import FloorRules
+from sebastian_apps.status.probes.lately import LatestChecks
 from sebastian_apps.webhook.body import read_body
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
@@ -112,7 +114,8 @@ def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
 
 def _view(parts: WebhookParts) -> View:
     rules = FloorRules.of(parts.settings)
-    look = FloorReader(parts.room_repo, parts.roster, rules)
+    checks = LatestChecks(parts.probes)
+    look = FloorReader(parts.room_repo, parts.roster, rules, checks.found)
 
     async def view() -> FloorView:
         return view_of(await look(), rules)

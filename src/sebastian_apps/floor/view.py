@@ -8,15 +8,8 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from sebastian_apps.status.checks import CheckResult
 from sebastian_core.domain.ids import AgentId, RoomId
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    WRONG = "wrong"
-    WARNING = "warning"
-    NOTICE = "notice"
 
 
 class Waits(StrEnum):
@@ -27,17 +20,6 @@ class Waits(StrEnum):
     LATER = "later"
     DOUBT = "doubt"
     HALT = "halt"
-
-
-@frozen(kw_only=True)
-class Banner:
-    """Something that is wrong now, and what to do about it; `at` is when it was found."""
-
-    name: str
-    level: Level
-    title: str
-    text: str
-    at: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -146,7 +128,7 @@ class FloorView:
 
     at: datetime
     numbers: Numbers
-    banners: tuple[Banner, ...] = ()
+    banners: tuple[CheckResult, ...] = ()
     line: tuple[WaitingView, ...] = ()
     more_waiting: int = 0
     agents: tuple[AgentView, ...] = ()

@@ -6,8 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from sebastian_apps.floor.look import HELD_SHOWN, FloorRules, Look
-from sebastian_apps.floor.signs import halt, signs
+from sebastian_apps.floor.look import HELD_SHOWN, Look
 from sebastian_apps.floor.view import (
     AgentView,
     DecisionView,
@@ -19,10 +18,13 @@ from sebastian_apps.floor.view import (
     WaitingView,
     Waits,
 )
-from sebastian_apps.telling import Teller, counted, standings_told
-from sebastian_apps.worker.words import living
+from sebastian_apps.status.checks import check_floor, worst_first
+from sebastian_apps.status.floor_state import FloorRules
+from sebastian_apps.status.heartbeat import what_blocks
+from sebastian_apps.telling import Teller, why_not_yet
 from sebastian_core.domain.agent import AgentSetting
-from sebastian_core.domain.chat import Chat, Move, Needs
+from sebastian_core.domain.chat import Chat, Move
+from sebastian_core.domain.explaining import HOLDS_ALL, Hold, Line
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
 from sebastian_core.domain.plan import Floor, Standing
@@ -39,12 +41,13 @@ def view_of(look: Look, rules: FloorRules) -> FloorView:
     floor = rules.floor(look.roster, look.staffing) if look.roster else None
     agents = _agents(look, floor, rules)
     numbers = _numbers(look, agents)
-    line = tuple(_Line(look, floor, rules).views())
+    line = tuple(_line(look, floor, rules))
     decisions = _Decisions(look)
+    found = check_floor(look, rules, takes_writes=look.takes_writes)
     return FloorView(
         at=look.now,
         numbers=numbers,
-        banners=signs(look, numbers, rules),
+        banners=tuple(worst_first([*look.store_checks, *found])),
         line=line,
         more_waiting=max(0, look.summary.waiting - len(line)),
         agents=agents[:AGENTS_SHOWN],
@@ -114,7 +117,7 @@ def _place(chat: Chat) -> Place:
 def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
     shown = list(agents)
     serving = [agent for agent in shown if agent.online and not agent.paused]
-    summary, alive = look.summary, living(look.reports, look.now)
+    summary, alive = look.summary, look.workers
     return Numbers(
         waiting=summary.waiting,
         ready=summary.ready,
@@ -128,70 +131,38 @@ def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
         reserved=summary.reserved,
         assigned=summary.assigned,
         workers=len(alive),
-        policies_suspended=sum(words.policy_is_suspended for words in alive),
+        policies_suspended=sum(worker.policy_is_suspended for worker in alive),
         agent_store_is_up=look.agent_store_is_up,
         standings=Counter(agent.standing for agent in shown),
     )
 
 
-class _Line:
-    """Tells of each waiting chat why it is not given yet."""
+def _line(look: Look, floor: Floor | None, rules: FloorRules) -> Iterator[WaitingView]:
+    """The line from its head, and of each chat why it is not given yet."""
+    blocked = what_blocks(look.workers) if look.takes_writes else Hold.NO_WRITES
+    read_at = look.roster.read_at if look.roster else None
+    line = Line(look.now, floor, read_at, blocked)
+    for place, chat in enumerate(look.line, 1):
+        waiting = line.next(chat, place)
+        yield WaitingView(
+            place=place,
+            room=chat.room_id,
+            since=chat.arrived_at,
+            waits=_waits(waiting.hold),
+            why=why_not_yet(chat, waiting),
+            until=waiting.until,
+            refusals=chat.refusals,
+            stuck=chat.refusals >= rules.alert_refusals,
+        )
 
-    def __init__(self, look: Look, floor: Floor | None, rules: FloorRules) -> None:
-        self._look = look
-        self._floor = floor
-        self._rules = rules
-        self._halt = halt(look)
-        self._told: dict[Needs, tuple[Waits, str]] = {}
-        self._free: dict[Needs, int] = {}
-        self._ready = 0
 
-    def views(self) -> Iterator[WaitingView]:
-        """The line from its head."""
-        for place, chat in enumerate(self._look.line, 1):
-            waits, why, until = self._why(chat)
-            yield WaitingView(
-                place=place,
-                room=chat.room_id,
-                since=chat.arrived_at,
-                waits=waits,
-                why=why,
-                until=until,
-                refusals=chat.refusals,
-                stuck=chat.refusals >= self._rules.alert_refusals,
-            )
+def _waits(hold: Hold) -> Waits:
+    if hold in HOLDS_ALL:
+        return Waits.HALT
+    return _WAITS.get(hold, Waits.NOBODY)
 
-    def _why(self, chat: Chat) -> tuple[Waits, str, datetime | None]:
-        if chat.is_doubtful:
-            return Waits.DOUBT, f"in doubt: {chat.doubt}", chat.settle_at
-        if chat.refusals and chat.ready_at > self._look.now:
-            times = counted(chat.refusals, "time")
-            return Waits.LATER, f"refused {times}", chat.ready_at
-        if chat.needs not in self._told:
-            self._told[chat.needs] = self._for_needs(chat.needs)
-        waits, why = self._told[chat.needs]
-        return (*self._in_turn(chat), None) if waits is Waits.NEXT else (waits, why, None)
 
-    def _in_turn(self, chat: Chat) -> tuple[Waits, str]:
-        """The next pass gives away as many as there are slots free; who comes later is told so."""
-        before, self._ready = self._ready, self._ready + 1
-        free = self._free[chat.needs]
-        if before < free:
-            return self._told[chat.needs]
-        return Waits.NOBODY, f"{before} before it, {counted(free, 'slot')} free"
-
-    def _for_needs(self, needs: Needs) -> tuple[Waits, str]:
-        if self._halt is not None:
-            return Waits.HALT, self._halt
-        if self._floor is None:
-            return Waits.NOBODY, "the agents have not been read yet"
-        standings = self._floor.standings(needs)
-        if not standings:
-            return Waits.NOBODY, "Qiscus lists no agents"
-        if standings[Standing.FREE]:
-            self._free[needs] = self._floor.free_for(needs)
-            return Waits.NEXT, "the next pass gives it away"
-        return Waits.NOBODY, standings_told(standings)
+_WAITS = {Hold.DOUBT: Waits.DOUBT, Hold.NEXT_TRY: Waits.LATER, Hold.DISPATCH: Waits.NEXT}
 
 
 class _Decisions:

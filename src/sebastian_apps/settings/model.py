@@ -187,6 +187,10 @@ class AssignSettings:
     """Give a chat only to agents who serve its channel."""
     alert_refusals: int = setting(whole(1, 1_000), "5")
     """A chat that was refused this often is shown as stuck."""
+    alert_wait: timedelta = setting(duration("10s", "7d"), "10m")
+    """If the first in the line waits longer, page, `doctor` and an alert say so."""
+    alert_growth: int = setting(whole(1, 100_000), "20")
+    """So many more chats come than are given, within ten minutes: the line grows."""
     timeout: timedelta = setting(duration("100ms", "2m"), "6s")
     """How much time an assign call must have left to begin; no request takes longer."""
     reservation: timedelta = setting(duration("200ms", "10m"), "10s")

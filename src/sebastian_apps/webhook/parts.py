@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from attrs import field, frozen
@@ -13,6 +13,7 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
+from sebastian_apps.status.probes.lately import Probe
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_apps.webhook.patience import Patience
 from sebastian_core.domain.readings import Registration
@@ -48,7 +49,8 @@ async def nothing() -> None:
 class WebhookParts:
     """Everything that the routes call; in memory or real, they cannot tell.
 
-    `checks` are what `/readyz` asks, by name. `open` is awaited before the first request and
+    `checks` are what `/readyz` asks, by name, and `probes` what the floor page tries beside what it
+    reads. `open` is awaited before the first request and
     `close` after the last. `register_webhooks` is None where no credentials are configured. Of a
     customer's properties only the `kept_properties` are read. `floor` is what people may do from
     the floor page; `floor_is_open` shows the page to this machine without a token, `ended_logins`
@@ -63,6 +65,7 @@ class WebhookParts:
     roster: KnownRoster
     register_webhooks: RegisterWebhooks | None = None
     checks: Mapping[str, Check] = field(factory=dict)
+    probes: Sequence[Probe] = ()
     open: Callable[[], Awaitable[None]] = nothing
     close: Callable[[], Awaitable[None]] = nothing
     counts: WebhookCounts = field(factory=WebhookCounts)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from attrs import field, frozen
 
-from sebastian_apps.worker.notes import WorkerNotes
+from sebastian_apps.own_policy import GuardedPolicy
+from sebastian_apps.status.heartbeat import WorkerStatus
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
@@ -21,6 +23,7 @@ from sebastian_core.usecases.refresh_agents import RefreshAgents
 from sebastian_core.usecases.settle_chat import SettleChat
 
 Step = Callable[[], Awaitable[None]]
+DutyListener = Callable[[str, Mapping[str, Any] | None], None]
 
 
 @frozen(kw_only=True)
@@ -55,8 +58,9 @@ class WorkerParts:
     """The use cases and ports of one worker process.
 
     `open` and `close` bracket its life, `sync_clock` refreshes the estimate of the database's time.
-    `ended` collects who is to be told of every assignment that ended. `notes` are what the worker
-    reports of itself; `bell_answered` is told how long the bell waited for a look at the line.
+    `ended` collects who is to be told of every assignment that ended, `duty_ended` who is told what
+    each run of a duty found, or None if it failed. `status` is what the worker reports of itself;
+    `bell_answered` is told how long the bell waited for a look at the line.
     """
 
     room_repo: RoomRepo
@@ -77,8 +81,6 @@ class WorkerParts:
     rules: Rules = field(factory=Rules)
     history_keep: timedelta = timedelta(days=90)
     roster_max_age: timedelta = timedelta(seconds=30)
-    notes: WorkerNotes = field()
-
-    @notes.default
-    def _notes(self) -> WorkerNotes:
-        return WorkerNotes(self.gate, self.clock.now)
+    policy: GuardedPolicy | None = None
+    status: WorkerStatus = field(factory=WorkerStatus)
+    duty_ended: list[DutyListener] = field(factory=list)

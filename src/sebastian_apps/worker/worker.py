@@ -21,6 +21,8 @@ from sebastian_core.domain.errors import (
 from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.rules import doubled
 from sebastian_core.usecases.assign_chat import Ended
+from sebastian_core.usecases.reconcile import Reconciled
+from sebastian_core.usecases.refresh_agents import Refreshed
 
 FIRST_RECONCILE_SECONDS = 30.0
 LAST_LOOK_SECONDS = 2.0
@@ -114,7 +116,7 @@ class Worker:
         roster = await self.parts.roster.roster()
         now = self.parts.clock.now()
         if roster is None or now - roster.read_at > self.parts.roster_max_age or self._has_duties:
-            self.parts.notes.refreshed(await self.parts.refresh_agents())
+            self._done("refresh", await self.parts.refresh_agents())
 
     async def _work(self) -> None:
         dispatching = asyncio.create_task(self._dispatch())
@@ -203,7 +205,7 @@ class Worker:
             self._has_duties = await self.parts.room_repo.hold_duty(self.name, lease)
         except StoreUnavailable:
             self._has_duties = False
-        self.parts.notes.has_duties = self._has_duties
+        self.parts.status.leads(self.parts.clock.now(), leads=self._has_duties)
 
     async def _probe(self) -> None:
         self._outage_since = await self.parts.gate.probe_if_due() or self._outage_since
@@ -218,24 +220,25 @@ class Worker:
     async def _settle(self) -> None:
         """Settle what is due: often while there is something, else now and then."""
         every = self.parts.intervals
+        self.parts.status.expects("settle", every.settle_idle, leader_only=True)
         busy_until = 0.0
         while True:
             is_busy = self.parts.clock.monotonic() < busy_until
             await asyncio.sleep((every.settle if is_busy else every.settle_idle).total_seconds())
             self._due = 0
-            await self._quietly("settle", self._settle_due)
+            if self._has_duties:
+                await self._quietly("settle", self._settle_due)
             if self._due:
                 busy_until = self.parts.clock.monotonic() + SETTLE_BUSY_SECONDS
 
     async def _settle_due(self) -> None:
-        if self._has_duties:
-            self._due = await self.parts.settle_chat.due()
+        self._due = await self.parts.settle_chat.due()
 
-    async def _refresh(self) -> None:
+    async def _refresh(self) -> Refreshed:
         found = await self.parts.refresh_agents()
-        self.parts.notes.refreshed(found)
         if found.findings:
             log.info("refresh found differences", **dict(found.findings))
+        return found
 
     async def _reconcile_first_then_each(self) -> None:
         if self._has_duties:
@@ -243,16 +246,21 @@ class Worker:
         self._reconciled.set()
         await self._duty(self.parts.intervals.reconcile, "reconcile", self._reconcile)
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self) -> Reconciled:
         found = await self.parts.reconcile()
-        self.parts.notes.reconciled(found)
         differences = asdict(found, filter=lambda counted, _: counted.name != "listed")
         if any(differences.values()):
             log.info("reconcile found differences", **differences)
+        return found
 
     async def _report(self) -> None:
-        honours = {"honours_user_ids": self.parts.refresh_agents.honours_user_ids}
-        await self.parts.room_repo.report(self.name, self.parts.notes.state() | honours)
+        parts, status, now = self.parts, self.parts.status, self.parts.clock.now()
+        status.started_at = status.started_at or now
+        status.sees(parts.gate.standing, now)
+        status.in_flight = parts.gate.permits.in_flight
+        status.honours_user_ids = parts.refresh_agents.honours_user_ids
+        status.policy = parts.policy.state() if parts.policy is not None else {}
+        await parts.room_repo.report(self.name, status.document())
 
     async def _say_goodbye(self) -> None:
         """Let nobody miss this worker; a database that is away must not hold it up."""
@@ -272,36 +280,49 @@ class Worker:
     async def _duty(
         self, pause: timedelta, name: str, step: Callable[[], Awaitable[object]]
     ) -> None:
-        async def if_mine() -> None:
-            if self._has_duties:
-                await step()
-
-        await self._each(pause, name, if_mine)
+        await self._each(pause, name, step, leader_only=True)
 
     async def _each(
-        self, pause: timedelta, name: str, step: Callable[[], Awaitable[object]]
+        self,
+        pause: timedelta,
+        name: str,
+        step: Callable[[], Awaitable[object]],
+        *,
+        leader_only: bool = False,
     ) -> None:
+        self.parts.status.expects(name, pause, leader_only=leader_only)
         while True:
             await asyncio.sleep(pause.total_seconds())
-            await self._quietly(name, step)
+            if self._has_duties or not leader_only:
+                await self._quietly(name, step)
 
     async def _quietly(self, name: str, step: Callable[[], Awaitable[object]]) -> None:
         """Do a step that may fail and is done again later; not in another account's tables."""
         try:
-            await step()
+            found = await step()
         except (PlatformUnavailable, PlatformRefused) as error:
-            self.parts.notes.failed(name, str(error))
+            self._failed(name, str(error))
             await self._blame(name, error)
         except ForeignAccount:
             raise
         except SebastianError as error:
-            self.parts.notes.failed(name, str(error))
+            self._failed(name, str(error))
             log.warning("a duty failed and is tried again", duty=name, error=str(error))
         except Exception:
-            self.parts.notes.failed(name, "see the log")
+            self._failed(name, "see the log")
             log.exception("a duty failed unexpectedly and is tried again", duty=name)
         else:
-            self.parts.notes.went_well(name)
+            self._done(name, found)
+
+    def _done(self, duty: str, found: object = None) -> None:
+        known = self.parts.status.done(duty, self.parts.clock.now(), found)
+        for listener in self.parts.duty_ended:
+            listener(duty, known.found)
+
+    def _failed(self, duty: str, why: str) -> None:
+        self.parts.status.failed(duty, self.parts.clock.now(), why)
+        for listener in self.parts.duty_ended:
+            listener(duty, None)
 
     async def _blame(self, name: str, error: PlatformUnavailable | PlatformRefused) -> None:
         is_account = await self.parts.gate.blames_account(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.chat import Chat, ChatState, Move, Needs
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
 from sebastian_core.domain.plan import Floor, Standing
@@ -20,20 +20,34 @@ NAMED = 10
 
 
 class Hold(StrEnum):
-    """What keeps a waiting chat from being given, the first thing that does."""
+    """What keeps a waiting chat from being given, the first thing that does.
 
+    The first four hold every chat, whoever is free.
+    """
+
+    NO_WRITES = "the database takes no writes"
+    NO_WORKER = "no worker runs"
+    CREDENTIALS = "Qiscus refuses our credentials"
+    OUTAGE = "Qiscus does not answer"
     DOUBT = "it is to be settled first"
     NEXT_TRY = "its next try is due later"
     NOT_READ = "the agents have not been read"
     NO_AGENTS = "the account has no agents"
     NOBODY_FREE = "no agent is free for it"
     TURN = "others stand before it"
-    DISPATCH = "the next pass"
+    DISPATCH = "it is given within seconds"
+
+
+HOLDS_ALL = frozenset({Hold.NO_WRITES, Hold.NO_WORKER, Hold.CREDENTIALS, Hold.OUTAGE})
 
 
 class Way(StrEnum):
     """What would let a waiting chat be given."""
 
+    WRITTEN = "the database takes writes again"
+    STARTED = "a worker is started"
+    ACCEPTED = "the credentials are corrected"
+    ANSWERED = "Qiscus answers again"
     SETTLED = "a reading of its room settles the doubt"
     TRIED = "its next try comes"
     READ = "the agents are read"
@@ -52,10 +66,12 @@ class Waiting:
     """A chat in the line: its place (from 1), what holds it, and what would change that.
 
     `until` is when the hold ends by itself, where that is known. `standings` counts all agents for
-    this chat's needs, `named` names some of each. `free_slots` are those it could be given to.
+    this chat's needs, `named` names some of each. `free_slots` are those it could be given to, and
+    `before` chats that stand before it may take them.
     """
 
     place: int
+    before: int = 0
     hold: Hold
     ways: tuple[Way, ...]
     until: datetime | None = None
@@ -127,23 +143,71 @@ class Explanation:
         return self.chat is not None or bool(self.history)
 
 
-def explain_waiting(
-    chat: Chat, ahead: int, floor: Floor | None, read_at: datetime | None, now: datetime
-) -> Waiting:
-    """Why a waiting chat waits, by the floor as it stands now (None: nobody read it yet)."""
-    standings = floor.standings(chat.needs) if floor else {}
-    free_slots = floor.free_for(chat.needs) if floor else 0
-    hold, until = _hold(chat, ahead, standings, free_slots, is_read=floor is not None, now=now)
-    return Waiting(
-        place=ahead + 1,
-        hold=hold,
-        ways=tuple(_ways(chat, hold, standings)),
-        until=until,
-        standings=dict(standings),
-        named=_named(chat, floor) if floor else {},
-        free_slots=free_slots,
-        read_at=read_at,
-    )
+class Line:
+    """Tells of each chat why it waits, from the head of the line on: by the floor as it stands now.
+
+    `floor` is None if nobody has read the agents yet. `blocked` is what holds every chat, if
+    anything does.
+    """
+
+    def __init__(
+        self, now: datetime, floor: Floor | None, read_at: datetime | None, blocked: Hold | None
+    ) -> None:
+        self._now = now
+        self._floor = floor
+        self._read_at = read_at
+        self._blocked = blocked
+        self._before = 0
+        self._of_needs: dict[Needs, tuple[Mapping[Standing, int], int]] = {}
+
+    def skip(self, number: int) -> None:
+        """So many chats stand before the next one, and may take the slots that are free."""
+        self._before += number
+
+    def next(self, chat: Chat, place: int, *, naming: bool = False) -> Waiting:
+        """Why the next chat waits, at this place (from 1); with `naming` some agents are named."""
+        standings, free_slots = self._agents(chat.needs)
+        hold, until = self._hold(chat, standings, free_slots)
+        waiting = Waiting(
+            place=place,
+            before=self._before,
+            hold=hold,
+            ways=tuple(_ways(hold, standings)),
+            until=until,
+            standings=standings,
+            named=_named(chat, self._floor) if self._floor and naming else {},
+            free_slots=free_slots,
+            read_at=self._read_at,
+        )
+        if hold in (Hold.TURN, Hold.DISPATCH):
+            self._before += 1
+        return waiting
+
+    def _agents(self, needs: Needs) -> tuple[Mapping[Standing, int], int]:
+        if self._floor is None:
+            return {}, 0
+        if needs not in self._of_needs:
+            standings = dict(self._floor.standings(needs))
+            free_slots = self._floor.free_for(needs) if standings.get(Standing.FREE) else 0
+            self._of_needs[needs] = (standings, free_slots)
+        return self._of_needs[needs]
+
+    def _hold(
+        self, chat: Chat, standings: Mapping[Standing, int], free_slots: int
+    ) -> tuple[Hold, datetime | None]:
+        if self._blocked is not None:
+            return self._blocked, None
+        if chat.is_doubtful:
+            return Hold.DOUBT, chat.settle_at
+        if chat.refusals and chat.ready_at > self._now:
+            return Hold.NEXT_TRY, chat.ready_at
+        if self._floor is None:
+            return Hold.NOT_READ, None
+        if not standings:
+            return Hold.NO_AGENTS, None
+        if not free_slots:
+            return Hold.NOBODY_FREE, None
+        return (Hold.TURN if self._before >= free_slots else Hold.DISPATCH), None
 
 
 def explain_given(history: Sequence[HistoryRow]) -> Given | None:
@@ -178,29 +242,7 @@ def _near(listed: Sequence[Any]) -> Near:
     return Near(agent_id=AgentId(agent_id), load=load, capacity=capacity)
 
 
-def _hold(
-    chat: Chat,
-    ahead: int,
-    standings: Mapping[Standing, int],
-    free_slots: int,
-    *,
-    is_read: bool,
-    now: datetime,
-) -> tuple[Hold, datetime | None]:
-    if chat.is_doubtful:
-        return Hold.DOUBT, chat.settle_at
-    if chat.refusals and chat.ready_at > now:
-        return Hold.NEXT_TRY, chat.ready_at
-    if not is_read:
-        return Hold.NOT_READ, None
-    if not standings:
-        return Hold.NO_AGENTS, None
-    if not free_slots:
-        return Hold.NOBODY_FREE, None
-    return (Hold.TURN if ahead >= free_slots else Hold.DISPATCH), None
-
-
-def _ways(chat: Chat, hold: Hold, standings: Mapping[Standing, int]) -> list[Way]:
+def _ways(hold: Hold, standings: Mapping[Standing, int]) -> list[Way]:
     first = _FIRST_WAY.get(hold)
     if first is not None:
         return [first]
@@ -211,6 +253,10 @@ def _ways(chat: Chat, hold: Hold, standings: Mapping[Standing, int]) -> list[Way
 
 
 _FIRST_WAY: Mapping[Hold, Way] = {
+    Hold.NO_WRITES: Way.WRITTEN,
+    Hold.NO_WORKER: Way.STARTED,
+    Hold.CREDENTIALS: Way.ACCEPTED,
+    Hold.OUTAGE: Way.ANSWERED,
     Hold.DOUBT: Way.SETTLED,
     Hold.NEXT_TRY: Way.TRIED,
     Hold.NOT_READ: Way.READ,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from attrs import frozen
@@ -12,10 +12,11 @@ from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.explaining import (
     Explanation,
+    Hold,
+    Line,
     Waiting,
     chat_rows,
     explain_given,
-    explain_waiting,
 )
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.plan import Plan
@@ -33,8 +34,23 @@ class ExplainedLine:
     names: Mapping[AgentId, str]
 
 
+Blocked = Callable[[datetime], Awaitable[Hold | None]]
+"""Answers what holds every chat at this moment of the database's clock, whoever is free."""
+
+LINE_READ = 1000
+"""So many chats before a room's are looked at one by one; all that stand before those count."""
+
+
+async def not_blocked(_: datetime) -> Hold | None:
+    """Nothing is known that holds every chat."""
+    return None
+
+
 class ExplainRoom:
-    """Reads what is known of a room's chat and explains it. Changes nothing."""
+    """Reads what is known of a room's chat and explains it. Changes nothing.
+
+    `blocked` is asked what holds every chat, such as that no worker runs.
+    """
 
     def __init__(
         self,
@@ -43,11 +59,13 @@ class ExplainRoom:
         rules: DispatchRules,
         *,
         verify: bool = True,
+        blocked: Blocked = not_blocked,
     ) -> None:
         self._room_repo = room_repo
         self._roster = roster
         self._rules = rules
         self._verify = verify
+        self._blocked = blocked
 
     async def __call__(self, room_id: RoomId) -> Explanation:
         """Explain the room's live chat, else its last one; raises StoreUnavailable, UnknownWord."""
@@ -74,25 +92,28 @@ class ExplainRoom:
     async def line(self, limit: int) -> ExplainedLine:
         """The head of the waiting line, and why each chat in it waits."""
         chats = await self._room_repo.waiting(limit)
-        staffing = await self._room_repo.staffing()
         roster = await self._roster.roster()
-        floor = self._plan(roster).look(staffing) if roster else None
-        read_at = roster.read_at if roster else None
+        line, now = await self._line(roster)
         return ExplainedLine(
-            at=staffing.now,
-            entries=tuple(
-                (chat, explain_waiting(chat, ahead, floor, read_at, staffing.now))
-                for ahead, chat in enumerate(chats)
-            ),
+            at=now,
+            entries=tuple((chat, line.next(chat, place)) for place, chat in enumerate(chats, 1)),
             names=_names(roster),
         )
 
     async def _waiting(self, chat: Chat, roster: Roster | None) -> tuple[Waiting, datetime]:
-        staffing = await self._room_repo.staffing()
+        line, now = await self._line(roster)
         ahead = await self._room_repo.ahead_of(chat)
+        before = await self._room_repo.waiting(min(ahead, LINE_READ)) if ahead else ()
+        line.skip(ahead - len(before))
+        for place, each in enumerate(before, 1):
+            line.next(each, place)
+        return line.next(chat, ahead + 1, naming=True), now
+
+    async def _line(self, roster: Roster | None) -> tuple[Line, datetime]:
+        staffing = await self._room_repo.staffing()
         floor = self._plan(roster).look(staffing) if roster else None
         read_at = roster.read_at if roster else None
-        return explain_waiting(chat, ahead, floor, read_at, staffing.now), staffing.now
+        return Line(staffing.now, floor, read_at, await self._blocked(staffing.now)), staffing.now
 
     def _plan(self, roster: Roster) -> Plan:
         rules = self._rules

@@ -165,7 +165,7 @@ async def test_nobody_has_read_the_agents() -> None:
         The agents have not been read yet, so nobody counts as online.
 
         What would change that:
-          - the agents are read: does a worker run? sebastian doctor
+          - the agents are read; if that takes long: sebastian doctor
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -257,10 +257,10 @@ async def test_the_next_pass_gives_it() -> None:
         """
         Room 68303333 waits for an agent: 1st in the line, for 1 s.
 
-        2 slots are free for it: the next pass should give it away.
+        2 slots are free for it: it is given within seconds.
 
         What would change that:
-          - a worker looks at the line, within 2 s: does one run? sebastian doctor
+          - a worker looks at the line, within 2 s
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -329,7 +329,7 @@ async def test_the_agents_were_not_read_lately() -> None:
         No agent is free for it: of 1 agent 1 was not read lately.
 
         What would change that:
-          - the agents are read again (last at 09:00:00, 2 min ago): does a worker run? sebastian doctor
+          - the agents are read again (last at 09:00:00, 2 min ago); if that takes long: sebastian doctor
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:
@@ -485,10 +485,10 @@ async def test_a_released_chat_is_ready_again() -> None:
         """
         Room 68303333 waits for an agent: 1st in the line, for 1 s.
 
-        1 slot is free for it: the next pass should give it away.
+        1 slot is free for it: it is given within seconds.
 
         What would change that:
-          - a worker looks at the line, within 2 s: does one run? sebastian doctor
+          - a worker looks at the line, within 2 s
           - a person gives it: sebastian assign 68303333 AGENT
 
         What happened:

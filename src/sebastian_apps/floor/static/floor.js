@@ -46,7 +46,7 @@ function show(next) {
   ahead = Date.parse(view.at) - Date.now();
   const { numbers, minutes } = view;
   document.title = numbers.waiting ? `${numbers.waiting} waiting · Sebastian` : "Sebastian";
-  keyed($("banners"), view.banners, (b) => b.name, makeBanner, fillBanner);
+  keyed($("banners"), view.banners, (b) => b.name + b.about, makeBanner, fillBanner);
   showNumbers(numbers, minutes);
   showLine(numbers);
   showAgents();
@@ -104,8 +104,8 @@ function showCharts(minutes) {
 const makeBanner = () => make("div", "banner", make("strong"), make("span"));
 function fillBanner(box, banner) {
   box.dataset.level = banner.level;
-  text(box.firstChild, banner.title + (banner.at ? `, ${clock(banner.at)}` : ""));
-  text(box.lastChild, banner.text);
+  text(box.firstChild, banner.text + (banner.at ? ` (${clock(banner.at)})` : ""));
+  text(box.lastChild, banner.remedy);
 }
 
 function makeWaiting(w) {

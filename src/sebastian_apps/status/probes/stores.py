@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 
 from sebastian_adapters.postgres.inspection import (
-    LEASES_END_WITHIN,
     DatabaseReading,
     read_database,
     try_webhook,
@@ -13,18 +12,24 @@ from sebastian_adapters.postgres.inspection import (
 from sebastian_adapters.redis.dramatiq.broker import try_doorbell
 from sebastian_adapters.redis.errors import redis_errors
 from sebastian_adapters.redis.inspection import RedisReading, read_redis, try_store
-from sebastian_apps.cli.diagnosis.findings import Finding, Verdict, fine, problem, warning
-from sebastian_apps.cli.diagnosis.workers import look_at_workers
 from sebastian_apps.settings import Secret, Settings
-from sebastian_apps.telling import counted, duration, left_aside
+from sebastian_apps.status.checks import (
+    CheckResult,
+    Level,
+    database_refuses,
+    fine,
+    problem,
+    warning,
+)
+from sebastian_apps.telling import counted
 from sebastian_core.domain.errors import SebastianError, StoreRefused, StoreUnavailable
 
 
-async def look_at_database(settings: Settings, *, running: bool) -> list[Finding]:
-    """How PostgreSQL stands; with `running` also how the workers do that write into it."""
+async def probe_database(settings: Settings) -> list[CheckResult]:
+    """Whether a webhook can be recorded in PostgreSQL: one is, and rolled back."""
     url = settings.db.connection_string
     try:
-        reading = await read_database(url.reveal() if url else "", settings.assign.alert_refusals)
+        reading = await read_database(url.reveal() if url else "")
     except SebastianError as error:
         remedy = "Start PostgreSQL, or correct db.connection_string; is the database created?"
         return [problem("database-unreachable", f"{url}: {error}", remedy)]
@@ -35,28 +40,24 @@ async def look_at_database(settings: Settings, *, running: bool) -> list[Finding
         _schema(reading),
     ]
     if reading.account not in (None, settings.qiscus.app_id):
-        return [*findings, _foreign(reading, settings)]
-    if running and not reading.migrations_missing:
-        findings += [_duties(reading), *_stuck(reading), *_left_aside(reading)]
-        if reading.has_duty_holder:
-            findings += await look_at_workers(settings)
+        findings.append(_foreign(reading, settings))
     return findings
 
 
-async def look_at_redis(settings: Settings) -> list[Finding]:
+async def probe_redis(settings: Settings) -> list[CheckResult]:
     """Whether Redis lets us do our work, as the roster's store and as the doorbell's broker."""
     store, broker = settings.redis.url, settings.broker_url
     found = await _redis("redis", "redis.url", store, try_store)
     rings = settings.queue.doorbell == "dramatiq"
-    if not rings or (broker == store and found.verdict is Verdict.PROBLEM):
+    if not rings or (broker == store and found.level is Level.PROBLEM):
         return [found]
     key = "redis.url" if broker == store else "queue.broker_url"
     bell = await _redis("broker", key, broker, try_doorbell)
-    is_told = broker != store or bell.verdict is Verdict.PROBLEM
+    is_told = broker != store or bell.level is Level.PROBLEM
     return [found, bell] if is_told else [found]
 
 
-async def _database(reading: DatabaseReading, settings: Settings) -> Finding:
+async def _database(reading: DatabaseReading, settings: Settings) -> CheckResult:
     major = reading.version // 10000
     if reading.is_too_old:
         text = f"PostgreSQL {major} answers; 13 or newer is needed."
@@ -70,9 +71,7 @@ async def _database(reading: DatabaseReading, settings: Settings) -> Finding:
     try:
         await try_webhook(url.reveal() if url else "")
     except SebastianError as error:
-        text = f"A webhook cannot be recorded: {error}."
-        remedy = "Look at PostgreSQL's log and its disk; is it the primary, and not read-only?"
-        return problem("database-refuses", text, remedy)
+        return database_refuses(str(error))
     return fine("database", f"PostgreSQL {major} answers and takes writes.")
 
 
@@ -81,7 +80,7 @@ def _has_our_tables(reading: DatabaseReading, settings: Settings) -> bool:
     return is_ours and not (reading.migrations_missing or reading.is_newer)
 
 
-def _encoding(reading: DatabaseReading) -> Iterator[Finding]:
+def _encoding(reading: DatabaseReading) -> Iterator[CheckResult]:
     if reading.encoding != "UTF8":
         text = (
             f"The database's encoding is {reading.encoding}: of names and reasons only what it "
@@ -91,7 +90,7 @@ def _encoding(reading: DatabaseReading) -> Iterator[Finding]:
         yield warning("database-encoding", text, remedy)
 
 
-def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[Finding]:
+def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[CheckResult]:
     if not reading.pools_transactions:
         return
     text = "A proxy pools transactions (PgBouncer's pool_mode=transaction)."
@@ -103,7 +102,7 @@ def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[Finding]:
         yield warning("database-pooler", f"{text} Prepared statements may fail.", remedy)
 
 
-def _schema(reading: DatabaseReading) -> Finding:
+def _schema(reading: DatabaseReading) -> CheckResult:
     if reading.is_newer:
         text = "The tables were made by a newer version of Sebastian."
         return problem("schema-newer", text, "Upgrade Sebastian on this machine.")
@@ -114,7 +113,7 @@ def _schema(reading: DatabaseReading) -> Finding:
     return fine("schema", "The tables are this version's.")
 
 
-def _foreign(reading: DatabaseReading, settings: Settings) -> Finding:
+def _foreign(reading: DatabaseReading, settings: Settings) -> CheckResult:
     text = f"The tables belong to {reading.account}, not to {settings.qiscus.app_id}."
     remedy = (
         "Name this account's own database in db.connection_string, or correct qiscus.app_id. "
@@ -123,38 +122,9 @@ def _foreign(reading: DatabaseReading, settings: Settings) -> Finding:
     return problem("database-other-account", text, remedy)
 
 
-def _duties(reading: DatabaseReading) -> Finding:
-    over = reading.duty_over_since
-    if over is None:
-        text = "No worker has ever run: nobody gives chats to agents."
-    elif over < -LEASES_END_WITHIN:
-        text = (
-            f"No worker runs: the lease of {reading.duty_holder} ends in {duration(-over)}, later "
-            "than any can. The database's clock was set back."
-        )
-    elif not reading.has_duty_holder:
-        text = f"No worker runs: the last, {reading.duty_holder}, was gone {duration(over)} ago."
-    else:
-        return fine("worker", f"A worker does the duties: {reading.duty_holder}.")
-    return problem("no-worker", text, "Start one: sebastian-worker -c config.yml")
-
-
-def _left_aside(reading: DatabaseReading) -> Iterator[Finding]:
-    if reading.left_aside:
-        remedy = "Restart what is old, when the upgrade is done; or go back no further."
-        yield warning("chats-left-aside", left_aside(reading.left_aside), remedy)
-
-
-def _stuck(reading: DatabaseReading) -> Iterator[Finding]:
-    if reading.stuck:
-        text = f"{counted(reading.stuck, 'chat')} refused again and again."
-        remedy = "See: sebastian queue; then sebastian why ROOM, and drop or assign it."
-        yield warning("stuck-chats", text, remedy)
-
-
 async def _redis(
     name: str, key: str, url: Secret | None, try_work: Callable[[str], Awaitable[None]]
-) -> Finding:
+) -> CheckResult:
     text = url.reveal() if url else ""
     try:
         with redis_errors():
@@ -169,7 +139,7 @@ async def _redis(
     return condition(name, await read_redis(text))
 
 
-def condition(name: str, reading: RedisReading) -> Finding:
+def condition(name: str, reading: RedisReading) -> CheckResult:
     """What is wrong with a Redis that does our work, if anything is."""
     if reading.is_too_old:
         text = f"Redis {reading.version} answers; 6.0 or newer is needed."

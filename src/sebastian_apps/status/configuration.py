@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
 from sebastian_apps.settings import (
     NEW_TOKEN,
     Secret,
@@ -17,11 +16,12 @@ from sebastian_apps.settings import (
     is_loopback,
     weakness,
 )
+from sebastian_apps.status.checks import CheckResult, fine, problem, warning
 
 NEW = f"Set a long random one: {NEW_TOKEN}"
 
 
-def look_at_secrets(settings: Settings) -> list[Finding]:
+def check_secrets(settings: Settings) -> list[CheckResult]:
     """Whether strangers could forge webhooks, steer the floor or read our secrets."""
     return [
         *_webhook_token(settings),
@@ -32,7 +32,7 @@ def look_at_secrets(settings: Settings) -> list[Finding]:
     ]
 
 
-def _webhook_token(settings: Settings) -> Iterator[Finding]:
+def _webhook_token(settings: Settings) -> Iterator[CheckResult]:
     tokens = settings.webhook.token
     exposed = [each for each in exposure(settings) if each.key == "listen.host"]
     weak = [found for token in tokens for found in _weak(settings, "webhook.token", token)]
@@ -44,7 +44,7 @@ def _webhook_token(settings: Settings) -> Iterator[Finding]:
     yield from weak or ([fine("webhook-token", "webhook.token is set.")] if tokens else [])
 
 
-def _admin_tokens(settings: Settings) -> Iterator[Finding]:
+def _admin_tokens(settings: Settings) -> Iterator[CheckResult]:
     tokens = settings.admin.by_path
     if not tokens:
         text = "admin.token is not set: there is no floor page and no /agents."
@@ -53,7 +53,7 @@ def _admin_tokens(settings: Settings) -> Iterator[Finding]:
     yield from weak or ([fine("admin-token", f"{', '.join(tokens)}: set.")] if tokens else [])
 
 
-def _weak(settings: Settings, path: str, token: Secret) -> Iterator[Finding]:
+def _weak(settings: Settings, path: str, token: Secret) -> Iterator[CheckResult]:
     """A warning, or a problem where the service does not start with such a token."""
     why = weakness(token, settings)
     if why is None:
@@ -63,7 +63,7 @@ def _weak(settings: Settings, path: str, token: Secret) -> Iterator[Finding]:
     yield (problem if is_refused else warning)(name, f"{path} is {why}.", NEW)
 
 
-def _metrics(settings: Settings) -> Iterator[Finding]:
+def _metrics(settings: Settings) -> Iterator[CheckResult]:
     metrics = settings.metrics
     if metrics.port and not is_loopback(metrics.host) and not settings.admin.by_path:
         text = f"metrics.host is {metrics.host}, and without an admin token no metrics are shown."
@@ -71,14 +71,14 @@ def _metrics(settings: Settings) -> Iterator[Finding]:
         yield warning("metrics-token-missing", text, remedy)
 
 
-def _file(settings: Settings) -> Iterator[Finding]:
+def _file(settings: Settings) -> Iterator[CheckResult]:
     path = file_for_all_eyes(settings)
     if path is not None:
         text = f"{path} holds secrets, and every user of this machine can read it."
         yield warning("config-readable", text, f"Run: chmod o= {shlex.quote(str(path))}")
 
 
-def _base_url(settings: Settings) -> Iterator[Finding]:
+def _base_url(settings: Settings) -> Iterator[CheckResult]:
     base_url = settings.webhook.base_url
     if base_url is None:
         text = "webhook.base_url is not set: Sebastian cannot tell Qiscus where it is."

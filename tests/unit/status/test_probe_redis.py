@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sebastian_adapters.redis.inspection import RedisReading
-from sebastian_apps.cli.diagnosis.findings import Verdict
-from sebastian_apps.cli.diagnosis.stores import condition
+from sebastian_apps.status.checks import Level
+from sebastian_apps.status.probes.stores import condition
 
 
 def a_reading(version: str, compatible_with: str) -> RedisReading:
@@ -22,7 +22,7 @@ def a_reading(version: str, compatible_with: str) -> RedisReading:
 def test_a_redis_in_which_no_listener_can_wait_is_a_problem(version: str) -> None:
     found = condition("redis", a_reading(version, version))
 
-    assert (found.name, found.verdict) == ("redis-too-old", Verdict.PROBLEM)
+    assert (found.name, found.level) == ("redis-too-old", Level.PROBLEM)
     assert version in found.text
 
 
@@ -33,4 +33,4 @@ def test_a_redis_in_which_no_listener_can_wait_is_a_problem(version: str) -> Non
 def test_any_newer_one_and_valkey_are_fine(version: str, compatible_with: str) -> None:
     found = condition("redis", a_reading(version, compatible_with))
 
-    assert (found.name, found.verdict) == ("redis", Verdict.FINE)
+    assert (found.name, found.level) == ("redis", Level.OK)

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.qiscus.inspection import AppReading, Credentials, Hook, read_app
-from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem, warning
-from sebastian_apps.cli.diagnosis.workers import user_ids_ignored
-from sebastian_apps.container import open_client
 from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import Settings, SettingsError
+from sebastian_apps.status.checks import (
+    CheckResult,
+    agents_unreadable,
+    fine,
+    problem,
+    user_ids_ignored,
+    warning,
+)
 from sebastian_apps.telling import counted
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable, SebastianError
 from sebastian_core.domain.readings import Presences
+from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.usecases.refresh_agents import NOBODY
 
 DASHBOARD = "In the dashboard of Qiscus: Settings > Custom Agent Allocation."
 BY_HAND = "sebastian set-webhook tells what Qiscus confirms; the dashboard shows the rest."
 
 
-async def look_at_platform(settings: Settings, *, running: bool) -> list[Finding]:
+OpenClient = Callable[[Settings], AbstractAsyncContextManager[QiscusClient]]
+
+
+async def probe_platform(
+    settings: Settings, open_client: OpenClient, *, running: bool
+) -> list[CheckResult]:
     """How the account stands; with `running` also whether anybody is there to serve."""
     qiscus = settings.qiscus
     credentials = Credentials(
@@ -50,17 +62,17 @@ async def look_at_platform(settings: Settings, *, running: bool) -> list[Finding
         remedy = "Look at qiscus.base_url, the network, and the platform's status page."
         return [problem("platform-unreachable", f"{qiscus.base_url}{through}: {error}", remedy)]
     findings = [*_account(app, settings, through), *_flags(app), *_hooks(app, settings)]
-    return findings + await _ask(settings, running=running)
+    return findings + await _ask(settings, open_client, running=running)
 
 
-def _refused(error: PlatformRefused) -> Finding:
+def _refused(error: PlatformRefused) -> CheckResult:
     if error.about_credentials:
         remedy = "Copy qiscus.app_id and qiscus.secret_key anew: Settings > App Information."
         return problem("credentials-refused", f"{error}.", remedy)
     return problem("platform-unreachable", f"{error}.", "Look at qiscus.base_url.")
 
 
-def _account(app: AppReading, settings: Settings, through: str) -> Iterator[Finding]:
+def _account(app: AppReading, settings: Settings, through: str) -> Iterator[CheckResult]:
     if app.app_code is not None and app.app_code != settings.qiscus.app_id:
         text = f"These credentials belong to {app.app_code}, not to {settings.qiscus.app_id}."
         yield problem("account-differs", text, "Set qiscus.app_id and secret_key of one account.")
@@ -68,7 +80,7 @@ def _account(app: AppReading, settings: Settings, through: str) -> Iterator[Find
         yield fine("platform", f"Qiscus answers at {settings.qiscus.base_url}{through}.")
 
 
-def _flags(app: AppReading) -> Iterator[Finding]:
+def _flags(app: AppReading) -> Iterator[CheckResult]:
     for flag, (name, text, remedy) in _HAND_OUT.items():
         if app.flags.get(flag):
             yield warning(name, text, remedy)
@@ -98,7 +110,7 @@ _HAND_OUT = {
 }
 
 
-def _hooks(app: AppReading, settings: Settings) -> Iterator[Finding]:
+def _hooks(app: AppReading, settings: Settings) -> Iterator[CheckResult]:
     if not (app.allocation.is_shown and app.resolve.is_shown):
         yield _unseen(app, settings)
     if settings.webhook.base_url is None:
@@ -108,7 +120,7 @@ def _hooks(app: AppReading, settings: Settings) -> Iterator[Finding]:
     yield from _hook("resolve", app.resolve, resolve, "Run: sebastian set-webhook")
 
 
-def _unseen(app: AppReading, settings: Settings) -> Finding:
+def _unseen(app: AppReading, settings: Settings) -> CheckResult:
     text = "Qiscus does not show where the webhooks go"
     if not app.flags:
         text += ", nor whether it hands rooms out itself"
@@ -122,7 +134,7 @@ def _unseen(app: AppReading, settings: Settings) -> Finding:
     return warning("webhooks-unseen", f"{text}.", way + BY_HAND)
 
 
-def _hook(name: str, hook: Hook, ours: str, remedy: str) -> Iterator[Finding]:
+def _hook(name: str, hook: Hook, ours: str, remedy: str) -> Iterator[CheckResult]:
     if not hook.is_shown:
         return
     if hook.url != ours:
@@ -135,7 +147,7 @@ def _hook(name: str, hook: Hook, ours: str, remedy: str) -> Iterator[Finding]:
         yield fine(f"{name}-webhook", f"Qiscus sends the {name} webhook to us.")
 
 
-async def _ask(settings: Settings, *, running: bool) -> list[Finding]:
+async def _ask(settings: Settings, open_client: OpenClient, *, running: bool) -> list[CheckResult]:
     try:
         async with open_client(settings) as client:
             unfiltered = await client.rooms_of(NOBODY, _at_once)
@@ -147,17 +159,15 @@ async def _ask(settings: Settings, *, running: bool) -> list[Finding]:
     if unfiltered.seen:
         findings.append(user_ids_ignored())
     if agents.unreadable:
-        text = f"{counted(agents.unreadable, 'agent')} in Qiscus's list cannot be read."
-        remedy = "They get no chats; all others do. Look at that list, and report what it shows."
-        findings.append(warning("agents-unreadable", text, remedy))
+        findings.append(agents_unreadable(agents.unreadable))
     return findings + ([_presence(agents.seen)] if running else [])
 
 
-def _presence(agents: Presences) -> Finding:
+def _presence(agents: Presences) -> CheckResult:
     online = sum(presence.online for presence in agents)
     listed = counted(len(agents), "agent")
     if not online:
-        text = f"Nobody is online: {listed} listed, none of them."
+        text = f"None of {listed} is online."
         return warning("nobody-online", text, "An agent logs in to Qiscus and is set available.")
     return fine("agents", f"{online} of {listed} online.")
 

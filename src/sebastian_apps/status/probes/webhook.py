@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from sebastian_apps.cli.diagnosis.findings import Finding, fine, problem
 from sebastian_apps.settings import Settings
+from sebastian_apps.status.checks import CheckResult, fine, problem
 from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_core.domain.reaching import why_unreached
 
@@ -15,7 +15,7 @@ SECONDS = 5.0
 OURS = "urn:sebastian:problem:"
 
 
-async def look_at_webhook(settings: Settings) -> list[Finding]:
+async def probe_webhook(settings: Settings) -> list[CheckResult]:
     """Send an empty webhook, which our service refuses in its own words; nothing is recorded."""
     base_url = settings.webhook.base_url
     if base_url is None:
@@ -46,7 +46,7 @@ async def _is_at_another_path(client: httpx.AsyncClient, base_url: str) -> bool:
     return answer.status_code == 404 and _problem_type(answer).startswith(OURS)
 
 
-def _judged(base_url: str, answer: httpx.Response) -> Finding:
+def _judged(base_url: str, answer: httpx.Response) -> CheckResult:
     kind = _problem_type(answer)
     if not kind.startswith(OURS):
         text = f"{base_url} answers {answer.status_code}, but it is not Sebastian that does."

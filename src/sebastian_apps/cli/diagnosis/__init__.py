@@ -1,1 +1,0 @@
-"""What may be wrong with a deployment, looked at one area at a time."""

@@ -1,0 +1,66 @@
+"""Everything that can be found out about a deployment, by `doctor` and by `config check`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from sebastian_apps.container import open_client, open_stores
+from sebastian_apps.policy_trial import try_policy
+from sebastian_apps.settings import Settings, SettingsError
+from sebastian_apps.status.checks import (
+    DATABASE_REFUSES,
+    CheckResult,
+    Level,
+    check_floor,
+    fine,
+    once,
+    problem,
+)
+from sebastian_apps.status.configuration import check_secrets
+from sebastian_apps.status.floor_state import FloorRules, FloorState
+from sebastian_apps.status.probes.platform import probe_platform
+from sebastian_apps.status.probes.stores import probe_database, probe_redis
+from sebastian_apps.status.probes.webhook import probe_webhook
+from sebastian_core.domain.errors import SebastianError
+
+POLICY_UNUSABLE = "policy-unusable"
+
+
+async def examine(settings: Settings, *, running: bool = True) -> list[CheckResult]:
+    """Look at everything; with `running` also at whether the services do their work."""
+    policy, database, redis, platform, webhook = await asyncio.gather(
+        asyncio.to_thread(try_own_policy, settings),
+        probe_database(settings),
+        probe_redis(settings),
+        probe_platform(settings, open_client, running=running),
+        probe_webhook(settings),
+    )
+    floor = await _floor(settings, database) if running else []
+    return once([*check_secrets(settings), *policy, *database, *floor, *redis, *platform, *webhook])
+
+
+def try_own_policy(settings: Settings) -> list[CheckResult]:
+    """Whether this machine's Python can make the policy; nothing if the shipped one is used."""
+    if settings.assign.policy is None:
+        return []
+    try:
+        try_policy(settings)
+    except SettingsError as error:
+        remedy = "Correct it, mend the policy, or install its package where the workers run."
+        return [problem(POLICY_UNUSABLE, f"{error}.", remedy)]
+    return [fine("policy", f"{settings.assign.policy} can be made.")]
+
+
+async def _floor(settings: Settings, database: Iterable[CheckResult]) -> list[CheckResult]:
+    """What the floor shows, unless its tables cannot be read: that is told already."""
+    problems = {each.name for each in database if each.level is Level.PROBLEM}
+    if problems - {DATABASE_REFUSES}:
+        return []
+    rules = FloorRules.of(settings)
+    try:
+        async with open_stores(settings) as (room_repo, roster):
+            state = await FloorState.read(room_repo, roster, rules)
+    except SebastianError:
+        return []
+    return check_floor(state, rules, takes_writes=DATABASE_REFUSES not in problems)

@@ -1,0 +1,1 @@
+"""How the deployment is: what workers say of themselves, what is wrong, and what helps."""

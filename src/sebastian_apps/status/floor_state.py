@@ -1,0 +1,104 @@
+"""What the stores tell of the floor at one moment: the checks judge it, the page shows it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Self
+
+from attrs import frozen
+
+from sebastian_apps.settings import Settings
+from sebastian_apps.status.heartbeat import WorkerStatus, living
+from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
+from sebastian_core.domain.plan import Floor, Plan, Standing
+from sebastian_core.ports.room_repo import Minute, Report, RoomRepo, Summary
+from sebastian_core.usecases.known_roster import KnownRoster
+
+GROWTH_MINUTES = 10
+"""Over how many minutes the line is watched for growth."""
+
+
+@frozen(kw_only=True)
+class FloorRules:
+    """What must be known of the configuration to judge and to show a floor."""
+
+    capacities: CapacityRules
+    alert_refusals: int
+    match_channels: bool
+    presence_max_age: timedelta
+    verify: bool
+    alert_wait: timedelta = timedelta(minutes=10)
+    alert_growth: int = 20
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As these settings say."""
+        return cls(
+            capacities=CapacityRules(
+                settings.webhook.max_current_customer, settings.agents.capacity
+            ),
+            alert_refusals=settings.assign.alert_refusals,
+            match_channels=settings.assign.match_channels,
+            presence_max_age=settings.presence.max_age,
+            verify=settings.assign.verify,
+            alert_wait=settings.assign.alert_wait,
+            alert_growth=settings.assign.alert_growth,
+        )
+
+    def floor(self, roster: Roster, staffing: Staffing) -> Floor:
+        """The floor as a dispatch would see it now."""
+        plan = Plan(
+            roster=roster,
+            capacities=self.capacities,
+            match_channels=self.match_channels,
+            max_age=None if self.verify else self.presence_max_age,
+        )
+        return plan.look(staffing)
+
+
+@frozen(kw_only=True, slots=False)
+class FloorState:
+    """What was read, nearly at one moment: whoever looks tolerates what changes in between.
+
+    `minutes` are the newest ones, oldest first, the present one last.
+    """
+
+    staffing: Staffing
+    summary: Summary
+    roster: Roster | None
+    agent_store_is_up: bool
+    reports: Sequence[Report]
+    minutes: Sequence[Minute]
+
+    @classmethod
+    async def read(cls, room_repo: RoomRepo, roster: KnownRoster, rules: FloorRules) -> FloorState:
+        """Look once; raises StoreUnavailable while the database is away."""
+        staffing = await room_repo.staffing()
+        return FloorState(
+            staffing=staffing,
+            summary=await room_repo.summary(rules.alert_refusals),
+            roster=await roster.roster(),
+            agent_store_is_up=roster.store_is_up,
+            reports=await room_repo.reports(),
+            minutes=await room_repo.flow(staffing.now - timedelta(minutes=GROWTH_MINUTES)),
+        )
+
+    @property
+    def now(self) -> datetime:
+        """The database's time."""
+        return self.staffing.now
+
+    @cached_property
+    def workers(self) -> list[WorkerStatus]:
+        """The workers that live."""
+        return living(self.reports, self.now)
+
+    def standings(self, rules: FloorRules) -> Mapping[Standing, int]:
+        """How many agents of the roster stand how, whatever a chat needs."""
+        if self.roster is None:
+            return {}
+        floor = rules.floor(self.roster, self.staffing)
+        return Counter(agent.standing for agent in floor.agents.values())
