@@ -123,8 +123,20 @@ class _FloorGauges(Collector):
         yield _gauge("database_up", "Whether the floor can be read.", self._floor is not None)
         yield _gauge("floor_watchers", "Browsers that watch the floor page.", self._watchers)
         if self._floor is not None:
+            yield _checks(self._floor)
             yield from _line(self._floor)
             yield from _slots(self._floor)
+
+
+def _checks(floor: FloorView) -> Metric:
+    checks = GaugeMetricFamily(
+        "sebastian_check",
+        "1 for each thing that is not as it should be, by the name that sebastian doctor tells.",
+        labels=["check", "about", "level"],
+    )
+    for each in floor.banners:
+        checks.add_metric([each.name, each.about, each.level], 1.0)
+    return checks
 
 
 def _line(floor: FloorView) -> Iterator[Metric]:
@@ -165,6 +177,11 @@ def _slots(floor: FloorView) -> Iterator[Metric]:
         "policy_suspended",
         "Of those, workers that put the user's own policy aside: the shipped one serves there.",
         numbers.policies_suspended,
+    )
+    yield CounterMetricFamily(
+        "sebastian_differences_repaired",
+        "Differences from Qiscus that the living workers have repaired since they began.",
+        value=numbers.repaired,
     )
     yield _gauge("redis_up", "Whether Redis answers here.", numbers.agent_store_is_up)
     if floor.presence_at is not None:

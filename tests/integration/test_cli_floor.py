@@ -9,7 +9,9 @@ import pwd
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -88,6 +90,55 @@ async def test_a_ready_chat_can_be_released_without_effect(world: World, room: s
     assert await world.output("queue", "release", room) == (
         f"Room {room} is ready; it keeps its place.\n"
     )
+
+
+async def refused(world: World, postgres_url: str, **times: int) -> None:
+    """Rooms that Qiscus refused so often, and that are tried again in an hour."""
+    with psycopg.connect(postgres_url) as connection:
+        for room, refusals in times.items():
+            connection.execute(
+                "update sebastian.chat set refusals = %s, ready_at = now() + interval '1 hour'"
+                " where room_id = %s",
+                (refusals, room.removeprefix("room")),
+            )
+
+
+async def test_all_that_are_stuck_are_released_at_once_and_no_others(
+    world: World, room: str, postgres_url: str
+) -> None:
+    others = [await arrives(world), await arrives(world)]
+    times = dict(zip((f"room{each}" for each in (room, *others)), (5, 1, 7), strict=True))
+    await refused(world, postgres_url, **times)
+
+    said = await world.output("queue", "release", "--stuck")
+    ready = {each["room_id"]: each["until"] is None for each in (await lined_up(world))}
+
+    assert said == "2 chats are ready; all keep their places.\n"
+    assert ready == {room: True, others[0]: False, others[1]: True}
+    assert await world.output("queue", "release", "--all") == (
+        "1 chat is ready; all keep their places.\n"
+    )
+    assert await world.output("queue", "release", "--all") == (
+        "0 chats are ready; all keep their places.\n"
+    )
+
+
+async def lined_up(world: World) -> list[dict[str, Any]]:
+    """The line as a living worker would let it be seen."""
+    async with world.worker() as parts:
+        now = parts.clock.now()
+        parts.status.sees("up", now)
+        await parts.room_repo.report("w", parts.status.document())
+    line: list[dict[str, Any]] = (await world.json("queue"))["line"]
+    return line
+
+
+async def test_releasing_names_one_room_or_many(world: World) -> None:
+    for arguments in ((), ("4711", "--all"), ("--all", "--stuck")):
+        result = await world.run("queue", "release", *arguments)
+
+        assert result.exit_code == 2
+        assert "Name one ROOM, or --stuck, or --all." in result.output
 
 
 async def test_a_chat_is_assigned_by_hand_at_the_platform_too(world: World, room: str) -> None:

@@ -149,7 +149,7 @@ async def test_no_room_agent_or_chat_is_a_label() -> None:
             assert not re.fullmatch(r"\d{4,}", value), (name, value)
             assert name in {
                 *("webhook", "outcome", "le", "state", "standing", "ending", "operation"),
-                *("code", "duty", "finding"),
+                *("code", "duty", "finding", "check", "about", "level"),
             }
 
 

@@ -49,14 +49,39 @@ def queue(ctx: click.Context, limit: int, as_json: bool, config: Path | None) ->
 
 
 @queue.command()
-@click.argument("room", type=ROOM)
+@click.argument("room", type=ROOM, required=False)
+@click.option("--stuck", is_flag=True, help="All that Qiscus refused again and again.")
+@click.option("--all", "all_refused", is_flag=True, help="All that Qiscus refused.")
 @config_option
-def release(room: RoomId, config: Path | None) -> None:
+def release(room: RoomId | None, stuck: bool, all_refused: bool, config: Path | None) -> None:
     """Make a chat ready at once: it is tried again without delay, at its place in the line.
+
+    With --stuck or --all, all chats that Qiscus refused: when what it refused them for is mended.
+    Chats in doubt are left out then; a reading of their room settles them.
 
     Example: sebastian queue release 68303333
     """
+    if [room is not None, stuck, all_refused].count(True) != 1:
+        raise click.UsageError("Name one ROOM, or --stuck, or --all.")
+    if room is None:
+        _release_refused(config, is_stuck=stuck)
+    else:
+        _release_one(room, config)
 
+
+def _release_refused(config: Path | None, *, is_stuck: bool) -> None:
+    from sebastian_apps.telling import counted
+
+    async def work(parts: CliParts) -> int:
+        times = parts.settings.assign.alert_refusals if is_stuck else 1
+        return await parts.release.refused(times, actor=actor())
+
+    released = run(config, work)
+    are = "is" if released == 1 else "are"
+    click.echo(f"{counted(released, 'chat')} {are} ready; all keep their places.")
+
+
+def _release_one(room: RoomId, config: Path | None) -> None:
     async def work(parts: CliParts) -> Handled:
         return await parts.release(room, actor=actor())
 

@@ -26,7 +26,8 @@ class Waits(StrEnum):
 class Numbers:
     """The floor in numbers. Slots are those of agents who are online and not paused.
 
-    Of the `workers`, `policies_suspended` have put the user's own policy aside.
+    Of the `workers`, `policies_suspended` have put the user's own policy aside; all of them have
+    repaired so many differences between our record and the platform's since they began.
     """
 
     waiting: int = 0
@@ -42,6 +43,7 @@ class Numbers:
     assigned: int = 0
     workers: int = 0
     policies_suspended: int = 0
+    repaired: int = 0
     agent_store_is_up: bool = True
     standings: Mapping[str, int] = field(factory=dict)
 

@@ -132,6 +132,7 @@ def _numbers(look: Look, agents: Iterable[AgentView]) -> Numbers:
         assigned=summary.assigned,
         workers=len(alive),
         policies_suspended=sum(worker.policy_is_suspended for worker in alive),
+        repaired=sum(worker.repaired for worker in alive),
         agent_store_is_up=look.agent_store_is_up,
         standings=Counter(agent.standing for agent in shown),
     )

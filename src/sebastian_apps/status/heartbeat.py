@@ -72,7 +72,8 @@ class WorkerStatus:
     `at` is when it was stored, `circuit` how the worker sees the platform (a `Standing`, as text),
     `down_since` since when the platform has not answered it. `is_leader` tells that it holds the
     lease of the duties, and `leader_since` since when. `policy` is how a policy of the user's own
-    fares, empty if the shipped one is meant. `drift` is the last reconcile that changed something.
+    fares, empty if the shipped one is meant. `drift` is the last reconcile that changed something,
+    and `repaired` how many differences all of them have repaired.
     """
 
     name: str = ""
@@ -89,6 +90,7 @@ class WorkerStatus:
     policy: Mapping[str, Any] = field(factory=dict)
     duties: dict[str, DutyStatus] = field(factory=dict)
     drift: Mapping[str, Any] = field(factory=dict)
+    repaired: int = 0
 
     # -- what the worker writes down
 
@@ -103,6 +105,7 @@ class WorkerStatus:
         counted = attrs.asdict(cast(Any, found)) if attrs.has(type(found)) else {}
         if counted.get("admitted") or counted.get("settled"):
             self.drift = {"at": now.isoformat(), **counted}
+            self.repaired += counted.get("admitted", 0) + counted.get("settled", 0)
         known = evolve(known, done_at=now, found=counted, failed_at=None, why="")
         self.duties[duty] = known
         return known
@@ -142,6 +145,7 @@ class WorkerStatus:
                 if duty.failed_at
             },
             "drift": dict(self.drift) or None,
+            "repaired": self.repaired,
             # What the version before reads; the one after may leave both out.
             "refresh": _told_before(refresh),
             "reconcile": _told_before(reconcile),
@@ -168,6 +172,7 @@ class WorkerStatus:
             policy=state.get("policy") or {},
             duties=_duties_in(state),
             drift=state.get("drift") or {},
+            repaired=int(state.get("repaired") or 0),
         )
 
     def lives(self, now: datetime) -> bool:
