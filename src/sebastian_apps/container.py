@@ -37,8 +37,8 @@ from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.own_policy import GuardedPolicy, without_quotes
 from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import Secret, Settings
+from sebastian_apps.status.blocked import blocked_by
 from sebastian_apps.status.checks import CheckResult, database_refuses
-from sebastian_apps.status.heartbeat import living, what_blocks
 from sebastian_apps.status.probes.lately import Probe
 from sebastian_apps.status.probes.stores import probe_redis
 from sebastian_apps.tracing import TracedAssignChat
@@ -47,7 +47,6 @@ from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.worker.parts import Intervals, WorkerParts
 from sebastian_core.domain.agent import CapacityRules
 from sebastian_core.domain.errors import SchemaMismatch, SebastianError, StoreUnavailable
-from sebastian_core.domain.explaining import Hold
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.readings import Registration
@@ -167,17 +166,8 @@ def _tell(listeners: Sequence[Callable[[Ended], None]]) -> Callable[[Ended], Non
 
 
 def _blocked(settings: Settings, room_repo: RoomRepo, writes_are_tried: bool) -> Blocked:
-    """What holds every chat, by what the workers say and by a trial of what a webhook does."""
-
-    async def blocked(now: datetime) -> Hold | None:
-        if writes_are_tried:
-            try:
-                await try_webhook(_text(settings.db.connection_string))
-            except SebastianError:
-                return Hold.NO_WRITES
-        return what_blocks(living(await room_repo.reports(), now))
-
-    return blocked
+    url = _text(settings.db.connection_string)
+    return blocked_by(room_repo, partial(try_webhook, url) if writes_are_tried else None)
 
 
 def _plan_refused(error: Exception) -> None:

@@ -19,6 +19,8 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.metrics import WebhookMetrics
 from sebastian_apps.settings import Settings
+from sebastian_apps.status.blocked import blocked_by
+from sebastian_apps.status.heartbeat import own_version
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_core.domain.adoption import Listed, adopt
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence
@@ -175,7 +177,7 @@ class Stage:
 
     async def speak(self) -> None:
         """The worker reports."""
-        await self.room_repo.report("worker-1", self.report)
+        await self.room_repo.report("worker-1", {"version": own_version(), **self.report})
 
     def agents(self) -> list[Presence]:
         """All agents as the platform would show them."""
@@ -211,7 +213,10 @@ class Stage:
             counts=WebhookMetrics(),
             floor=FloorUseCases(
                 explain=ExplainRoom(
-                    repo, self.roster, DispatchRules(capacities=self.capacities, rules=self.rules)
+                    repo,
+                    self.roster,
+                    DispatchRules(capacities=self.capacities, rules=self.rules),
+                    blocked=blocked_by(repo),
                 ),
                 drop=DropChat(repo),
                 release=ReleaseChat(repo, queue, self.rules),

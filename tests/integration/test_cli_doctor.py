@@ -173,12 +173,13 @@ async def test_no_worker(world: World, postgres_url: str) -> None:
     assert "The last one, worker-1, was heard 5 min" in said
 
 
+SINCE_LONG = {"leader_since": LONG_AGO, "started_at": LONG_AGO}
 TOLD: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"standing": "credentials refused"}, "worker-credentials-refused", "problem"),
     ({"standing": "down", "down_since": LONG_AGO}, "worker-platform-down", "problem"),
     ({"trouble": {"settle": {"at": LONG_AGO, "why": "500"}}}, "duty-failing", "warning"),
-    ({"done": {}, "refresh": {"at": LONG_AGO}}, "refresh-late", "warning"),
-    ({"done": {}, "reconcile": None, "started_at": LONG_AGO}, "reconcile-late", "warning"),
+    ({"done": {}, "leader_since": None, "refresh": {"at": LONG_AGO}}, "refresh-late", "warning"),
+    ({"done": {}, **SINCE_LONG, "reconcile": None}, "reconcile-late", "warning"),
     ({"done": {"sweep": {"at": LONG_AGO, "every": 60}}}, "sweep-late", "warning"),
     ({"honours_user_ids": False}, "user-ids-ignored", "notice"),
     ({"version": "0.0.1"}, "versions-differ", "warning"),

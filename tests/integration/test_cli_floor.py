@@ -9,7 +9,6 @@ import pwd
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -49,7 +48,15 @@ async def arrives(world: World) -> str:
     async with world.worker() as parts:
         await parts.refresh_agents()
         await parts.reconcile()
+    await says_that_it_lives(world)
     return room_id
+
+
+async def says_that_it_lives(world: World) -> None:
+    """A worker that Qiscus answers."""
+    async with world.worker() as parts:
+        parts.status.sees("up", parts.clock.now())
+        await parts.room_repo.report("w", parts.status.document())
 
 
 async def test_an_empty_line_says_so(world: World) -> None:
@@ -61,10 +68,10 @@ async def test_the_line_is_shown_with_why_each_chat_waits(world: World, room: st
 
     assert lines[0].split() == ["place", "room", "waits", "channel", "source", "why", "not", "yet"]
     assert lines[1].split()[:2] == ["1", room]
-    assert lines[1].endswith("on hold: no worker runs")
+    assert lines[1].endswith("ready: given within seconds")
     assert lines[2] == "1 waiting: 1 ready, 0 in doubt, 0 stuck"
     (shown,) = (await world.json("queue"))["line"]
-    assert (shown["room_id"], shown["hold"]) == (room, "no_worker")
+    assert (shown["room_id"], shown["hold"]) == (room, "dispatch")
 
 
 async def test_a_dropped_chat_leaves_the_line_and_stays_out(world: World, room: str) -> None:
@@ -111,7 +118,7 @@ async def test_all_that_are_stuck_are_released_at_once_and_no_others(
     await refused(world, postgres_url, **times)
 
     said = await world.output("queue", "release", "--stuck")
-    ready = {each["room_id"]: each["until"] is None for each in (await lined_up(world))}
+    ready = {each["room_id"]: each["until"] is None for each in (await world.json("queue"))["line"]}
 
     assert said == "2 chats are ready; all keep their places.\n"
     assert ready == {room: True, others[0]: False, others[1]: True}
@@ -121,16 +128,6 @@ async def test_all_that_are_stuck_are_released_at_once_and_no_others(
     assert await world.output("queue", "release", "--all") == (
         "0 chats are ready; all keep their places.\n"
     )
-
-
-async def lined_up(world: World) -> list[dict[str, Any]]:
-    """The line as a living worker would let it be seen."""
-    async with world.worker() as parts:
-        now = parts.clock.now()
-        parts.status.sees("up", now)
-        await parts.room_repo.report("w", parts.status.document())
-    line: list[dict[str, Any]] = (await world.json("queue"))["line"]
-    return line
 
 
 async def test_releasing_names_one_room_or_many(world: World) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_apps.status.heartbeat import own_version
 from sebastian_apps.webhook.listening import bind
 from sebastian_apps.webhook.serving import make_server
 from sebastian_core.domain.agent import Staffing
@@ -156,7 +157,7 @@ async def test_the_busy_floor_is_told_whole() -> None:
     assert whys == {"later", "nobody", "doubt"}
     assert [w["place"] for w in floor["line"]] == list(range(1, len(floor["line"]) + 1))
     assert [w["since"] for w in floor["line"]] == sorted(w["since"] for w in floor["line"])
-    assert [banner["name"] for banner in floor["banners"]] == ["webhooks-lost"]
+    assert {banner["name"] for banner in floor["banners"]} == {"webhooks-lost", "nobody-free"}
     assert {agent["standing"] for agent in floor["agents"]} == {"full", "paused", "offline"}
     for agent in floor["agents"]:
         assert len(agent["places"]) == agent["load"]
@@ -170,7 +171,7 @@ async def test_in_an_outage_the_page_says_so_and_why_nobody_is_given() -> None:
 
     assert [banner["name"] for banner in floor["banners"]] == ["worker-platform-down"]
     assert floor["banners"][0]["text"].startswith("Qiscus has not answered ")
-    assert {waiting["why"] for waiting in floor["line"]} == {"until Qiscus answers again"}
+    assert {waiting["why"] for waiting in floor["line"]} == {"on hold: Qiscus does not answer"}
 
 
 async def test_what_changes_comes_by_itself() -> None:
@@ -262,7 +263,7 @@ class FragileRepo(InMemoryRoomRepo):
 async def test_while_the_database_is_away_the_last_floor_stays_under_a_banner() -> None:
     stage = await empty()
     repo = FragileRepo(stage.clock)
-    await repo.report("worker-1", stage.report)
+    await repo.report("worker-1", {"version": own_version(), **stage.report})
     async with webhook_service(stage.parts(room_repo=repo)) as service, watching(service) as lines:
         before = await next_floor(lines)
         repo.is_away = True

@@ -99,6 +99,7 @@ async def _read(first: Connection, second: Connection) -> DatabaseReading:
         pools_transactions=pools_transactions,
         migrations_missing=len(brought - applied.keys()),
         is_newer=max(applied.values(), default=0) > max(brought),
+        account=await account_in(first) if has_tables else None,
     )
 
 

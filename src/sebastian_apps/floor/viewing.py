@@ -18,9 +18,9 @@ from sebastian_apps.floor.view import (
     WaitingView,
     Waits,
 )
+from sebastian_apps.status.blocked import what_blocks
 from sebastian_apps.status.checks import check_floor, worst_first
 from sebastian_apps.status.floor_state import FloorRules
-from sebastian_apps.status.heartbeat import what_blocks
 from sebastian_apps.telling import Teller, why_not_yet
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.chat import Chat, Move

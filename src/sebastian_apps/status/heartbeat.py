@@ -6,7 +6,7 @@ any of them may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import version
@@ -15,7 +15,6 @@ from typing import Any, Self, cast
 import attrs
 from attrs import define, evolve, field
 
-from sebastian_core.domain.explaining import Hold
 from sebastian_core.domain.permits import Standing
 from sebastian_core.ports.room_repo import Report
 
@@ -211,17 +210,6 @@ class WorkerStatus:
 def living(reports: Iterable[Report], now: datetime) -> list[WorkerStatus]:
     """The workers that live."""
     return [each for each in map(WorkerStatus.read, reports) if each.lives(now)]
-
-
-def what_blocks(workers: Collection[WorkerStatus]) -> Hold | None:
-    """What keeps the living workers from giving any chat away, if something does."""
-    seen = {worker.circuit for worker in workers}
-    if not workers:
-        return Hold.NO_WORKER
-    if seen <= {Standing.DOWN, Standing.CREDENTIALS_REFUSED}:
-        is_refused = Standing.CREDENTIALS_REFUSED in seen
-        return Hold.CREDENTIALS if is_refused else Hold.OUTAGE
-    return None
 
 
 def _duties_in(state: Mapping[str, Any]) -> dict[str, DutyStatus]:

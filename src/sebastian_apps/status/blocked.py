@@ -1,0 +1,41 @@
+"""What holds every chat, whoever is free: as the workers say, and as a trial of a write does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
+
+from sebastian_apps.status.heartbeat import WorkerStatus, living
+from sebastian_core.domain.errors import SebastianError
+from sebastian_core.domain.explaining import Hold
+from sebastian_core.domain.permits import Standing
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.explain_room import Blocked
+
+TryWrite = Callable[[], Awaitable[None]]
+"""Writes into the record and takes it back; raises SebastianError if it takes no writes."""
+
+
+def blocked_by(room_repo: RoomRepo, try_write: TryWrite | None = None) -> Blocked:
+    """Answers what holds every chat, for `ExplainRoom`."""
+
+    async def blocked(now: datetime) -> Hold | None:
+        try:
+            if try_write is not None:
+                await try_write()
+        except SebastianError:
+            return Hold.NO_WRITES
+        return what_blocks(living(await room_repo.reports(), now))
+
+    return blocked
+
+
+def what_blocks(workers: Collection[WorkerStatus]) -> Hold | None:
+    """What keeps the living workers from giving any chat away, if something does."""
+    seen = {worker.circuit for worker in workers}
+    if not workers:
+        return Hold.NO_WORKER
+    if seen <= {Standing.DOWN, Standing.CREDENTIALS_REFUSED}:
+        is_refused = Standing.CREDENTIALS_REFUSED in seen
+        return Hold.CREDENTIALS if is_refused else Hold.OUTAGE
+    return None
