@@ -12,8 +12,8 @@ import msgspec
 import structlog
 from attrs import define, evolve, field, frozen
 
-from sebastian_apps.floor.view import FloorView, Numbers
-from sebastian_apps.status.checks import database_away
+from sebastian_apps.floor.view import FloorView, Numbers, Waits
+from sebastian_apps.status.checks import database_away, takes_no_writes
 from sebastian_core.domain.errors import StoreUnavailable
 
 PAUSE_SECONDS = 1.0
@@ -143,7 +143,11 @@ class Feed:
         self._is_read = False
         seen = self._seen or FloorView(at=datetime.now(UTC), numbers=Numbers())
         banner = database_away(seen.at, why)
-        return evolve(seen, banners=(banner, *seen.banners))
+        hold = "the database takes no writes" if takes_no_writes(why) else "the database is away"
+        line = [
+            evolve(row, waits=Waits.HALT, why=f"on hold: {hold}", until=None) for row in seen.line
+        ]
+        return evolve(seen, banners=(banner, *seen.banners), line=tuple(line))
 
     def _publish(self, event: Event) -> None:
         if self._last is not None and event.id == self._last.id:

@@ -99,9 +99,14 @@ def check_floor(
 DATABASE_REFUSES = "database-refuses"
 
 
+def takes_no_writes(why: str) -> bool:
+    """Whether a StoreUnavailable, by its words, means that the database is read-only."""
+    return READ_ONLY in why
+
+
 def database_away(since: datetime, why: str) -> CheckResult:
     """The one thing that can be said while nothing can be read, for this reason."""
-    name = DATABASE_REFUSES if READ_ONLY in why else "database-unreachable"
+    name = DATABASE_REFUSES if takes_no_writes(why) else "database-unreachable"
     text = f"{why}. What you see is as of then."
     remedy = (
         "Webhooks are answered 503 meanwhile; the reconcile finds what Qiscus does not send again."

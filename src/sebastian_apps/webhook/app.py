@@ -21,6 +21,7 @@ from sebastian_apps.floor.routes import floor_routes
 from sebastian_apps.metrics_server import Page, healthz, showing
 from sebastian_apps.request_headers import Headers
 from sebastian_apps.settings import is_loopback
+from sebastian_apps.status.checks import takes_no_writes
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH, RESOLVE_PATH
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.problems import (
@@ -151,8 +152,10 @@ def _tell_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Res
     return _tell_failure(request, error)
 
 
-def _tell_store(_: Request[Any, Any, Any], __: Exception) -> Response[bytes]:
-    detail = "The database did not answer in time; try again."
+def _tell_store(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    is_read_only = takes_no_writes(str(error))
+    what = "the database takes no writes" if is_read_only else "the database did not answer in time"
+    detail = f"Not possible now: {what}; try again."
     return problem_response(
         Problem(STORE_UNAVAILABLE, detail, headers={"retry-after": RETRY_AFTER_SECONDS})
     )
