@@ -167,17 +167,14 @@ def next_chat(chat: Chat, arrived_at: datetime, rules: Rules, now: datetime, **d
 
     `doubt` is what `doubtful` answers, where it is in doubt whether there is anything to open.
     """
-    return Chat(
+    arrival = Arrival(
         room_id=chat.room_id,
-        state=ChatState.WAITING,
-        arrived_at=arrived_at,
-        changed_at=now,
-        ready_at=now,
-        needs=Needs(chat.needs.channel_id),
+        channel_id=chat.needs.channel_id,
         source=chat.source,
+        arrived_at=arrived_at,
         properties=chat.properties,
-        **({"conclusive_from": now + rules.settle} | doubt),
     )
+    return _new_chat(arrival, rules, now, **doubt)
 
 
 def _admit_new(arrival: Arrival, rules: Rules, room: Room, now: datetime) -> Decided[Admission]:

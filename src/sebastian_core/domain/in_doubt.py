@@ -138,8 +138,8 @@ def settle(
     chat_id: ChatId, version: int, evidence: Evidence, rules: Rules, room: Room, now: datetime
 ) -> Decided[Outcome]:
     """Apply a reading to the chat that it was made for, if the chat did not change since."""
-    chat = room.chat
-    if chat is None or chat.id != chat_id or chat.version != version:
+    chat = _unchanged(room, chat_id, version)
+    if chat is None:
         return Decided(Outcome.STALE)
     shown = evidence.shows
     counts_at = counts_from(shown, chat, rules)
@@ -205,8 +205,8 @@ def suspect(
     The suspicion comes from a reading, not from an event: the chat's own moment of change stays,
     and with it the moment from which readings count.
     """
-    chat = room.chat
-    if chat is None or chat.id != chat_id or chat.version != version or chat.doubt is not None:
+    chat = _unchanged(room, chat_id, version)
+    if chat is None or chat.doubt is not None:
         return Decided(False)
     facts = doubtful(doubt, now, conclusive_from(chat, rules))
     change = moved(chat, Move.DOUBT, now, rules, reason=doubt, changed_at=chat.changed_at, **facts)
@@ -220,12 +220,17 @@ def postpone(
 
     A chat that is not to be settled stays as it is: a ready one may still be given.
     """
-    chat = room.chat
-    if chat is None or chat.id != chat_id or chat.version != version:
+    chat = _unchanged(room, chat_id, version)
+    if chat is None:
         return Decided(Outcome.STALE)
     pause = (now - chat.changed_at) / 2
     pause = min(max(pause, rules.settle_retry), rules.settle_retry_limit)
     return _look_at(chat, room, now + pause)
+
+
+def _unchanged(room: Room, chat_id: ChatId, version: int) -> Chat | None:
+    chat = room.chat
+    return chat if chat is not None and (chat.id, chat.version) == (chat_id, version) else None
 
 
 def _look_at(chat: Chat, room: Room, at: datetime) -> Decided[Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -129,15 +129,7 @@ def release(
 
 def released(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that puts a reserved chat back at its place."""
-    return moved(
-        chat,
-        Move.RELEASE,
-        now,
-        rules,
-        reason=reason,
-        details=_by(chat),
-        **{**_BACK_IN_LINE, **changes},
-    )
+    return _back_in_line(chat, Move.RELEASE, rules, now, reason, **changes)
 
 
 def release_doubtful(
@@ -175,17 +167,16 @@ def pass_over(
 
 
 def _passed_over(chat: Chat, only: frozenset[AgentId], rules: Rules, now: datetime) -> Change:
-    return moved(
+    return _back_in_line(
         chat,
         Move.PASS_OVER,
-        now,
         rules,
-        reason="the agent is not eligible for this room",
-        details=_by(chat),
+        now,
+        "the agent is not eligible for this room",
         needs=Needs(chat.needs.channel_id, only),
         passes=chat.passes + 1,
         excluded_until=now + rules.exclusion_after(chat.passes + 1),
-        **{**_BACK_IN_LINE, **_open_doubt(chat, rules, now)},
+        **_open_doubt(chat, rules, now),
     )
 
 
@@ -212,17 +203,17 @@ def refuse(
 def refused(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that counts a refusal and moves the moment of the next try; the place stays."""
     refusals = chat.refusals + 1
-    return moved(
+    return _back_in_line(
         chat,
         Move.REFUSE,
-        now,
         rules,
-        reason=reason,
-        details=_by(chat) | {"refusals": refusals},
+        now,
+        reason,
+        told={"refusals": refusals},
         refusals=refusals,
         refused_by=chat.agent_id,
         ready_at=now + rules.delay_after(refusals),
-        **{**_BACK_IN_LINE, **changes},
+        **changes,
     )
 
 
@@ -297,27 +288,37 @@ def _is_assigned_by(chat: Chat | None, reservation: Reservation) -> bool:
     )
 
 
-_BACK_IN_LINE: dict[str, Any] = {
-    **NO_DOUBT,
-    "state": ChatState.WAITING,
-    "agent_id": None,
-    "reservation_id": None,
-}
+def _back_in_line(
+    chat: Chat,
+    move: Move,
+    rules: Rules,
+    now: datetime,
+    reason: str,
+    *,
+    told: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Change:
+    """The change that frees the slot: in no doubt, unless `changes` say otherwise."""
+    return moved(
+        chat,
+        move,
+        now,
+        rules,
+        reason=reason,
+        details={"agent": chat.agent_id, "reservation": chat.reservation_id, **(told or {})},
+        state=ChatState.WAITING,
+        agent_id=None,
+        reservation_id=None,
+        **{**NO_DOUBT, **changes},
+    )
 
 
 def _open_doubt(chat: Chat, rules: Rules, now: datetime) -> dict[str, Any]:
     """What stays of a doubt that no end of the call answers: all but its moments."""
     if chat.outlives_call is None:
         return {}
-    return {
-        "doubt": chat.doubt,
-        "outlives_call": chat.outlives_call,
-        "settle_at": now + rules.settle,
-    }
-
-
-def _by(chat: Chat) -> dict[str, Any]:
-    return {"agent": chat.agent_id, "reservation": chat.reservation_id}
+    stays = {"doubt": chat.doubt, "outlives_call": chat.outlives_call}
+    return stays | {"settle_at": now + rules.settle}
 
 
 def _late_success(
