@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
-from attrs import evolve
 from litestar import Litestar, Request, post
 from litestar.response.base import ASGIResponse
 from psycopg_pool import AsyncConnectionPool
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.container import build_webhook, in_memory
 from sebastian_apps.logging import configure_logging
@@ -62,9 +62,10 @@ class ForgetfulRoomRepo(InMemoryRoomRepo):
 
 def no_commit(settings: Settings) -> WebhookParts:
     """The very service, with all its limits, counts and log lines, but nothing is made durable."""
-    repo = ForgetfulRoomRepo(InMemoryClock())
-    admit_chat = AdmitChat(repo, InMemoryJobQueue(), Rules())
-    return evolve(build_webhook(settings, in_memory()), admit_chat=admit_chat)
+    repo = ForgetfulRoomRepo(Record(InMemoryClock()))
+    parts = build_webhook(settings, in_memory())
+    parts.allocator.admit = AdmitChat(repo, InMemoryJobQueue(), Rules())
+    return parts
 
 
 def insert(settings: Settings) -> Litestar:

@@ -9,25 +9,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.journal import InMemoryJournal
+from sebastian_adapters.memory.leadership import InMemoryLeadership
+from sebastian_adapters.memory.platform import Platform
+from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.listening import bind
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.serving import make_server
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.room_repo import RoomRepo
-from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.resolve_chat import ResolveChat
 from tests.canaries import SUITE
-from tests.waiting import until
 
 APP_ID = "demoapp-x1y2z3a4b5c6d7e"
 ARRIVAL = "/webhook-incoming-message"
@@ -39,22 +42,30 @@ def some_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return load_settings(None, {"QT_QISCUS_APP_ID": APP_ID, **(environ or {})})
 
 
-def parts_on(room_repo: RoomRepo, settings: Settings | None = None, **other: Any) -> WebhookParts:
-    """Parts that record into this repo."""
-    job_queue, rules = InMemoryJobQueue(), Rules()
-    parts = WebhookParts(
-        settings=settings or some_settings(),
-        admit_chat=AdmitChat(room_repo, job_queue, rules),
-        resolve_chat=ResolveChat(room_repo, job_queue, rules),
-        room_repo=room_repo,
-        roster=KnownRoster(InMemoryAgentStore()),
+def parts_on(
+    record: Record,
+    settings: Settings | None = None,
+    *,
+    room_repo: RoomRepo | None = None,
+    **other: Any,
+) -> WebhookParts:
+    """Parts that record into this record, by this room repo; their platform has nobody."""
+    allocator = Allocator(
+        room_repo=room_repo or InMemoryRoomRepo(record),
+        agent_settings=InMemoryAgentSettings(record),
+        journal=InMemoryJournal(record),
+        leadership=InMemoryLeadership(record.clock),
+        agent_store=InMemoryAgentStore(),
+        job_queue=InMemoryJobQueue(),
+        qiscus_client=InMemoryQiscusClient(Platform(clock=record.clock.monotonic), record.clock),
+        clock=record.clock,
     )
-    return evolve(parts, **other)
+    return WebhookParts(settings=settings or some_settings(), allocator=allocator, **other)
 
 
 def parts_in_memory(environ: Mapping[str, str] | None = None, **other: Any) -> WebhookParts:
     """Parts that record into memory."""
-    return parts_on(InMemoryRoomRepo(InMemoryClock()), some_settings(environ), **other)
+    return parts_on(Record(InMemoryClock()), some_settings(environ), **other)
 
 
 @frozen
@@ -81,11 +92,11 @@ class WebhookService:
 
     async def history(self, room_id: str) -> list[HistoryRow]:
         """What the record says of a room, newest first."""
-        return list(await self.parts.room_repo.history(RoomId(room_id)))
+        return list(await self.parts.allocator.journal.history(RoomId(room_id)))
 
     async def rows(self) -> int:
         """How many changes were recorded in all rooms."""
-        return len(await self.parts.room_repo.decisions(1000))
+        return len(await self.parts.allocator.journal.decisions(1000))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A bare connection."""

@@ -12,8 +12,8 @@ from signal import SIGTERM
 
 from attrs import define, field
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.owned_process import OwnedProcess
-from tests.waiting import until
 
 FOR_EVER = 3600.0
 

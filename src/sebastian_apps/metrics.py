@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import structlog
-from attrs import define, evolve
+from attrs import define
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -19,7 +19,6 @@ from sebastian_apps.logging import dropped_lines
 from sebastian_apps.request_headers import Headers
 from sebastian_apps.settings import Settings, is_loopback
 from sebastian_apps.webhook.counts import WebhookCounts
-from sebastian_apps.worker.parts import WorkerParts
 from sebastian_core.domain.permits import Standing
 from sebastian_core.domain.plan import Standing as AgentStanding
 from sebastian_core.usecases.assign_chat import Ended, Ending
@@ -296,26 +295,6 @@ class _WorkerGauges(Collector):
             standing.add_metric([str(each)], self._gate.standing is each)
         yield standing
         yield _gauge("calls_in_flight", "Assignments under way.", self._gate.permits.in_flight)
-
-
-def metered(parts: WorkerParts, metrics: WorkerMetrics, settings: Settings) -> WorkerParts:
-    """The same worker, counted; its numbers are served where the settings name a port."""
-    metrics.watch_gate(parts.gate)
-    parts.ended.append(lambda ended: metrics.ended(ended, parts.clock.now()))
-    parts.duty_ended.append(metrics.duty_ended)
-    if not settings.metrics.port:
-        return evolve(parts, bell_answered=metrics.bell_answered)
-    serving = AsyncExitStack()
-
-    async def open_all() -> None:
-        await parts.open()
-        await serving.enter_async_context(serve_metrics(metrics, settings))
-
-    async def close_all() -> None:
-        await serving.aclose()
-        await parts.close()
-
-    return evolve(parts, open=open_all, close=close_all, bell_answered=metrics.bell_answered)
 
 
 def serve_metrics(metrics: WorkerMetrics, settings: Settings) -> AbstractAsyncContextManager[int]:

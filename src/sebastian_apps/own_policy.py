@@ -12,8 +12,6 @@ import importlib.util
 import os
 import stat
 import time
-import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
@@ -25,6 +23,7 @@ from attrs import define, field
 from sebastian_apps.settings import ConfigProblem, Settings, SettingsError
 from sebastian_core.domain.errors import PlanRefused
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
+from sebastian_core.usecases.observer import quoteless
 
 STRIKES = 2
 """After so many in a row the shipped policy serves."""
@@ -107,17 +106,6 @@ def _files_of(package: str) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path, status
 
 
-def without_quotes(error: Exception) -> str:
-    """What may be told of a policy's error: words of others may hold what customers wrote."""
-    if isinstance(error, PlanRefused):
-        return str(error)
-    name = type(error).__name__
-    where = deque(traceback.walk_tb(error.__traceback__), maxlen=1)
-    for frame, line in where:
-        return f"{name} in {frame.f_code.co_filename}, line {line}"
-    return name
-
-
 class TookTooLong(PlanRefused):
     """The policy answered, but it kept the line waiting."""
 
@@ -175,7 +163,7 @@ class GuardedPolicy(Policy):
     def refused(self, error: Exception) -> None:
         """A choice could not be used."""
         self.refusals += 1
-        self.last_refusal = without_quotes(error)
+        self.last_refusal = quoteless(error)
 
     def state(self) -> dict[str, Any]:
         """How it stands, as JSON can hold it."""

@@ -12,16 +12,22 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.journal import InMemoryJournal
+from sebastian_adapters.memory.leadership import InMemoryLeadership
+from sebastian_adapters.memory.platform import Platform
+from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.metrics import WebhookMetrics
 from sebastian_apps.settings import Settings
 from sebastian_apps.status.blocked import blocked_by
 from sebastian_apps.status.heartbeat import own_version
 from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.adoption import Listed, adopt
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence
 from sebastian_core.domain.arrivals import Arrival, Resolution, admit, resolve
@@ -30,15 +36,7 @@ from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, ServiceId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation, confirm, doubt_attempt, refuse
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.dispatch import DispatchRules
-from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.explain_room import ExplainRoom
 from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.release_chat import ReleaseChat
-from sebastian_core.usecases.resolve_chat import ResolveChat
-from sebastian_core.usecases.set_capacity import SetCapacity
 from tests.webhook_service import some_settings
 
 MORNING = datetime(2026, 3, 9, 2, 24, tzinfo=UTC)
@@ -68,9 +66,14 @@ class Stage:
         self.hour = hour
         self.rules = Rules()
         self.clock = InMemoryClock(MORNING)
-        self.room_repo = InMemoryRoomRepo(self.clock)
+        self.record = Record(self.clock)
+        self.room_repo = InMemoryRoomRepo(self.record)
+        self.agent_settings = InMemoryAgentSettings(self.record)
+        self.journal = InMemoryJournal(self.record)
+        self.leadership = InMemoryLeadership(self.clock)
         self.job_queue = InMemoryJobQueue()
-        self.roster = KnownRoster(InMemoryAgentStore())
+        self.agent_store = InMemoryAgentStore()
+        self.roster = KnownRoster(self.agent_store)
         self.settings: Settings = some_settings(
             {"QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(hour.capacity), **(environ or {})}
         )
@@ -168,7 +171,7 @@ class Stage:
         def paused(setting: AgentSetting) -> AgentSetting:
             return evolve(setting, paused=True)
 
-        await self.room_repo.set_agent(AgentId(agent), paused, actor="page")
+        await self.agent_settings.set_agent(AgentId(agent), paused, actor="page")
 
     async def see_agents(self) -> None:
         """The agents are read."""
@@ -177,7 +180,8 @@ class Stage:
 
     async def speak(self) -> None:
         """The worker reports."""
-        await self.room_repo.report("worker-1", {"version": own_version(), **self.report})
+        report = {"version": own_version(), **self.report}
+        await self.leadership.report("worker-1", report)
 
     def agents(self) -> list[Presence]:
         """All agents as the platform would show them."""
@@ -202,27 +206,24 @@ class Stage:
         settings = evolve(
             self.settings, agents=evolve(self.settings.agents, capacity=self.capacities.per_agent)
         )
-        repo, queue = self.room_repo, self.job_queue
+        allocator = Allocator(
+            room_repo=self.room_repo,
+            agent_settings=self.agent_settings,
+            journal=self.journal,
+            leadership=self.leadership,
+            agent_store=self.agent_store,
+            job_queue=self.job_queue,
+            qiscus_client=InMemoryQiscusClient(Platform(clock=self.clock.monotonic), self.clock),
+            clock=self.clock,
+            capacities=self.capacities,
+            rules=self.rules,
+            blocked=blocked_by(self.leadership),
+        )
         parts = WebhookParts(
             settings=settings,
-            admit_chat=AdmitChat(repo, queue, self.rules),
-            resolve_chat=ResolveChat(repo, queue, self.rules),
-            room_repo=repo,
-            roster=self.roster,
+            allocator=allocator,
             floor_is_open=settings.admin.token is None,
             counts=WebhookMetrics(),
-            floor=FloorUseCases(
-                explain=ExplainRoom(
-                    repo,
-                    self.roster,
-                    DispatchRules(capacities=self.capacities, rules=self.rules),
-                    blocked=blocked_by(repo),
-                ),
-                drop=DropChat(repo),
-                release=ReleaseChat(repo, queue, self.rules),
-                pause=PauseAgent(repo, queue, self.roster),
-                capacity=SetCapacity(repo, queue, self.roster),
-            ),
         )
         return evolve(parts, **other)
 

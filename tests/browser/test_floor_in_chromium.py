@@ -122,7 +122,7 @@ async def test_the_line_the_slots_and_the_reasons_are_seen(browser: Any) -> None
         assert await seen.text("#n-waiting b") == str(len(waiting))
         rows = await seen.page.locator("#line-rows .room").all_inner_texts()
         assert rows == [chat.room_id for chat in waiting]
-        held = await stage.room_repo.held(100)
+        held = await stage.journal.held(100)
         assert await seen.page.locator("#cards button.slot").count() == len(held)
         first = seen.page.locator("#cards button.slot").first
         assert "room " in str(await first.get_attribute("aria-label"))
@@ -179,7 +179,7 @@ async def test_the_keyboard_alone_asks_why_and_takes_a_room_out(browser: Any) ->
 
         await page.wait_for_selector("#room-done[data-done=true]")
         assert "was taken out of the line" in await seen.text("#room-done")
-        (row, *_) = await stage.room_repo.history(room)
+        (row, *_) = await stage.journal.history(room)
         assert row.actor == "page"
         await page.keyboard.press("Escape")
         assert await page.locator("dialog[open]").count() == 0

@@ -29,10 +29,6 @@ from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.release_chat import ReleaseChat
-from sebastian_core.usecases.set_capacity import SetCapacity
 from tests.crash.steps import Step, Steps, watch_ports
 from tests.simulation.mutants import Mutant, planted
 
@@ -78,7 +74,9 @@ class Office:
     def __init__(self, container: Container, steps: Steps) -> None:
         self._container = container
         self._steps = steps
-        self._repo = container.room_repo()
+        self._allocator = container.allocator()
+        self._repo, self._journal = self._allocator.room_repo, self._allocator.journal
+        self._leadership = self._allocator.leadership
         self._orders: dict[str, Callable[..., Awaitable[Any]]] = {
             **self._of_a_person(),
             "arm": self._arm,
@@ -97,15 +95,14 @@ class Office:
         }
 
     def _of_a_person(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        queue, rules = self._container.job_queue(), self._container.rules()
-        capacity = SetCapacity(self._repo, queue).of_agent
+        manual = self._allocator.manual
         return {
             "by hand": self._by_hand,
-            "drop": partial(DropChat(self._repo), actor=A_PERSON),
-            "release": partial(ReleaseChat(self._repo, queue, rules), actor=A_PERSON),
-            "pause": partial(PauseAgent(self._repo, queue), paused=True, actor=A_PERSON),
-            "resume": partial(PauseAgent(self._repo, queue), paused=False, actor=A_PERSON),
-            "capacity": partial(capacity, actor=A_PERSON),
+            "drop": partial(manual.drop, actor=A_PERSON),
+            "release": partial(manual.release, actor=A_PERSON),
+            "pause": partial(manual.pause, paused=True, actor=A_PERSON),
+            "resume": partial(manual.pause, paused=False, actor=A_PERSON),
+            "capacity": partial(manual.set_capacity.of_agent, actor=A_PERSON),
         }
 
     async def open(self) -> None:
@@ -139,42 +136,42 @@ class Office:
         return list(self._steps.passed.values())
 
     async def _admit(self, body: bytes) -> str:
-        return str((await self._container.admit_chat()(decode_arrival(body))).answer)
+        return str((await self._allocator.admit(decode_arrival(body))).answer)
 
     async def _resolve(self, body: bytes) -> str:
-        return str((await self._container.resolve_chat()(decode_resolution(body))).answer)
+        return str((await self._allocator.resolve(decode_resolution(body))).answer)
 
     async def _dispatch(self) -> int:
-        dispatch = self._container.dispatch()
+        dispatch = self._allocator.dispatch
         found = int(await dispatch())
         await dispatch.finish(FINISH_SECONDS)
         return found
 
     async def _settle(self) -> int:
-        return int(await self._container.settle_chat().due())
+        return int(await self._allocator.settle.due())
 
     async def _refresh(self) -> str:
-        return str(await self._container.refresh_agents()())
+        return str(await self._allocator.refresh())
 
     async def _reconcile(self) -> str:
-        return str(await self._container.reconcile()())
+        return str(await self._allocator.reconcile())
 
     async def _duty(self) -> bool:
-        await self._repo.report(f"office {os.getpid()}", {"here": True})
-        return bool(await self._repo.hold_duty(f"office {os.getpid()}", LEASE))
+        await self._leadership.report(f"office {os.getpid()}", {"here": True})
+        return bool(await self._leadership.hold_duty(f"office {os.getpid()}", LEASE))
 
     async def _probe(self) -> int:
         """As a worker does: a chat that an outage held up is tried again at once."""
-        back_since = await self._container.gate().probe_if_due()
+        back_since = await self._allocator.gate.probe_if_due()
         return 0 if back_since is None else await self._repo.hasten(back_since)
 
     async def _by_hand(self, room_id: str, agent_id: int) -> str:
         wish = Wish(agent_id=AgentId(agent_id), actor=A_PERSON)
-        given = await self._container.assign_by_hand()(RoomId(room_id), wish)
+        given = await self._allocator.manual.assign(RoomId(room_id), wish)
         return str(given.handed.outcome)
 
     async def _standing(self) -> Standing:
-        waiting, held = await self._repo.waiting(100), await self._repo.held(100)
+        waiting, held = await self._repo.waiting(100), await self._journal.held(100)
         return Standing(
             waiting=len(waiting),
             in_doubt=sum(

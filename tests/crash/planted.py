@@ -12,10 +12,10 @@ from typing import cast
 from attrs import evolve
 
 from sebastian_adapters.postgres import queries
+from sebastian_adapters.testing.builders import ANNE, WHATSAPP, WIDGET, a_plan, an_agent
+from sebastian_adapters.testing.contracts.room_repo import arrive
 from sebastian_core.domain.ids import ChannelId
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
-from tests.builders import ANNE, WHATSAPP, WIDGET, a_plan, an_agent
-from tests.contracts.room_repo import arrive
 from tests.crash.campaign import campaign
 from tests.crash.trial import Crash, Trial
 from tests.integration.postgres import migrated_database, room_repo

@@ -14,9 +14,9 @@ from signal import SIGTERM
 from attrs import frozen
 
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
-from tests.waiting import until
 
 HOOK_TOKEN = "the-webhook-token-of-the-hostile-stage"
 ADMIN_TOKEN = "the-admin-token-of-the-hostile-stage"

@@ -20,11 +20,11 @@ from sebastian_adapters.postgres.pools import Pool, webhook_pool
 from sebastian_adapters.qiscus.api import ApiRequest
 from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
+from sebastian_adapters.testing.waiting import until
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.hosts.deployment import POSTGRES_PORT, database_url, postgres_on
 from tests.hosts.network import Cut, Network, NoNamespaces, network
 from tests.servers import skip_or_fail, temporary_directory
-from tests.waiting import until
 
 SERVERS, OURS = "servers", "ours"
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"

@@ -17,7 +17,7 @@ from sebastian_apps.cli.main import main
 from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_apps.worker.parts import WorkerParts
+from sebastian_core.allocator import Allocator
 from tests import canaries
 from tests.webhook_service import webhook_service
 
@@ -64,14 +64,11 @@ class World:
         return json.loads((await self.run(*arguments, "--json")).output)
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[WorkerParts]:
-        """A worker's parts, opened; nothing runs by itself."""
-        parts = build_worker(self.settings)
-        await parts.open()
-        try:
-            yield parts
-        finally:
-            await parts.close()
+    async def worker(self, name: str = "") -> AsyncIterator[Allocator]:
+        """A worker's allocator, opened; nothing runs by itself."""
+        allocator = build_worker(self.settings, name=name).allocator
+        async with allocator.opened():
+            yield allocator
 
 
 @asynccontextmanager

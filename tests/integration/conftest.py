@@ -12,8 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 import pytest
 import uvloop
 
+from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
+from sebastian_adapters.postgres.journal import PostgresJournal
+from sebastian_adapters.postgres.leadership import PostgresLeadership
+from sebastian_adapters.postgres.pools import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from tests.integration.postgres import emptied, migrated_database, room_repo
+from tests.integration.postgres import emptied, migrated_database, opened
 from tests.servers import PostgresServer, over_socket
 
 MakeLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -49,7 +53,44 @@ def url(postgres_server: PostgresServer, database: str, by_socket: bool) -> str:
 
 
 @pytest.fixture
-async def repo(url: str) -> AsyncIterator[PostgresRoomRepo]:
+async def pool(url: str) -> AsyncIterator[Pool]:
+    """A worker's pool there."""
+    async with opened(worker_pool(url)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def repo(pool: Pool) -> PostgresRoomRepo:
     """A room repo there."""
-    async with room_repo(url) as repo:
-        yield repo
+    return PostgresRoomRepo(pool)
+
+
+@pytest.fixture
+def agent_settings(pool: Pool) -> PostgresAgentSettings:
+    """The agent settings there."""
+    return PostgresAgentSettings(pool)
+
+
+@pytest.fixture
+def journal(pool: Pool) -> PostgresJournal:
+    """The journal there."""
+    return PostgresJournal(pool)
+
+
+@pytest.fixture
+def leadership(pool: Pool) -> PostgresLeadership:
+    """The leadership there."""
+    return PostgresLeadership(pool)
+
+
+@pytest.fixture
+async def other_pool(url: str) -> AsyncIterator[Pool]:
+    """The pool of another process there."""
+    async with opened(worker_pool(url)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def another(other_pool: Pool) -> PostgresRoomRepo:
+    """The room repo of another process."""
+    return PostgresRoomRepo(other_pool)

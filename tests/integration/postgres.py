@@ -81,10 +81,16 @@ async def room_repo(
     url: str, make_pool: Callable[[str], Pool] = worker_pool
 ) -> AsyncIterator[PostgresRoomRepo]:
     """A room repo as one process has it."""
-    pool = make_pool(url)
+    async with opened(make_pool(url)) as pool:
+        yield PostgresRoomRepo(pool)
+
+
+@asynccontextmanager
+async def opened(pool: Pool) -> AsyncIterator[Pool]:
+    """The pool while it is open."""
     await pool.open()
     try:
-        yield PostgresRoomRepo(pool)
+        yield pool
     finally:
         await pool.close()
 

@@ -15,19 +15,20 @@ import pytest
 from redis import Redis
 
 from sebastian_adapters.postgres.account import claim_account, rename_account
+from sebastian_adapters.postgres.leadership import PostgresLeadership
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.postgres.pools import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.testing.builders import some_rules
+from sebastian_adapters.testing.contracts.room_repo import arrive, chat_of
+from sebastian_adapters.testing.waiting import until
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import ForeignAccount
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.in_doubt import Evidence, RoomState, settle
-from tests.builders import some_rules
-from tests.contracts.room_repo import arrive, chat_of
 from tests.integration.cli_world import World, a_world
 from tests.integration.postgres import execute, rows
 from tests.servers import RedisSpace
-from tests.waiting import until
 
 PATIENCE_SECONDS = 60
 OURS, THEIRS = "ours-1", "theirs-2"
@@ -99,14 +100,14 @@ async def test_nothing_is_decided_about_the_rooms_of_another_account(url: str) -
 async def test_nothing_is_written_into_the_tables_of_another_account(url: str) -> None:
     async with pool_of(url, OURS) as ours, pool_of(url, THEIRS) as theirs:
         await claim_account(ours)
-        repo = PostgresRoomRepo(theirs)
+        leadership = PostgresLeadership(theirs)
 
         with pytest.raises(ForeignAccount):
-            await repo.hold_duty("a worker of theirs", timedelta(seconds=6))
+            await leadership.hold_duty("a worker of theirs", timedelta(seconds=6))
         with pytest.raises(ForeignAccount):
-            await repo.report("a worker of theirs", {})
+            await leadership.report("a worker of theirs", {})
 
-        assert await PostgresRoomRepo(ours).hold_duty("a worker of ours", timedelta(seconds=6))
+        assert await PostgresLeadership(ours).hold_duty("a worker of ours", timedelta(seconds=6))
         assert rows(url, "select count(*) from sebastian.worker_state") == [(0,)]
 
 
@@ -186,8 +187,8 @@ async def test_an_existing_installation_goes_on_and_takes_the_first_account_that
 
     assert await migrate(postgres_url) == ["0007 account"]
 
-    async with world.worker() as worker:
-        await worker.room_repo.staffing()
+    async with world.worker() as allocator:
+        await allocator.agent_settings.staffing()
     owner = world.fake.config.account.app_code
     assert rows(postgres_url, OWNER) == [(owner, "")]
 
@@ -208,8 +209,8 @@ async def test_a_rename_shows_both_names_and_asks(world: World, postgres_url: st
     assert kept == [(old,)]
     assert done.exit_code == 0, done.output
     assert rows(postgres_url, "select app_id from sebastian.account") == [("renamed-account",)]
-    async with world.worker() as worker:
-        await worker.room_repo.staffing()
+    async with world.worker() as allocator:
+        await allocator.agent_settings.staffing()
 
 
 async def test_a_rename_that_is_not_to_ask_does_not(world: World) -> None:
@@ -262,10 +263,10 @@ async def test_the_doctor_tells_of_another_account(world: World) -> None:
 async def test_two_accounts_that_share_a_redis_share_no_key(
     world: World, redis_space: RedisSpace
 ) -> None:
-    async with world.worker() as worker:
-        await worker.refresh_agents()
-        worker.job_queue.ring()
-        assert await worker.job_queue.wait(10)
+    async with world.worker() as allocator:
+        await allocator.refresh()
+        allocator.job_queue.ring()
+        assert await allocator.job_queue.wait(10)
         with Redis.from_url(redis_space.url) as redis:
             keys = {key.decode() for key in redis.keys("*")}
 

@@ -23,6 +23,7 @@ from click.testing import CliRunner
 
 from sebastian_adapters.memory.platform import Account
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.cli.main import main
 from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey, free_port
@@ -31,7 +32,6 @@ from sebastian_apps.fake_qiscus.http_server import Response
 from tests import canaries
 from tests.canaries import Search
 from tests.secured import with_password
-from tests.waiting import until
 from tests.webhook_service import ARRIVAL, RESOLVE
 from tests.worker_process import worker_process
 

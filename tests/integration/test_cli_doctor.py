@@ -15,16 +15,15 @@ from attrs import evolve
 from sebastian_adapters.memory.platform.agent_bodies import AgentBodies
 from sebastian_adapters.memory.platform.app import App
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
 from sebastian_apps.fake_qiscus import Fault
 from sebastian_apps.settings import load_settings
-from sebastian_apps.worker.parts import WorkerParts
 from tests.integration.cli_world import World, a_world
 from tests.integration.postgres import as_role, execute, read_only_for_new_sessions, roles
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.raw_proxy import carrying, proxying
 from tests.servers import PostgresServer
-from tests.waiting import until
 from tests.worker_process import worker_process
 
 NOBODY_LISTENS = "127.0.0.1:1"
@@ -51,19 +50,10 @@ async def world(
         account = world.fake.config.account
         world.configure("qiscus", email=account.admin_email, password=account.admin_password)
         world.fake.platform.add_agent("Anne", agent_id=7)
-        async with world.worker() as parts:
-            await report(parts)
+        async with world.worker(WORKER) as allocator:
+            await allocator.leadership.hold_duty(WORKER, timedelta(minutes=1))
+            await allocator.step()
         yield world
-
-
-async def report(parts: WorkerParts) -> None:
-    """Do the duties once, and say so."""
-    status, now = parts.status, parts.clock.now()
-    status.leads(now, leads=True)
-    status.sees("up", now)
-    status.done("refresh", now, await parts.refresh_agents())
-    status.done("reconcile", now, await parts.reconcile())
-    await parts.room_repo.report(WORKER, status.document())
 
 
 async def found(world: World) -> dict[str, str]:
@@ -187,18 +177,18 @@ TOLD: tuple[tuple[dict[str, Any], str, str], ...] = (
 
 
 async def test_whatever_a_worker_tells_of_itself_is_found_by_its_name(world: World) -> None:
-    async with world.worker() as parts:
-        (fine,) = await parts.room_repo.reports()
+    async with world.worker() as allocator:
+        (fine,) = await allocator.leadership.reports()
         for words, name, verdict in TOLD:
-            await parts.room_repo.report(WORKER, {**fine.state, **words})
+            await allocator.leadership.report(WORKER, {**fine.state, **words})
 
             assert await found(world) == {name: verdict}
 
 
 async def test_webhooks_that_get_lost(world: World) -> None:
     world.fake.platform.customer_message("990001")  # past the webhook
-    async with world.worker() as parts:
-        await report(parts)
+    async with world.worker(WORKER) as allocator:
+        await allocator.step()
 
     assert (await found(world))["webhooks-lost"] == "warning"
 
@@ -211,8 +201,8 @@ async def test_a_roster_that_is_not_in_this_redis(world: World, own_valkey: Embe
 
 async def test_a_roster_that_nobody_renews(world: World, own_valkey: EmbeddedValkey) -> None:
     world.configure("redis", url=own_valkey.url)
-    async with world.worker() as parts:
-        await parts.roster.relist([], parts.clock.now() - timedelta(minutes=5))
+    async with world.worker() as allocator:
+        await allocator.roster.relist([], allocator.clock.now() - timedelta(minutes=5))
 
     assert (await found(world))["roster-old"] == "warning"
 
@@ -497,9 +487,9 @@ async def test_a_listing_that_is_refused(world: World) -> None:
 
 async def test_a_chat_that_is_refused_again_and_again(world: World, postgres_url: str) -> None:
     world.fake.customer_message()
-    async with world.worker() as parts:
-        await parts.refresh_agents()
-        await parts.reconcile()
+    async with world.worker() as allocator:
+        await allocator.refresh()
+        await allocator.reconcile()
     with psycopg.connect(postgres_url) as connection:
         connection.execute("update sebastian.chat set refusals = 5")
 

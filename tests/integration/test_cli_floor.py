@@ -16,12 +16,9 @@ from click.testing import CliRunner
 
 from sebastian_apps.cli.main import main
 from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.status.heartbeat import WorkerStatus
 from sebastian_core.domain.chat import Move
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.release_chat import ReleaseChat
-from tests.builders import some_rules
 from tests.integration.cli_world import World, a_world
 
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
@@ -45,18 +42,19 @@ async def arrives(world: World) -> str:
     """A customer's room that the platform shows waiting, taken into the line."""
     room_id = world.fake.platform.new_room_id()
     world.fake.platform.customer_message(room_id)
-    async with world.worker() as parts:
-        await parts.refresh_agents()
-        await parts.reconcile()
+    async with world.worker() as allocator:
+        await allocator.refresh()
+        await allocator.reconcile()
     await says_that_it_lives(world)
     return room_id
 
 
 async def says_that_it_lives(world: World) -> None:
     """A worker that Qiscus answers."""
-    async with world.worker() as parts:
-        parts.status.sees("up", parts.clock.now())
-        await parts.room_repo.report("w", parts.status.document())
+    async with world.worker() as allocator:
+        status = WorkerStatus()
+        status.sees("up", allocator.clock.now())
+        await allocator.leadership.report("w", status.document())
 
 
 async def test_an_empty_line_says_so(world: World) -> None:
@@ -77,9 +75,9 @@ async def test_the_line_is_shown_with_why_each_chat_waits(world: World, room: st
 async def test_a_dropped_chat_leaves_the_line_and_stays_out(world: World, room: str) -> None:
     said = await world.output("queue", "drop", room)
 
-    async with world.worker() as parts:
-        await parts.reconcile()
-        newest, *_ = await parts.room_repo.history(RoomId(room))
+    async with world.worker() as allocator:
+        await allocator.reconcile()
+        newest, *_ = await allocator.journal.history(RoomId(room))
     assert said == f"Room {room} is out of the line, until its customer writes again.\n"
     assert (newest.move, newest.actor) == (Move.CLOSE, ME)
     assert await world.output("queue") == "Nothing waits.\n"
@@ -161,8 +159,8 @@ async def test_a_full_agent_is_refused_unless_over(world: World, room: str) -> N
 
 async def test_an_offline_or_unknown_agent_is_refused(world: World, room: str) -> None:
     world.fake.platform.add_agent("Ben", agent_id=8, online=False)
-    async with world.worker() as parts:
-        await parts.refresh_agents()
+    async with world.worker() as allocator:
+        await allocator.refresh()
 
     offline = await world.run("assign", room, "8")
     unknown = await world.run("assign", room, "9")
@@ -263,12 +261,11 @@ ESCAPE = "\x1b[31m\n2030-01-01 00:00:00  forged\x9b"
 
 
 async def test_what_stands_in_the_database_moves_no_cursor(world: World, room: str) -> None:
-    async with world.worker() as parts:
-        pause = PauseAgent(parts.room_repo, parts.job_queue)
-        await pause(AgentId(7), paused=True, actor=f"cli:{ESCAPE}")
-        release = ReleaseChat(parts.room_repo, parts.job_queue, some_rules())
-        await release(RoomId(room), actor=f"cli:{ESCAPE}")
-        await DropChat(parts.room_repo)(RoomId(room), actor=f"cli:{ESCAPE}")
+    async with world.worker() as allocator:
+        manual = allocator.manual
+        await manual.pause(AgentId(7), paused=True, actor=f"cli:{ESCAPE}")
+        await manual.release(RoomId(room), actor=f"cli:{ESCAPE}")
+        await manual.drop(RoomId(room), actor=f"cli:{ESCAPE}")
 
     log, why = await world.output("agents", "log"), await world.output("why", room)
     as_json = (await world.run("agents", "log", "--json")).output
@@ -343,10 +340,10 @@ async def test_why_tells_what_a_waiting_chat_waits_for(world: World, room: str) 
 
 async def test_why_tells_how_the_agents_stood(world: World, room: str) -> None:
     world.fake.platform.add_agent("Ben", agent_id=8, online=False)
-    async with world.worker() as parts:
-        await parts.refresh_agents()
-        await parts.dispatch()
-        await parts.dispatch.finish(5)
+    async with world.worker() as allocator:
+        await allocator.refresh()
+        await allocator.dispatch()
+        await allocator.dispatch.finish(5)
 
     said = await world.output("why", room)
 

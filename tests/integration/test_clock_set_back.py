@@ -13,10 +13,19 @@ from pathlib import Path
 import pytest
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.testing.builders import some_rules
+from sebastian_adapters.testing.contracts.room_repo import (
+    arrive,
+    assign_one,
+    chat_of,
+    end,
+    reserve_one,
+    room_of,
+)
 from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
 from sebastian_core.domain.moments import Horizon
-from tests.builders import some_rules
-from tests.contracts.room_repo import arrive, assign_one, chat_of, end, reserve_one, room_of
+from sebastian_core.ports.agent_settings import AgentSettings
+from sebastian_core.ports.leadership import Leadership
 from tests.integration.cli_world import World, a_world
 from tests.integration.postgres import execute, rows
 
@@ -57,13 +66,13 @@ async def test_no_chat_and_no_room_lies_ahead_any_more(repo: PostgresRoomRepo, u
 
 
 async def test_a_reservation_whose_worker_died_is_settled_soon(
-    repo: PostgresRoomRepo, url: str
+    repo: PostgresRoomRepo, url: str, agent_settings: AgentSettings
 ) -> None:
     await arrive(repo)
     await reserve_one(repo)
     execute(url, MOVED)
     await repo.bring_back(HORIZON)
-    now = (await repo.staffing()).now
+    now = (await agent_settings.staffing()).now
 
     due = await repo.due(5)
 
@@ -77,13 +86,13 @@ async def test_a_reservation_whose_worker_died_is_settled_soon(
 
 
 async def test_a_worker_that_is_dead_is_not_heard_till_tomorrow(
-    repo: PostgresRoomRepo, url: str
+    url: str, leadership: Leadership
 ) -> None:
-    await repo.report("dead", {"duties": True})
+    await leadership.report("dead", {"duties": True})
     execute(url, MOVED)
-    await repo.report("alive", {"duties": False})
+    await leadership.report("alive", {"duties": False})
 
-    assert [report.name for report in await repo.reports()] == ["alive"]
+    assert [report.name for report in await leadership.reports()] == ["alive"]
     assert rows(url, "select name from sebastian.worker_state") == [("alive",)]
 
 
@@ -94,8 +103,8 @@ class TestADeployment:
     ) -> AsyncIterator[World]:
         """One whose worker died while the clock was a day ahead."""
         async with a_world(tmp_path, postgres_url, redis_url) as world:
-            async with world.worker() as worker:
-                await worker.room_repo.hold_duty("the dead one", timedelta(seconds=6))
+            async with world.worker() as allocator:
+                await allocator.leadership.hold_duty("the dead one", timedelta(seconds=6))
             execute(postgres_url, MOVED)
             yield world
 
@@ -107,5 +116,5 @@ class TestADeployment:
         assert found["no-worker"]["verdict"] == "problem"
 
     async def test_the_next_worker_takes_the_duties(self, world: World) -> None:
-        async with world.worker() as worker:
-            assert await worker.room_repo.hold_duty("the next one", timedelta(seconds=6))
+        async with world.worker() as allocator:
+            assert await allocator.leadership.hold_duty("the next one", timedelta(seconds=6))

@@ -11,9 +11,9 @@ from dramatiq import Message
 
 from sebastian_adapters.redis.dramatiq.broker import ACTOR, QUEUE, DoorbellBroker
 from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
+from sebastian_adapters.testing.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedValkey
-from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract
-from tests.waiting import until
 
 
 @pytest.fixture

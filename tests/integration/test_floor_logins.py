@@ -13,13 +13,13 @@ import pytest
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.container import build_webhook
 from sebastian_apps.dev.servers import EmbeddedPostgres
 from sebastian_apps.floor.logins import ASK_SECONDS, Login, Logins
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.browser.stages import empty
-from tests.waiting import until
 from tests.webhook_service import WebhookService, some_settings, webhook_service
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -154,7 +154,7 @@ async def test_the_history_says_whose_token_it_was(token: str, by_page: str, by_
             done = await service.http.post(url, json={"agent": 1}, headers=headers)
             assert done.json()["done"]
 
-        newest, before = await service.parts.room_repo.steerings(2)
+        newest, before = await service.parts.allocator.agent_settings.setting_changes(2)
         assert (before.actor, newest.actor) == (by_page, by_api)
 
 

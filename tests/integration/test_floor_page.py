@@ -11,15 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.status.heartbeat import own_version
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.webhook.listening import bind
 from sebastian_apps.webhook.serving import make_server
 from sebastian_core.domain.agent import Staffing
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.browser.stages import Stage, busy, empty, outage
-from tests.waiting import until
 from tests.webhook_service import WebhookService, parts_in_memory, some_settings, webhook_service
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -198,28 +196,28 @@ async def test_a_browser_that_comes_back_gets_the_whole_floor_at_once() -> None:
     assert [waiting["room"] for waiting in floor["line"]] == ["while-away"]
 
 
-class CountedRepo(InMemoryRoomRepo):
+class CountedSettings(InMemoryAgentSettings):
     """Counts how often the floor is read."""
 
     looks = 0
 
     async def staffing(self) -> Staffing:
-        """See RoomRepo.staffing."""
+        """See AgentSettings.staffing."""
         self.looks += 1
         return await super().staffing()
 
 
 async def test_fifty_browsers_are_one_reader_and_nobody_looking_is_none() -> None:
     stage = await empty()
-    repo = CountedRepo(InMemoryClock())
-    async with webhook_service(stage.parts(room_repo=repo)) as service:
+    counted = CountedSettings(stage.record)
+    async with webhook_service(stage.parts(agent_settings=counted)) as service:
         limits = httpx.Limits(max_connections=60)
         base_url = f"http://127.0.0.1:{service.port}"
         async with httpx.AsyncClient(base_url=base_url, limits=limits) as http:
             answers = [await _open(http) for _ in range(50)]
             for answer in answers:
                 await next_floor(answer.aiter_lines())
-            looks_of_fifty = repo.looks
+            looks_of_fifty = counted.looks
             for answer in answers:
                 await answer.aclose()
         metrics = "sebastian_floor_watchers 0.0"
@@ -248,13 +246,13 @@ async def test_a_stop_ends_the_streams_at_once() -> None:
     assert rest[-1:] in ([], [""])
 
 
-class FragileRepo(InMemoryRoomRepo):
+class FragileSettings(InMemoryAgentSettings):
     """Can be away."""
 
     is_away = False
 
     async def staffing(self) -> Staffing:
-        """See RoomRepo.staffing."""
+        """See AgentSettings.staffing."""
         if self.is_away:
             raise StoreUnavailable("PostgreSQL", "gone")
         return await super().staffing()
@@ -262,13 +260,14 @@ class FragileRepo(InMemoryRoomRepo):
 
 async def test_while_the_database_is_away_the_last_floor_stays_under_a_banner() -> None:
     stage = await empty()
-    repo = FragileRepo(stage.clock)
-    await repo.report("worker-1", {"version": own_version(), **stage.report})
-    async with webhook_service(stage.parts(room_repo=repo)) as service, watching(service) as lines:
+    settings = FragileSettings(stage.record)
+    await stage.speak()
+    parts = stage.parts(agent_settings=settings)
+    async with webhook_service(parts) as service, watching(service) as lines:
         before = await next_floor(lines)
-        repo.is_away = True
+        settings.is_away = True
         during = await next_floor(lines)
-        repo.is_away = False
+        settings.is_away = False
         after = await next_floor(lines)
 
     assert before["banners"] == after["banners"] == []

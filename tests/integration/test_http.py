@@ -24,12 +24,12 @@ from sebastian_adapters.qiscus.answers import check_status, parse_object, unread
 from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
+from sebastian_adapters.testing.waiting import until
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from tests.loops import Run, on_both_loops
 from tests.raw_http import RawRequest, RawServer, Respond, answer, answering, in_turn, raw_server
 from tests.raw_proxy import Serve, carry, carrying, proxying, serving
 from tests.tls_server import tls_server
-from tests.waiting import until
 
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 

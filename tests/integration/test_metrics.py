@@ -12,10 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from attrs import evolve, frozen
+from attrs import frozen
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
 from sebastian_apps.dev.servers import free_port
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
@@ -23,12 +24,10 @@ from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.metrics import WebhookMetrics
 from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.chat import Move
 from sebastian_core.domain.policy import LeastLoaded
 from tests.browser.stages import busy
 from tests.scraping import Scrape
-from tests.waiting import until
 from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -63,11 +62,8 @@ async def deployment(policy: GuardedPolicy | None = None) -> AsyncIterator[Floor
         settings, stores = settings_for(fake, port), in_memory()
         async with webhook_service(build_webhook(settings, stores)) as webhook:
             fake.send_webhooks_to(f"http://127.0.0.1:{webhook.port}")
-            parts = build_worker(settings, stores=stores, policy=policy)
             report = timedelta(milliseconds=50)
-            worker = Worker(
-                evolve(parts, intervals=evolve(parts.intervals, report=report)), "worker-1"
-            )
+            worker = build_worker(settings, stores=stores, policy=policy, report=report)
             running = asyncio.create_task(worker.run())
             try:
                 yield Floor(fake, stores, webhook, port)
@@ -107,7 +103,7 @@ async def test_the_numbers_are_those_of_the_platform_and_of_the_history() -> Non
         await floor.fake.floor_done()
         await quiet(floor, assigned=0)
         webhook, worker = await floor.webhook_metrics(), await floor.worker_metrics()
-        rows = await floor.stores.room_repo().decisions(10_000)
+        rows = await floor.stores.journal().decisions(10_000)
         events = list(floor.fake.platform.log)
 
     moves = Counter(row.move for row in rows)
@@ -173,14 +169,11 @@ async def test_two_workers_of_one_machine_take_two_ports() -> None:
         async with deployment() as floor, httpx.AsyncClient() as http:
             settings = settings_for(floor.fake, floor.metrics_port)
             second = build_worker(settings, stores=floor.stores)
-            await second.open()
-            try:
+            async with second.allocator.opened():
                 await until(lambda: len(served_at(logged)) == 2)
                 answers = [
                     await http.get(f"http://127.0.0.1:{port}/metrics") for port in served_at(logged)
                 ]
-            finally:
-                await second.close()
 
     assert len(set(served_at(logged))) == 2
     assert all("sebastian_assignments_total" in answer.text for answer in answers)
@@ -197,7 +190,7 @@ async def test_the_busy_floor_in_numbers() -> None:
         told = Scrape.of((await service.http.get("/metrics")).text)
 
     waiting = await stage.room_repo.waiting(100)
-    held = await stage.room_repo.held(100)
+    held = await stage.journal.held(100)
     assert told.value("chats_waiting") == len(waiting)
     assert told.value("chats_held", state="assigned") == len(held)
     assert told.value("slots", state="free") == 0
@@ -260,11 +253,11 @@ async def quiet(floor: Floor, assigned: int | None = None) -> None:
 
     With `assigned`, also until so many chats are with agents: a resolve may be on its way yet.
     """
-    repo = floor.stores.room_repo()
+    journal, leadership = floor.stores.journal(), floor.stores.leadership()
     async with asyncio.timeout(20):
         while True:
-            summary = await repo.summary(5)
-            is_still = not summary.waiting + summary.reserved and await repo.reports()
+            summary = await journal.summary(5)
+            is_still = not summary.waiting + summary.reserved and await leadership.reports()
             if is_still and assigned in (None, summary.assigned):
                 return
             await asyncio.sleep(0.02)

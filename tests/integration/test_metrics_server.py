@@ -16,13 +16,13 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import free_port
 from sebastian_apps.metrics import WorkerMetrics, serve_metrics
 from sebastian_apps.metrics_server import CONNECTION_LIMIT
 from sebastian_apps.settings import SettingsError
 from tests.integration.cli_world import World, a_world
 from tests.scraping import Scrape
-from tests.waiting import until
 from tests.webhook_service import some_settings
 from tests.worker_process import worker_process
 

@@ -9,8 +9,8 @@ from signal import SIGALRM, SIGKILL
 
 import pytest
 
+from sebastian_adapters.testing.waiting import until
 from tests.integration.cli_world import World, a_world
-from tests.waiting import until
 from tests.worker_process import worker_process
 
 POLICIES = """
@@ -104,8 +104,8 @@ async def found_of(world: World, name: str, seconds: float = 30.0) -> str:
 
 async def reasons(world: World) -> set[str]:
     """Which policies gave the chats, as the history tells."""
-    async with world.worker() as parts:
-        rows = await parts.room_repo.decisions(100)
+    async with world.worker() as allocator:
+        rows = await allocator.journal.decisions(100)
     return {str(row.reason) for row in rows if row.move == "reserve"}
 
 
@@ -341,9 +341,9 @@ async def test_a_worker_with_a_policy_that_cannot_be_made_ends_with_2_and_says_w
 
 async def until_reported(world: World, what: str) -> None:
     """Come back when a worker has reported this of its policy."""
-    async with world.worker() as parts:
+    async with world.worker() as allocator:
         while True:
-            states = [each.state.get("policy") for each in await parts.room_repo.reports()]
+            states = [each.state.get("policy") for each in await allocator.leadership.reports()]
             if any(state and state[what] for state in states):
                 return
             await until(lambda: True)

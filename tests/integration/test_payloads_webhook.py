@@ -63,7 +63,7 @@ async def test_an_allocation_webhook_is_recorded_as_the_table_says(name: str) ->
         answer = await service.post(ARRIVAL, body_of(name))
         again = await service.post(ARRIVAL, body_of(name))
 
-        (chat,) = await service.parts.room_repo.waiting(10)
+        (chat,) = await service.parts.allocator.room_repo.waiting(10)
     assert (answer.status_code, again.status_code) == (200, 200)
     assert service.parts.counts.of(ARRIVAL, row.outcome) == 1
     assert service.parts.counts.of(ARRIVAL, "repeated") == 1
@@ -82,7 +82,7 @@ async def test_a_resolve_webhook_closes_the_chat_of_its_room(name: str) -> None:
 
         answer = await service.post(RESOLVE, body_of(name))
 
-        rooms = await service.parts.room_repo.rooms([room_id])
+        rooms = await service.parts.allocator.room_repo.rooms([room_id])
         newest, _ = await service.history(room_id)
     assert answer.status_code == 200
     assert service.parts.counts.of(RESOLVE, row.outcome) == 1
@@ -95,8 +95,8 @@ async def test_the_token_of_a_payload_is_never_kept() -> None:
     async with webhook_service(parts_in_memory()) as service:
         for name in ARRIVALS:
             await service.post(ARRIVAL, body_of(name))
-        chats = await service.parts.room_repo.waiting(100)
-        rows = await service.parts.room_repo.decisions(100)
+        chats = await service.parts.allocator.room_repo.waiting(100)
+        rows = await service.parts.allocator.journal.decisions(100)
 
     kept = repr([*chats, *rows])
     sent = [json.loads(body_of(name)) for name in ARRIVALS]

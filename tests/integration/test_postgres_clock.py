@@ -9,8 +9,8 @@ import pytest
 
 from sebastian_adapters.postgres.clock import PostgresClock, boot_seconds
 from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.testing.contracts.clock import ClockContract
 from sebastian_core.domain.errors import StoreUnavailable
-from tests.contracts.clock import ClockContract
 
 pytestmark = pytest.mark.both_ways
 

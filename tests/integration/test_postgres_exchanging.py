@@ -12,9 +12,9 @@ from psycopg.pq import TransactionStatus
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.exchanging import ExchangingConnection, Statement
-from tests.contracts.room_repo import arrive
+from sebastian_adapters.testing.contracts.room_repo import arrive
+from sebastian_adapters.testing.waiting import until
 from tests.integration.postgres import room_repo, rows
-from tests.waiting import until
 
 pytestmark = pytest.mark.both_ways
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import LOOPBACK, EmbeddedPostgres
 from tests.chaos.proxy import Proxy
 from tests.integration.postgres import execute, rows
 from tests.integration.test_webhook_process import environ_of, running
 from tests.servers import copied_postgres
-from tests.waiting import until
 from tests.webhook_service import ARRIVAL
 
 WRITING_AGAIN_SECONDS = 10.0

@@ -7,10 +7,14 @@ import psycopg
 import pytest
 
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
+from sebastian_adapters.testing.contracts.job_queue import (
+    SOON_SECONDS,
+    ConnectedJobQueueContract,
+    fall_silent,
+)
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedPostgres
-from tests.contracts.job_queue import SOON_SECONDS, ConnectedJobQueueContract, fall_silent
 from tests.integration.postgres import read_only_for_new_sessions, rows
-from tests.waiting import until
 
 LISTENERS = """
     select pid from pg_stat_activity

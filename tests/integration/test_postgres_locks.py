@@ -17,15 +17,8 @@ from attrs import evolve
 from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.pools import WORKER, Pool, Transaction, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from sebastian_core.domain.arrivals import Admission
-from sebastian_core.domain.errors import InvalidInput
-from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.plan import Plan
-from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
-from sebastian_core.domain.reservation import Reservation, confirm
-from sebastian_core.domain.room import Decided, Room
-from tests.builders import ANNE, BEN, CLEO, a_plan, an_agent
-from tests.contracts.room_repo import (
+from sebastian_adapters.testing.builders import ANNE, BEN, CLEO, a_plan, an_agent
+from sebastian_adapters.testing.contracts.room_repo import (
     RULES,
     adopt_listed,
     arrive,
@@ -35,8 +28,15 @@ from tests.contracts.room_repo import (
     reserve_one,
     rooms_in,
 )
+from sebastian_adapters.testing.waiting import until
+from sebastian_core.domain.arrivals import Admission
+from sebastian_core.domain.errors import InvalidInput
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
+from sebastian_core.domain.reservation import Reservation, confirm
+from sebastian_core.domain.room import Decided, Room
 from tests.integration.postgres import room_repo, rows
-from tests.waiting import until
 
 LINE = "select pg_advisory_xact_lock(5337264819)"
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"

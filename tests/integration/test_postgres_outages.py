@@ -18,16 +18,22 @@ from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.postgres.pools import Pool, Transaction, webhook_pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.testing.builders import a_plan, an_arrival
+from sebastian_adapters.testing.contracts.room_repo import (
+    RULES,
+    arrive,
+    arrive_all,
+    chat_of,
+    reserve_one,
+)
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedPostgres
 from sebastian_core.domain.arrivals import Admission, admit
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Room
-from tests.builders import a_plan, an_arrival
-from tests.contracts.room_repo import RULES, arrive, arrive_all, chat_of, reserve_one
 from tests.integration.postgres import execute, read_only_for_new_sessions, room_repo, rows
 from tests.servers import temporary_directory
-from tests.waiting import until
 
 pytestmark = pytest.mark.both_ways
 
@@ -100,7 +106,7 @@ async def test_a_connection_killed_while_it_decides_is_replaced(
 
 async def test_every_idle_connection_may_be_dead_and_nobody_notices(url: str) -> None:
     async with room_repo(url) as repo:
-        await asyncio.gather(*(repo.summary(5) for _ in range(20)))
+        await asyncio.gather(*(repo.waiting(5) for _ in range(20)))
         rows(url, KILL_OURS)
 
         await arrive_all(repo, "a", "b")
@@ -130,7 +136,7 @@ async def test_while_no_server_takes_writes_that_is_told_and_then_work_goes_on(u
             with pytest.raises(StoreUnavailable):
                 await arrive(repo, "during")
             with pytest.raises(StoreUnavailable, match="takes no writes"):
-                await repo.summary(5)
+                await repo.waiting(5)
 
         await healed(partial(arrive, repo, "after"))
 
@@ -209,7 +215,7 @@ async def test_no_database_is_told_and_its_return_is_noticed(own: EmbeddedPostgr
             with pytest.raises(StoreUnavailable):
                 await arrive(repo, "during")
             with pytest.raises(StoreUnavailable):
-                await repo.summary(5)
+                await repo.waiting(5)
 
         await asyncio.to_thread(own.start)
         await healed(partial(arrive, repo, "after"))
@@ -227,7 +233,7 @@ async def test_a_database_that_hangs_is_told_and_its_return_is_noticed(
             calls = [arrive(repo, f"during-{number}") for number in range(20)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             with pytest.raises(StoreUnavailable):
-                await repo.summary(5)
+                await repo.waiting(5)
 
         own.thaw()
         assert all(isinstance(each, StoreUnavailable) for each in outcomes)
@@ -310,7 +316,7 @@ async def test_a_reservation_made_before_the_outage_is_still_held(own: EmbeddedP
         own.kill()
         await asyncio.to_thread(own.start)
 
-        await healed(repo.staffing)
+        await healed(partial(repo.waiting, 5))
 
         assert await chat_of(repo) == reservation.chat
 

@@ -11,13 +11,14 @@ import pytest
 from attrs import define, evolve
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.testing.builders import ANNE, BEN, CLEO, WHATSAPP, WIDGET, a_plan, an_agent
+from sebastian_adapters.testing.contracts.room_repo import RULES, arrive, arrive_all, chat_of, end
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, confirm
-from tests.builders import ANNE, BEN, CLEO, WHATSAPP, WIDGET, a_plan, an_agent
-from tests.contracts.room_repo import RULES, arrive, arrive_all, chat_of, end
+from sebastian_core.ports.agent_settings import AgentSettings
 from tests.integration.postgres import room_repo, rows
 
 
@@ -42,37 +43,45 @@ class TestTheNextPassKnows:
 
     plan = a_plan(an_agent(ANNE), an_agent(BEN), capacity=9)
 
-    async def test_that_an_agent_was_paused(self, repo: PostgresRoomRepo) -> None:
+    async def test_that_an_agent_was_paused(
+        self, repo: PostgresRoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive_all(repo, "a", "b", "c")
         await given(repo, self.plan)
 
-        await repo.set_agent(BEN, lambda now: evolve(now, paused=True), actor="a person")
+        await agent_settings.set_agent(BEN, lambda now: evolve(now, paused=True), actor="a person")
 
         assert await given(repo, self.plan, limit=2) == [("b", ANNE), ("c", ANNE)]
 
-    async def test_that_an_agent_was_paused_and_resumed(self, repo: PostgresRoomRepo) -> None:
+    async def test_that_an_agent_was_paused_and_resumed(
+        self, repo: PostgresRoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive_all(repo, "a", "b")
-        await repo.set_agent(BEN, lambda now: evolve(now, paused=True), actor="a person")
+        await agent_settings.set_agent(BEN, lambda now: evolve(now, paused=True), actor="a person")
         await given(repo, self.plan)
 
-        await repo.set_agent(BEN, lambda now: evolve(now, paused=False), actor="a person")
+        await agent_settings.set_agent(BEN, lambda now: evolve(now, paused=False), actor="a person")
 
         assert await given(repo, self.plan) == [("b", BEN)]
 
-    async def test_that_an_agent_has_the_usual_capacity_again(self, repo: PostgresRoomRepo) -> None:
+    async def test_that_an_agent_has_the_usual_capacity_again(
+        self, repo: PostgresRoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive_all(repo, "a", "b")
-        await repo.set_agent(BEN, lambda now: evolve(now, capacity=0), actor="a person")
+        await agent_settings.set_agent(BEN, lambda now: evolve(now, capacity=0), actor="a person")
         await given(repo, self.plan)
 
-        await repo.set_agent(BEN, lambda now: AgentSetting(), actor="a person")
+        await agent_settings.set_agent(BEN, lambda now: AgentSetting(), actor="a person")
 
         assert await given(repo, self.plan) == [("b", BEN)]
 
-    async def test_that_the_capacity_of_all_was_changed(self, repo: PostgresRoomRepo) -> None:
+    async def test_that_the_capacity_of_all_was_changed(
+        self, repo: PostgresRoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive_all(repo, "a", "b", "c")
         await given(repo, self.plan)
 
-        await repo.set_default_capacity(1, actor="a person")
+        await agent_settings.set_default_capacity(1, actor="a person")
 
         assert await given(repo, self.plan, limit=2) == [("b", BEN)]
 

@@ -1,26 +1,45 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
+from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
+from sebastian_adapters.postgres.leadership import PostgresLeadership
+from sebastian_adapters.postgres.pools import Pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from tests.contracts.room_repo import RoomRepoContract, arrive, end
-from tests.integration.postgres import execute, room_repo, rows
+from sebastian_adapters.testing.contracts.agent_settings import AgentSettingsContract
+from sebastian_adapters.testing.contracts.journal import JournalContract
+from sebastian_adapters.testing.contracts.leadership import LeadershipContract
+from sebastian_adapters.testing.contracts.room_repo import RoomRepoContract, arrive, end
+from sebastian_core.ports.journal import Journal
+from tests.integration.postgres import execute, rows
 
 pytestmark = pytest.mark.both_ways
 
 
 class TestPostgresRoomRepo(RoomRepoContract):
+    pass
+
+
+class TestPostgresAgentSettings(AgentSettingsContract):
     @pytest.fixture
-    async def another(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
-        async with room_repo(url) as repo:
-            yield repo
+    def other_settings(self, other_pool: Pool) -> PostgresAgentSettings:
+        return PostgresAgentSettings(other_pool)
+
+
+class TestPostgresJournal(JournalContract):
+    pass
+
+
+class TestPostgresLeadership(LeadershipContract):
+    @pytest.fixture
+    def other_leadership(self, other_pool: Pool) -> PostgresLeadership:
+        return PostgresLeadership(other_pool)
 
 
 async def test_a_room_of_which_only_a_resolve_is_known_is_forgotten_after_a_day(
-    repo: PostgresRoomRepo, url: str
+    repo: PostgresRoomRepo, url: str, journal: Journal
 ) -> None:
     await arrive(repo, "served")
     for room_id in ("served", "never heard of", "of today"):
@@ -31,7 +50,7 @@ async def test_a_room_of_which_only_a_resolve_is_known_is_forgotten_after_a_day(
         " where room_id <> 'of today'",
     )
 
-    forgotten = [await repo.prune(timedelta(days=90)) for _ in range(2)]
+    forgotten = [await journal.prune(timedelta(days=90)) for _ in range(2)]
 
     assert forgotten == [1, 0]
     rooms = rows(url, "select room_id from sebastian.room order by room_id")

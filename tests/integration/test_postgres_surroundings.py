@@ -9,14 +9,17 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
 from sebastian_adapters.postgres.inspection import read_database
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
+from sebastian_adapters.postgres.leadership import PostgresLeadership
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.postgres.pools import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.testing.builders import ANNE
+from sebastian_adapters.testing.contracts.room_repo import RoomRepoContract, arrive, chat_of
 from sebastian_core.domain.agent import AgentSetting
-from tests.builders import ANNE
-from tests.contracts.room_repo import RoomRepoContract, arrive, chat_of
-from tests.integration.postgres import as_role, emptied, execute, roles, room_repo, rows
+from tests.integration.postgres import as_role, emptied, execute, opened, roles, rows
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.servers import PostgresServer, fresh_database
 
@@ -103,27 +106,22 @@ def url(odd_database: tuple[str, str]) -> str:
 
 class TestRoleThatOwnsNothingInAnOddDatabase(RoomRepoContract):
     @pytest.fixture
-    async def repo(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
-        async with room_repo(url) as repo:
-            yield repo
+    async def pool(self, url: str) -> AsyncIterator[Pool]:
+        async with opened(worker_pool(url)) as pool:
+            yield pool
         assert times_run(url) == 0
-
-    @pytest.fixture
-    async def another(self, url: str) -> AsyncIterator[PostgresRoomRepo]:
-        async with room_repo(url) as repo:
-            yield repo
 
 
 async def test_what_another_tenant_planted_is_not_run_behind_a_pooler_either(url: str) -> None:
-    async with transaction_pooler(url) as pooled, room_repo(pooled) as repo:
-        assert await repo.hold_duty("me", timedelta(seconds=6))
+    async with transaction_pooler(url) as pooled, opened(worker_pool(pooled)) as pool:
+        assert await PostgresLeadership(pool).hold_duty("me", timedelta(seconds=6))
 
     assert times_run(url) == 0
 
 
 async def test_the_doctor_reads_a_database_with_odd_defaults(url: str) -> None:
-    async with room_repo(url) as repo:
-        await repo.hold_duty("zoë", timedelta(seconds=6))
+    async with opened(worker_pool(url)) as pool:
+        await PostgresLeadership(pool).hold_duty("zoë", timedelta(seconds=6))
 
     assert not (await read_database(url)).migrations_missing
     assert times_run(url) == 0
@@ -178,18 +176,20 @@ async def test_a_customer_is_admitted_whatever_their_text_is_in(
 ) -> None:
     encoding, url = poor_database
     text = "José 客服 😀"
-    async with room_repo(emptied(url)) as repo:
+    async with opened(worker_pool(emptied(url))) as pool:
+        repo, leadership = PostgresRoomRepo(pool), PostgresLeadership(pool)
+        agent_settings = PostgresAgentSettings(pool)
         await arrive(repo, source=text, properties={"vip": text})
-        await repo.set_agent(ANNE, lambda _: AgentSetting(paused=True), actor=text)
-        await repo.report(text, {"note": text})
+        await agent_settings.set_agent(ANNE, lambda _: AgentSetting(paused=True), actor=text)
+        await leadership.report(text, {"note": text})
 
         chat = await chat_of(repo)
-        (steering,) = await repo.steerings(5)
-        (report,) = await repo.reports()
+        (change,) = await agent_settings.setting_changes(5)
+        (report,) = await leadership.reports()
 
     kept = KEPT[encoding]
     assert (chat.source, chat.properties) == (kept, {"vip": kept})
-    assert steering.actor == kept
+    assert change.actor == kept
     assert (report.name, report.state) == (kept, {"note": kept})
 
 

@@ -19,19 +19,20 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.platform import Account, Platform, Switches
 from sebastian_adapters.qiscus.lane import ANSWER_LIMIT_BYTES
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
-from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
-from sebastian_core.domain.errors import Fault as Why
-from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
-from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.in_doubt import RoomState
-from sebastian_core.domain.readings import Answer
-from tests.contracts.qiscus_client import (
+from sebastian_adapters.testing.contracts.qiscus_client import (
     Delay,
     Pacer,
     QiscusClientContract,
     a_waiting_room,
     an_agent,
 )
+from sebastian_adapters.testing.waiting import until
+from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
+from sebastian_core.domain.errors import Fault as Why
+from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
+from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.in_doubt import RoomState
+from sebastian_core.domain.readings import Answer
 from tests.raw_http import (
     RawRequest,
     RawServer,
@@ -42,7 +43,6 @@ from tests.raw_http import (
     raw_server,
     reset,
 )
-from tests.waiting import until
 
 ACCOUNT = Account()
 ROOM, AGENT = RoomId("273683234"), AgentId(160001)

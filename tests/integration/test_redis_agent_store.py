@@ -11,10 +11,7 @@ from redis.asyncio import Redis
 
 from sebastian_adapters.redis.agent_store import DEADLINE_SECONDS, RedisAgentStore
 from sebastian_adapters.redis.keys import roster_key
-from sebastian_apps.dev.servers import LOOPBACK, EmbeddedValkey
-from sebastian_core.domain.errors import StoreUnavailable
-from tests.chaos.proxy import Proxy
-from tests.contracts.agent_store import (
+from sebastian_adapters.testing.contracts.agent_store import (
     NOON,
     AgentStoreContract,
     AnotherStore,
@@ -23,6 +20,9 @@ from tests.contracts.agent_store import (
     online,
     present,
 )
+from sebastian_apps.dev.servers import LOOPBACK, EmbeddedValkey
+from sebastian_core.domain.errors import StoreUnavailable
+from tests.chaos.proxy import Proxy
 from tests.servers import embedded_valkey
 
 ANSWERED_SECONDS = 10.0

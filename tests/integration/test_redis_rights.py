@@ -13,13 +13,13 @@ from attrs import frozen
 
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
+from sebastian_adapters.testing.contracts.agent_store import AgentStoreContract, AnotherStore
+from sebastian_adapters.testing.contracts.job_queue import ConnectedJobQueueContract
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedValkey
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.status.checks import CheckResult
 from sebastian_apps.status.probes.stores import probe_redis
-from tests.contracts.agent_store import AgentStoreContract, AnotherStore
-from tests.contracts.job_queue import ConnectedJobQueueContract
-from tests.waiting import until
 
 DEPLOYING = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text()
 RIGHTS = re.search(r"ACL SETUSER allocator on >PASSWORD ([^`]*)```", DEPLOYING)

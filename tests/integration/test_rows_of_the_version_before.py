@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
+from sebastian_adapters.testing.builders import some_rules
+from sebastian_adapters.testing.contracts.room_repo import arrive, chat_of, end, reserve_one
 from sebastian_core.domain.chat import ChatState, Doubt, OutlivesCall, ResolvedInCall
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
 from tests.before import PREFIX, NotThere, load
-from tests.builders import some_rules
-from tests.contracts.room_repo import arrive, chat_of, end, reserve_one
 from tests.integration.postgres import execute, rows
 
 RULES = some_rules()

@@ -12,13 +12,8 @@ import httpx
 import pytest
 
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from sebastian_core.domain.arrivals import Admission
-from sebastian_core.domain.chat import Move
-from sebastian_core.domain.errors import UnknownWord
-from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
-from tests.builders import ANNE, a_plan, some_rules
-from tests.contracts.room_repo import (
+from sebastian_adapters.testing.builders import ANNE, a_plan, some_rules
+from sebastian_adapters.testing.contracts.room_repo import (
     AT_ONCE,
     arrive,
     arrive_all,
@@ -26,6 +21,13 @@ from tests.contracts.room_repo import (
     reserve_one,
     rooms_in,
 )
+from sebastian_core.domain.arrivals import Admission
+from sebastian_core.domain.chat import Move
+from sebastian_core.domain.errors import UnknownWord
+from sebastian_core.domain.ids import RoomId
+from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
+from sebastian_core.ports.agent_settings import AgentSettings
+from sebastian_core.ports.journal import Journal
 from tests.integration.cli_world import ADMIN_TOKEN, TOKEN, World, a_world
 from tests.integration.postgres import execute, rows
 
@@ -68,14 +70,14 @@ def write(url: str, word: str, room_id: str = "room-1") -> None:
 
 
 async def test_others_are_listed_and_it_is_counted(
-    repo: PostgresRoomRepo, url: str, word: str
+    repo: PostgresRoomRepo, url: str, word: str, journal: Journal
 ) -> None:
     await arrive_all(repo, "room-1", "room-2")
     write(url, word)
 
     assert [chat.room_id for chat in await repo.waiting(1)] == ["room-2"]
     assert list(await repo.rooms([RoomId("room-1"), RoomId("room-2")])) == ["room-2"]
-    assert (await repo.summary(5)).left_aside == 1
+    assert (await journal.summary(5)).left_aside == 1
 
 
 async def test_others_are_given(repo: PostgresRoomRepo, url: str, word: str) -> None:
@@ -121,15 +123,17 @@ async def test_a_doubt_of_a_newer_version_is_a_text_and_settled_like_any_other(
     assert (chat.doubt, decided.answer) == ("it smells", Outcome.READY)
 
 
-async def test_a_slot_that_it_fills_stays_filled(repo: PostgresRoomRepo, url: str) -> None:
+async def test_a_slot_that_it_fills_stays_filled(
+    repo: PostgresRoomRepo, url: str, agent_settings: AgentSettings, journal: Journal
+) -> None:
     await arrive_all(repo, "room-1", "room-2")
     for _ in range(2):
         await assign_one(repo)
     write(url, "outlives_call = 'a smell', settle_at = clock_timestamp()")
 
-    assert (await repo.staffing()).loads == {ANNE: 2}
+    assert (await agent_settings.staffing()).loads == {ANNE: 2}
     assert [chat.room_id for chat in await repo.held_by(ANNE)] == ["room-2"]
-    assert [chat.room_id for chat in await repo.held(9)] == ["room-2"]
+    assert [chat.room_id for chat in await journal.held(9)] == ["room-2"]
 
 
 async def test_its_room_s_webhooks_fail_alone(repo: PostgresRoomRepo, url: str, word: str) -> None:
@@ -148,28 +152,28 @@ async def test_its_room_s_webhooks_fail_alone(repo: PostgresRoomRepo, url: str, 
 
 
 async def test_a_move_that_is_not_known_is_told_by_its_word(
-    repo: PostgresRoomRepo, url: str
+    repo: PostgresRoomRepo, url: str, journal: Journal
 ) -> None:
     await arrive(repo)
     execute(url, "update sebastian.history set move = 'merge'")
 
-    (row,) = await repo.history(RoomId("room-1"))
+    (row,) = await journal.history(RoomId("room-1"))
 
     assert (row.move, row.details["move"]) == (Move.UNKNOWN, "merge")
-    assert await repo.decisions(5) == [row]
+    assert await journal.decisions(5) == [row]
 
 
 async def test_a_history_row_of_an_unknown_state_is_left_out(
-    repo: PostgresRoomRepo, url: str
+    repo: PostgresRoomRepo, url: str, journal: Journal
 ) -> None:
     await arrive_all(repo, "room-1", "room-2")
     execute(url, "update sebastian.history set after = 'parked' where room_id = 'room-1'")
 
-    assert [row.room_id for row in await repo.decisions(5)] == ["room-2"]
+    assert [row.room_id for row in await journal.decisions(5)] == ["room-2"]
 
 
 async def test_a_close_reason_that_is_not_known_hurts_nobody(
-    repo: PostgresRoomRepo, url: str
+    repo: PostgresRoomRepo, url: str, journal: Journal
 ) -> None:
     await arrive(repo)
     execute(
@@ -179,7 +183,7 @@ async def test_a_close_reason_that_is_not_known_hurts_nobody(
     )
 
     assert (await arrive(repo)).answer is Admission.ADMITTED
-    assert (await repo.summary(5)).left_aside == 0
+    assert (await journal.summary(5)).left_aside == 0
 
 
 class TestADeployment:
@@ -191,10 +195,10 @@ class TestADeployment:
         async with a_world(tmp_path, postgres_url, redis_url, serves=True) as world:
             for room_id in ("room-1", "room-2"):
                 world.fake.platform.customer_message(room_id)
-            async with world.worker() as worker:
-                await worker.room_repo.hold_duty("somebody", timedelta(seconds=6))
+            async with world.worker() as allocator:
+                await allocator.leadership.hold_duty("somebody", timedelta(seconds=6))
                 for room_id in ("room-1", "room-2"):
-                    await arrive(worker.room_repo, room_id)
+                    await arrive(allocator.room_repo, room_id)
             write(postgres_url, WORDS["what outlives a call"])
             yield world
 
@@ -203,10 +207,10 @@ class TestADeployment:
             postgres_url, "update sebastian.chat set changed_at = changed_at - '1 min'::interval"
         )
         world.fake.platform.customer_message("room-3")
-        async with world.worker() as worker:
-            settled = await worker.settle_chat.due()
-            reconciled = await worker.reconcile()
-            await worker.refresh_agents()
+        async with world.worker() as allocator:
+            settled = await allocator.settle.due()
+            reconciled = await allocator.reconcile()
+            await allocator.refresh()
 
         assert settled == 0
         assert reconciled.admitted == 1

@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from sebastian_adapters.postgres.migrate import migrate
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import free_port
 from tests.integration.cli_world import World, a_world
 from tests.integration.test_webhook_process import environ_of
 from tests.integration.test_worker_process import STUCK
-from tests.waiting import until
 from tests.webhook_service import ARRIVAL
 
 END_SECONDS = 15

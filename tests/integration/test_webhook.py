@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.webhook.body import BODY_LIMIT
 from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_apps.webhook.routes.admin import DASHBOARD_NOTE
@@ -33,9 +34,6 @@ from sebastian_core.domain.errors import (
 from sebastian_core.domain.ids import AgentId, ChannelId
 from sebastian_core.domain.readings import Registration
 from sebastian_core.domain.room import Decided, Decision
-from sebastian_core.usecases.known_roster import KnownRoster
-from tests.browser.stages import empty
-from tests.waiting import until
 from tests.webhook_service import (
     APP_ID,
     ARRIVAL,
@@ -72,8 +70,8 @@ def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, 
 class FailingRoomRepo(InMemoryRoomRepo):
     """A room repo that raises on every decision, or never comes back."""
 
-    def __init__(self, error: Exception | None) -> None:
-        super().__init__(InMemoryClock())
+    def __init__(self, record: Record, error: Exception | None) -> None:
+        super().__init__(record)
         self._error = error
 
     async def decide(
@@ -88,7 +86,8 @@ class FailingRoomRepo(InMemoryRoomRepo):
 def parts_failing(error: Exception | None) -> WebhookParts:
     from tests.webhook_service import parts_on
 
-    return parts_on(FailingRoomRepo(error))
+    record = Record(InMemoryClock())
+    return parts_on(record, room_repo=FailingRoomRepo(record, error))
 
 
 async def test_an_arrival_is_recorded_before_it_is_answered(service: WebhookService) -> None:
@@ -335,14 +334,17 @@ async def test_the_administrators_routes_want_the_admin_token(
 
 
 async def test_the_floor_shows_every_agent_with_presence_capacity_and_load() -> None:
-    roster = KnownRoster(InMemoryAgentStore())
+    parts = parts_in_memory(
+        ADMIN | {"QT_AGENTS_CAPACITY": "3=5", "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": "2"}
+    )
+    roster = parts.allocator.roster
     channels = frozenset({ChannelId(9), ChannelId(7)})
     present = Presence(AgentId(2), True, NOW, channels, count=4, name="Ayu")
     absent = Presence(AgentId(3), False, NOW, name="Budi")
     await roster.relist([absent, present], NOW)
-    environ = ADMIN | {"QT_AGENTS_CAPACITY": "3=5", "QT_WEBHOOK_MAX_CURRENT_CUSTOMER": "2"}
-    parts = parts_in_memory(environ, roster=roster)
-    await parts.room_repo.set_agent(AgentId(2), lambda _: AgentSetting(paused=True), actor="test")
+    await parts.allocator.agent_settings.set_agent(
+        AgentId(2), lambda _: AgentSetting(paused=True), actor="test"
+    )
 
     async with webhook_service(parts) as service:
         answer = await service.http.get("/agents", headers=BEARER)
@@ -479,7 +481,10 @@ async def test_the_description_has_the_routes_that_are_there_and_no_other(
     environ: dict[str, str],
 ) -> None:
     token = "/{token}" if "QT_WEBHOOK_TOKEN" in environ else ""
-    guarded = {("/agents", "get"), ("/set-webhook", "post")}
+    guarded = {
+        *(("/agents", "get"), ("/set-webhook", "post")),
+        *(("/floor/why", "get"), ("/floor/actions/{name}", "post")),
+    }
 
     async with webhook_service(parts_in_memory(environ)) as service:
         paths = (await service.http.get("/schema/openapi.json")).json()["paths"]
@@ -496,8 +501,7 @@ async def test_the_description_has_the_routes_that_are_there_and_no_other(
 
 
 async def test_the_description_says_what_the_page_asks_for_and_what_each_route_may_answer() -> None:
-    floor = (await empty()).parts().floor
-    async with webhook_service(parts_in_memory(ADMIN, floor=floor)) as service:
+    async with webhook_service(parts_in_memory(ADMIN)) as service:
         answer = await service.http.get("/schema/openapi.json")
 
     paths = answer.json()["paths"]
@@ -526,6 +530,6 @@ async def test_only_the_wanted_properties_are_kept() -> None:
     async with webhook_service(parts_in_memory(kept_properties=frozenset({"tier"}))) as service:
         await service.post(ARRIVAL, {"room_id": "1", "extras": extras})
 
-        (chat,) = await service.parts.room_repo.waiting(10)
+        (chat,) = await service.parts.allocator.room_repo.waiting(10)
 
     assert chat.properties == {"tier": "vip"}

@@ -12,9 +12,9 @@ from typing import Any
 
 from attrs import define, field
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.webhook.door import NO_FILES, Door, Visitor
 from sebastian_apps.webhook.listening import Letting, bind
-from tests.waiting import until
 
 
 @contextmanager

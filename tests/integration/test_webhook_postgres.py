@@ -267,7 +267,7 @@ async def test_odd_values_beside_the_room_id_are_dropped_before_the_database(
     resolve = {"service": {"room_id": "1", "id": 2**63}}
     async with service_on(postgres_url) as service:
         assert (await service.post(ARRIVAL, body)).status_code == 200
-        (chat,) = await service.parts.room_repo.waiting(10)
+        (chat,) = await service.parts.allocator.room_repo.waiting(10)
         assert (await service.post(RESOLVE, resolve)).status_code == 200
 
     assert (chat.source, chat.needs.channel_id, chat.base_service_id) == (None, None, None)

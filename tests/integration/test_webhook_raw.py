@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import pytest
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.webhook import bounded_http
 from sebastian_apps.webhook import parts as reading
-from tests.waiting import until
 from tests.webhook_service import (
     ARRIVAL,
     WebhookService,

@@ -13,11 +13,11 @@ from signal import SIGTERM
 import pytest
 import redis
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedValkey
 from sebastian_apps.fake_qiscus import Fault
 from sebastian_core.domain.chat import Move
 from tests.integration.cli_world import World, a_world
-from tests.waiting import until
 from tests.worker_process import worker_process
 
 STUCK = """
@@ -64,8 +64,8 @@ def served(world: World) -> int:
 
 
 async def moves(world: World) -> Counter[Move]:
-    async with world.worker() as parts:
-        return Counter(row.move for row in await parts.room_repo.decisions(1000))
+    async with world.worker() as allocator:
+        return Counter(row.move for row in await allocator.journal.decisions(1000))
 
 
 async def test_dispatch_goes_on_while_redis_is_flushed_silent_and_gone(
@@ -111,11 +111,11 @@ async def test_two_that_hold_the_duties_at_once_do_nothing_twice(world: World) -
     async with world.worker() as one, world.worker() as other:
         for _ in range(3):
             await asyncio.gather(
-                *(duty() for each in (one, other) for duty in (each.refresh_agents, each.reconcile))
+                *(duty() for each in (one, other) for duty in (each.refresh, each.reconcile))
             )
         await asyncio.gather(one.dispatch(), other.dispatch())
         await asyncio.gather(one.dispatch.finish(10), other.dispatch.finish(10))
-        await asyncio.gather(one.settle_chat.due(), other.settle_chat.due())
+        await asyncio.gather(one.settle.due(), other.settle.due())
 
     assert served(world) == 20
     seen = await moves(world)

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from sebastian_adapters.memory.platform import Event
 from sebastian_core.domain.chat import Chat, ChatState, Move, Needs
-from sebastian_core.ports.room_repo import HistoryRow
+from sebastian_core.domain.history import HistoryRow
 from tests.oracle.record import ChatNow, Delivered, PassRow, Row, Snapshot
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,17 +11,21 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.evidence import facts_of
+from sebastian_core.ports.agent_settings import SettingChange
+from sebastian_core.ports.leadership import Report
 from tests.before import PREFIX, load
 from tests.simulation import process as processes
 from tests.simulation.process import Process
 from tests.simulation.services import WebhookService, WorkerService
 from tests.simulation.stores import PoisonedClient, Stores
+
+T = TypeVar("T")
 
 _FACTS = (
     "conclusive_from",
@@ -128,10 +132,10 @@ class BeforeRepo:
     changed is written back: the columns that it knows, and none of the facts.
     """
 
-    def __init__(self, ours: Any) -> None:
+    def __init__(self, ours: Stores) -> None:
         repo = import_module(f"{PREFIX}sebastian_adapters.memory.room_repo")
-        self._ours = ours
-        self._theirs = repo.InMemoryRoomRepo(ours._clock)
+        self._record, self._leadership = ours.record, ours.leadership
+        self._theirs = repo.InMemoryRoomRepo(ours.clock)
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:
@@ -149,36 +153,40 @@ class BeforeRepo:
         return dict(theirs._chats), dict(theirs._rooms), dict(theirs._settings)
 
     def _take(self) -> None:
-        ours, theirs = self._ours, self._theirs
-        for name in ("_chats", "_live", "_rooms", "_settings"):
-            setattr(theirs, name, into_before(getattr(ours, name)))
-        for name in ("_watches", "_chat_ids", "_reservation_ids", "_lease", "_default_capacity"):
-            setattr(theirs, name, getattr(ours, name))
+        record, theirs = self._record, self._theirs
+        for name in ("chats", "live", "rooms", "settings"):
+            setattr(theirs, f"_{name}", into_before(getattr(record, name)))
+        for name in ("watches", "chat_ids", "reservation_ids", "default_capacity"):
+            setattr(theirs, f"_{name}", getattr(record, name))
+        theirs._lease = self._leadership._lease
         theirs._history, theirs._steerings, theirs._reports = [], [], {}
 
     def _give(self, chats: Any, rooms: Any, settings: Any) -> None:
-        ours, theirs = self._ours, self._theirs
+        record, theirs = self._record, self._theirs
         for chat_id, chat in theirs._chats.items():
             if chats.get(chat_id) is not chat:
-                ours._keep(self._written(chat))
+                record.keep(self._written(chat))
         for gone in chats.keys() - theirs._chats.keys():
-            del ours._chats[gone]
+            del record.chats[gone]
         for room_id, room in theirs._rooms.items():
             if rooms.get(room_id) is not room:
-                chat = None if room.chat is None else ours._chats[room.chat.id]
+                chat = None if room.chat is None else record.chats[room.chat.id]
                 kept = into_ours(attrs.evolve(room, chat=None))
-                ours._rooms[room_id] = attrs.evolve(kept, chat=chat)
+                record.rooms[room_id] = attrs.evolve(kept, chat=chat)
         for agent_id, setting in theirs._settings.items():
             if settings.get(agent_id) is not setting:
-                ours._settings[agent_id] = into_ours(setting)
-        ours._lease, ours._default_capacity = theirs._lease, theirs._default_capacity
-        ours._history += into_ours(theirs._history)
-        ours._steerings += into_ours(theirs._steerings)
-        ours._reports |= into_ours(theirs._reports)
+                record.settings[agent_id] = into_ours(setting)
+        self._leadership._lease = theirs._lease
+        record.default_capacity = theirs._default_capacity
+        record.history += into_ours(theirs._history)
+        record.setting_changes += (_as(SettingChange, each) for each in theirs._steerings)
+        self._leadership._reports |= {
+            name: _as(Report, each) for name, each in theirs._reports.items()
+        }
 
     def _written(self, chat: Any) -> Chat:
         """The row that a chat of the version before leaves: facts are those of its own version."""
-        known = self._ours._chats.get(chat.id)
+        known = self._record.chats.get(chat.id)
         written = cast(Chat, into_ours(chat))
         if known is not None and known.version == written.version:
             facts = {name: getattr(known, name) for name in _FACTS}
@@ -187,6 +195,11 @@ class BeforeRepo:
         written = attrs.evolve(written, **facts)
         into_before.same(written, chat)
         return written
+
+
+def _as(ours: type[T], theirs: Any) -> T:
+    """The same values in a class of ours that has another place or name than theirs."""
+    return ours(**{each.name: getattr(theirs, each.name) for each in attrs.fields(ours)})  # type: ignore[arg-type]
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -235,7 +248,7 @@ def _stores_before(ours: Stores) -> Any:
 
             return stores.Ports(
                 clock=clock,
-                room_repo=wire("room_repo", BeforeRepo(ours.room_repo)),
+                room_repo=wire("room_repo", BeforeRepo(ours)),
                 agent_store=wire("agent_store", across(ours.agent_store)),
                 job_queue=wire("job_queue", ours.job_queue),
                 client=wire("qiscus_client", across(client)),
@@ -263,4 +276,4 @@ class WebhookBefore(WebhookService):
         build = import_module(f"{PREFIX}tests.simulation.stores").build_webhook
         across = Across(None, asks=into_before, answers=into_ours)
         uses = build(_stores_before(self._stores), process)
-        self._admit_chat, self._resolve_chat = (across.of(each.__call__) for each in uses)
+        self._admit, self._resolve = (across.of(each.__call__) for each in uses)

@@ -79,7 +79,7 @@ def agreement(stores: Stores) -> tuple[str, ...]:
     platform, found = stores.platform, []
     held = {
         chat.room_id: chat.agent_id
-        for chat in stores.room_repo._live.values()
+        for chat in stores.record.live.values()
         if chat.state is ChatState.ASSIGNED
     }
     for room_id, agent_id in held.items():
@@ -249,8 +249,8 @@ def _record(stores: Stores, world: World) -> Record:
     }
     return Record(
         events=tuple(stores.platform.log),
-        history=rows_of_history(stores.room_repo._history, epoch=epoch),
-        chats=chats_now(stores.room_repo._chats.values(), epoch=epoch),
+        history=rows_of_history(stores.record.history, epoch=epoch),
+        chats=chats_now(stores.record.chats.values(), epoch=epoch),
         deliveries=tuple(world.deliveries),
         channels=channels,
         ended_at=asyncio.get_running_loop().time(),
@@ -274,7 +274,7 @@ def _changes(stores: Stores) -> Mapping[int, Sequence[tuple[float, int]]]:
     default = stores.scenario.capacity
     return {
         agent_id: [(at, _capacity(setting, default)) for at, setting in settings]
-        for agent_id, settings in stores.room_repo.settings.items()
+        for agent_id, settings in stores.agent_settings.settings.items()
     }
 
 

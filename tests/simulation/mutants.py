@@ -139,7 +139,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "reserved chats do not count as load",
         (
             _memory(
-                "room_repo:InMemoryRoomRepo._staffing",
+                "record:Record.staffing",
                 "chat.holds_slot and",
                 "chat.state is ChatState.ASSIGNED and",
             ),
@@ -166,7 +166,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "key=lambda chat: (chat.arrived_at, chat.id)",
                 "key=lambda chat: (chat.arrived_at, chat.id), reverse=True",
             ),
-            _memory("room_repo:InMemoryRoomRepo._line", "key=_place", "key=_place, reverse=True"),
+            _memory("record:Record.line", "key=place_of", "key=place_of, reverse=True"),
         ),
     ),
     Mutant(
@@ -371,7 +371,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a history row is missing",
         (
             _memory(
-                "room_repo:InMemoryRoomRepo._write",
+                "record:Record.write",
                 "if not change.silent:",
                 "if not change.silent and change.move is not Move.RELEASE:",
             ),
@@ -399,7 +399,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the duties stay with who had them first",
         (
             _memory(
-                "room_repo:InMemoryRoomRepo.hold_duty",
+                "leadership:InMemoryLeadership.hold_duty",
                 "and self._lease[1] > now",
                 "",
             ),
@@ -408,8 +408,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "dispatch does not tick",
         (
-            Edit(
-                "sebastian_apps.worker.worker:Worker._dispatch",
+            _core(
+                "usecases.run:Run._keep_dispatching",
                 "while not self._stopping.is_set():",
                 "while not self._stopping.is_set():\n    await self._look.wait()",
             ),

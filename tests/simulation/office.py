@@ -61,13 +61,13 @@ class Office:
             asyncio.get_running_loop().call_later(seconds, self._end_dropped)
         for agent_id in self._world.agents:
             OUTSIDE.start(
-                self._stores.room_repo.set_agent(
+                self._stores.agent_settings.set_agent(
                     AgentId(agent_id), lambda _: AgentSetting(), actor="test"
                 )
             )
 
     def _end_dropped(self) -> None:
-        for room in list(self._stores.room_repo._rooms.values()):
+        for room in list(self._stores.record.rooms.values()):
             if room.dropped and room.chat is None:
                 self._world.resolve_dropped(room.room_id)
 
@@ -134,7 +134,7 @@ class Desk:
     def of(cls, stores: Stores, process: Process) -> Desk:
         """Build the real use cases on this process's ports."""
         ports, rules = stores.ports_of(process), Rules()
-        repo, bell = ports.room_repo, ports.job_queue
+        repo, settings, bell = ports.room_repo, ports.agent_settings, ports.job_queue
         roster = KnownRoster(ports.agent_store)
         gate = PlatformGate(ports.client, ports.clock)
         assign_chat = AssignChat(repo, roster, ports.client, gate, ports.clock, rules, verify=False)
@@ -144,32 +144,35 @@ class Desk:
             drop_chat=DropChat(repo),
             release_chat=ReleaseChat(repo, bell, rules),
             assign_by_hand=AssignByHand(repo, roster, assign_chat, ports.clock, capacities, rules),
-            pause_agent=PauseAgent(repo, bell),
-            set_capacity=SetCapacity(repo, bell),
+            pause_agent=PauseAgent(settings, bell),
+            set_capacity=SetCapacity(settings, bell),
         )
 
     def looks(self) -> dict[tuple[str, str], Act]:
         """The commands that decide nothing, by the port and method that they call."""
-        repo, client = self.ports.room_repo, self.ports.client
+        ports = self.ports
+        repo, journal, settings = ports.room_repo, ports.journal, ports.agent_settings
         since = self.ports.clock.now() - timedelta(minutes=5)
         return {
-            ("room_repo", "summary"): lambda: repo.summary(5),
-            ("room_repo", "staffing"): repo.staffing,
-            ("room_repo", "ahead_of"): self._ahead,
-            ("room_repo", "history"): lambda: repo.history(RoomId("1000")),
-            ("room_repo", "decisions"): lambda: repo.decisions(20),
-            ("room_repo", "steerings"): lambda: repo.steerings(20),
-            ("room_repo", "held"): lambda: repo.held(20),
-            ("room_repo", "flow"): lambda: repo.flow(since),
-            ("room_repo", "reports"): repo.reports,
+            ("journal", "summary"): lambda: journal.summary(5),
+            ("agent_settings", "staffing"): settings.staffing,
+            ("journal", "ahead_of"): self._ahead,
+            ("journal", "history"): lambda: journal.history(RoomId("1000")),
+            ("journal", "decisions"): lambda: journal.decisions(20),
+            ("agent_settings", "setting_changes"): lambda: settings.setting_changes(20),
+            ("journal", "held"): lambda: journal.held(20),
+            ("journal", "flow"): lambda: journal.flow(since),
+            ("leadership", "reports"): ports.leadership.reports,
             ("room_repo", "hasten"): lambda: repo.hasten(since),
-            ("room_repo", "set_default_capacity"): lambda: repo.set_default_capacity(
+            ("agent_settings", "set_default_capacity"): lambda: settings.set_default_capacity(
                 None, actor=ACTOR
             ),
             ("room_repo", "decide_on_floor"): self._nothing_on_floor,
-            ("agent_store", "roster"): self.ports.agent_store.roster,
-            ("qiscus_client", "account"): client.account,
-            ("qiscus_client", "register_webhooks"): lambda: client.register_webhooks("a", "b"),
+            ("agent_store", "roster"): ports.agent_store.roster,
+            ("qiscus_client", "account"): ports.client.account,
+            ("qiscus_client", "register_webhooks"): lambda: ports.client.register_webhooks(
+                "a", "b"
+            ),
         }
 
     async def _nothing_on_floor(self) -> None:
@@ -185,7 +188,7 @@ class Desk:
             changed_at=self.ports.clock.now(),
             ready_at=self.ports.clock.now(),
         )
-        await self.ports.room_repo.ahead_of(somebody)
+        await self.ports.journal.ahead_of(somebody)
 
 
 async def _quietly(act: Act) -> None:

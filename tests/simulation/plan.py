@@ -12,13 +12,19 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from sebastian_adapters.memory.platform import Channel, Switches
+from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.agent_store import AgentStore
 from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.journal import Journal
+from sebastian_core.ports.leadership import Leadership
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo
 
 PORTS: dict[str, type[Any]] = {
     "room_repo": RoomRepo,
+    "agent_settings": AgentSettings,
+    "journal": Journal,
+    "leadership": Leadership,
     "agent_store": AgentStore,
     "job_queue": JobQueue,
     "qiscus_client": QiscusClient,

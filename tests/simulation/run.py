@@ -140,9 +140,9 @@ async def _come_to_rest(stores: Stores, world: World, services: list[Service]) -
 def _is_at_rest(stores: Stores, world: World, services: list[Service]) -> bool:
     if not world.is_done or not all(each.process.is_awake for each in services):
         return False
-    live = stores.room_repo._live.values()
+    live = stores.record.live.values()
     settled = all(chat.state is ChatState.ASSIGNED and chat.settle_at is None for chat in live)
-    return settled and not stores.room_repo._watches and not agreement(stores)
+    return settled and not stores.record.watches and not agreement(stores)
 
 
 def _judged(stores: Stores, world: World) -> Run:
@@ -161,7 +161,7 @@ def _judged(stores: Stores, world: World) -> Run:
         verdict=verdict,
         complaints=complaints,
         moves=frozenset(
-            (str(row.move), str(row.before), str(row.after)) for row in stores.room_repo._history
+            (str(row.move), str(row.before), str(row.after)) for row in stores.record.history
         ),
         ended_at=asyncio.get_running_loop().time(),
     )

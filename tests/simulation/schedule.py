@@ -26,7 +26,8 @@ _UNKNOWN = (
     PlatformFault.UNREADABLE,
 )
 _REFUSALS = (400, 401, 403, 422)
-_STORES = {Trouble.DATABASE_DOWN: "room_repo", Trouble.REDIS_DOWN: "agent_store"}
+_IN_DATABASE = ("room_repo", "agent_settings", "journal", "leadership")
+_STORES = {Trouble.DATABASE_DOWN: _IN_DATABASE, Trouble.REDIS_DOWN: ("agent_store",)}
 
 
 class Schedule:
@@ -81,7 +82,7 @@ class Schedule:
 
     def _raised(self, spell: Spell, port: str) -> SebastianError | None:
         trouble = spell.trouble
-        if _STORES.get(trouble) == port:
+        if port in _STORES.get(trouble, ()):
             error: SebastianError = StoreUnavailable(port, trouble)
         elif port == "qiscus_client" and trouble in _AT_PLATFORM:
             error = _AT_PLATFORM[trouble]()

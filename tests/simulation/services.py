@@ -13,7 +13,7 @@ from sebastian_apps.webhook.parts import COMMIT_SECONDS
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.simulation.process import OUTSIDE, Process
-from tests.simulation.stores import Stores, build_webhook, build_worker
+from tests.simulation.stores import Stores, build_allocator, build_worker
 
 PLATFORM_PATIENCE_SECONDS = 10.0
 UseCase = Callable[[Any], Awaitable[Any]]
@@ -60,7 +60,7 @@ class WorkerService(Service):
         task.add_done_callback(lambda done: self._on_end(done, process))
 
     def _worker(self, process: Process) -> Worker:
-        return Worker(build_worker(self._stores, process), process.name)
+        return build_worker(self._stores, process)
 
     def terminate(self) -> None:
         """Ask it to stop, as SIGTERM does."""
@@ -84,10 +84,10 @@ class WebhookService(Service):
     """The webhook service: decodes for real, commits within its limit or answers 503."""
 
     def begin(self, process: Process) -> None:
-        """Build the use cases of this process."""
-        self._admit_chat: UseCase
-        self._resolve_chat: UseCase
-        self._admit_chat, self._resolve_chat = build_webhook(self._stores, process)
+        """Build the allocator of this process."""
+        allocator = build_allocator(self._stores, process)
+        self._admit: UseCase = allocator.admit
+        self._resolve: UseCase = allocator.resolve
 
     async def receive(self, kind: str, body: dict[str, Any]) -> int | None:
         """Answer the platform; None where it gets no answer."""
@@ -107,11 +107,11 @@ class WebhookService(Service):
             async with asyncio.timeout(COMMIT_SECONDS):
                 if kind == "allocation":
                     arrival = decode_arrival(payload)
-                    decided: Any = await self._admit_chat(arrival)
+                    decided: Any = await self._admit(arrival)
                     process.tell(f"admit {arrival.room_id} -> {decided.answer}")
                 else:
                     resolution = decode_resolution(payload)
-                    decided = await self._resolve_chat(resolution)
+                    decided = await self._resolve(resolution)
                     process.tell(
                         f"resolve {resolution.room_id} {resolution.service_id} -> {decided.answer}"
                     )

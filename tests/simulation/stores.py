@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from attrs import define, evolve, frozen
+from attrs import define, field, frozen
 
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.journal import InMemoryJournal
+from sebastian_adapters.memory.leadership import InMemoryLeadership
 from sebastian_adapters.memory.platform import Platform
 from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.worker.parts import Intervals, WorkerParts
+from sebastian_apps.worker.observer import WorkerObserver
+from sebastian_apps.worker.worker import Worker
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster
 from sebastian_core.domain.chat import Chat, ChatState, Move
 from sebastian_core.domain.errors import Fault as PlatformFault
@@ -30,21 +37,15 @@ from sebastian_core.domain.policy import Policy
 from sebastian_core.domain.readings import Answer
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Change, Decided, Decision
-from sebastian_core.domain.rules import Rules
+from sebastian_core.ports.agent_settings import AgentChange, AgentSettings
 from sebastian_core.ports.agent_store import AgentStore
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
+from sebastian_core.ports.journal import Journal
+from sebastian_core.ports.leadership import Leadership
 from sebastian_core.ports.qiscus_client import QiscusClient
-from sebastian_core.ports.room_repo import AgentChange, RoomRepo
-from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.assign_chat import AssignChat, Ended
-from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.platform_gate import PlatformGate
-from sebastian_core.usecases.reconcile import Reconcile
-from sebastian_core.usecases.refresh_agents import RefreshAgents
-from sebastian_core.usecases.resolve_chat import ResolveChat
-from sebastian_core.usecases.settle_chat import SettleChat
+from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.run import Polling
 from tests.simulation.plan import Scenario
 from tests.simulation.process import Process, ProcessClock
 from tests.simulation.schedule import Schedule
@@ -53,35 +54,25 @@ from tests.simulation.wire import Wire
 
 T = TypeVar("T")
 
-INTERVALS = Intervals(
-    linger=timedelta(milliseconds=300),
-    linger_pause=timedelta(milliseconds=100),
-    settle=timedelta(milliseconds=500),
-    settle_idle=timedelta(seconds=1),
-    probe=timedelta(seconds=1),
-    reconcile=timedelta(seconds=20),
-    prune=timedelta(seconds=20),
-    report=timedelta(seconds=10),
+POLLING = Polling(
+    hot_poll_for=timedelta(milliseconds=300), hot_poll_limit=timedelta(milliseconds=100)
 )
+EVERY = {
+    "settle": timedelta(seconds=1),
+    "probe": timedelta(seconds=1),
+    "reconcile": timedelta(seconds=20),
+    "prune": timedelta(seconds=20),
+}
 """As shipped, but for what would only cost time here: pauses that are shorter than the platform's
 latency, and duties that would come too late to be seen in a run of two minutes."""
 
 
 class RecordingRepo(InMemoryRoomRepo):
-    """The repo in memory, which also remembers when people set what, and watches the line."""
+    """The repo in memory, which also watches the line."""
 
-    def __init__(self, clock: Clock, trace: Trace) -> None:
-        super().__init__(clock)
+    def __init__(self, record: Record, trace: Trace) -> None:
+        super().__init__(record)
         self._trace = trace
-        self.settings: defaultdict[AgentId, list[tuple[float, AgentSetting]]] = defaultdict(list)
-
-    async def set_agent(
-        self, agent_id: AgentId, change: AgentChange, *, actor: str
-    ) -> AgentSetting:
-        """Keep it and the moment."""
-        setting = await super().set_agent(agent_id, change, actor=actor)
-        self.settings[agent_id].append((asyncio.get_running_loop().time(), setting))
-        return setting
 
     async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
         """Reserve, and see whether anything was left undone."""
@@ -89,7 +80,7 @@ class RecordingRepo(InMemoryRoomRepo):
         if len(reserved) < limit:
             self._complain_of_idleness(plan)
         for each in reserved:
-            if self._settings[each.agent_id].paused:
+            if self._record.settings[each.agent_id].paused:
                 self._trace.surprises.append(
                     f"P4 agent {each.agent_id} is paused and was given one"
                 )
@@ -115,8 +106,8 @@ class RecordingRepo(InMemoryRoomRepo):
 
     def _complain_of_idleness(self, plan: Plan) -> None:
         """P7, worked out anew: after a pass no ready chat waits beside a free eligible slot."""
-        now = self._clock.now()
-        ready = [chat for chat in self._live.values() if _could_be_given(chat, now)]
+        now = self._record.clock.now()
+        ready = [chat for chat in self._record.live.values() if _could_be_given(chat, now)]
         if not ready:
             return
         free = [each for each in plan.roster.agents.values() if self._is_free(each, plan, now)]
@@ -130,16 +121,40 @@ class RecordingRepo(InMemoryRoomRepo):
     def _is_free(self, agent: Presence, plan: Plan, now: datetime) -> bool:
         if not agent.online or (plan.max_age and agent.read_at < now - plan.max_age):
             return False
-        setting = self._settings.get(agent.agent_id, AgentSetting())
+        setting = self._record.settings.get(agent.agent_id, AgentSetting())
         capacity = plan.capacities.default if setting.capacity is None else setting.capacity
-        held = (chat for chat in self._live.values() if chat.agent_id == agent.agent_id)
+        held = (chat for chat in self._record.live.values() if chat.agent_id == agent.agent_id)
         return not setting.paused and sum(1 for _ in held) < capacity
 
-    def _keep(self, chat: Chat) -> None:
-        known = self._chats.get(chat.id)
+
+@define(eq=False)
+class WatchedRecord(Record):
+    """The record, which watches that nobody loses their place."""
+
+    trace: Trace = field(kw_only=True)
+
+    def keep(self, chat: Chat) -> None:
+        """Keep it, and see whether it stands where it stood."""
+        known = self.chats.get(chat.id)
         if known is not None and known.arrived_at != chat.arrived_at:
-            self._trace.surprises.append(f"P5 chat {chat.id} was moved in the line")
-        super()._keep(chat)
+            self.trace.surprises.append(f"P5 chat {chat.id} was moved in the line")
+        super().keep(chat)
+
+
+class RecordingSettings(InMemoryAgentSettings):
+    """The settings in memory, which also remember when people set what."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self.settings: defaultdict[AgentId, list[tuple[float, AgentSetting]]] = defaultdict(list)
+
+    async def set_agent(
+        self, agent_id: AgentId, change: AgentChange, *, actor: str
+    ) -> AgentSetting:
+        """Keep it and the moment."""
+        setting = await super().set_agent(agent_id, change, actor=actor)
+        self.settings[agent_id].append((asyncio.get_running_loop().time(), setting))
+        return setting
 
 
 _ENDS_OF_RESERVATIONS = frozenset({Move.CONFIRM, Move.RELEASE, Move.REFUSE, Move.PASS_OVER})
@@ -184,7 +199,11 @@ class Stores:
     rng: random.Random
     platform: Platform
     clock: InMemoryClock
+    record: WatchedRecord
     room_repo: RecordingRepo
+    agent_settings: RecordingSettings
+    journal: InMemoryJournal
+    leadership: InMemoryLeadership
     agent_store: InMemoryAgentStore
     job_queue: InMemoryJobQueue
     poisoned: dict[RoomId, str]
@@ -200,6 +219,7 @@ class Stores:
             switches=scenario.switches,
         )
         clock = InMemoryClock(platform.epoch, seconds=loop.time)
+        record = WatchedRecord(clock, trace=trace)
         return cls(
             scenario=scenario,
             trace=trace,
@@ -207,7 +227,11 @@ class Stores:
             rng=random.Random(f"{scenario.seed} stores"),
             platform=platform,
             clock=clock,
-            room_repo=RecordingRepo(clock, trace),
+            record=record,
+            room_repo=RecordingRepo(record, trace),
+            agent_settings=RecordingSettings(record),
+            journal=InMemoryJournal(record),
+            leadership=InMemoryLeadership(clock),
             agent_store=RecordingStore(trace),
             job_queue=InMemoryJobQueue(),
             poisoned={},
@@ -226,6 +250,9 @@ class Stores:
         return Ports(
             clock=clock,
             room_repo=cast(RoomRepo, wire("room_repo", self.room_repo)),
+            agent_settings=cast(AgentSettings, wire("agent_settings", self.agent_settings)),
+            journal=cast(Journal, wire("journal", self.journal)),
+            leadership=cast(Leadership, wire("leadership", self.leadership)),
             agent_store=cast(AgentStore, wire("agent_store", self.agent_store)),
             job_queue=cast(JobQueue, wire("job_queue", self.job_queue)),
             client=cast(QiscusClient, wire("qiscus_client", client)),
@@ -238,6 +265,9 @@ class Ports:
 
     clock: Clock
     room_repo: RoomRepo
+    agent_settings: AgentSettings
+    journal: Journal
+    leadership: Leadership
     agent_store: AgentStore
     job_queue: JobQueue
     client: QiscusClient
@@ -272,64 +302,51 @@ def _latency(rng: random.Random) -> Callable[[str], Any]:
     return wait
 
 
-def build_worker(stores: Stores, process: Process) -> WorkerParts:
-    """A worker's parts as the container builds them, on this process's ports."""
-    scenario, ports, rules = stores.scenario, stores.ports_of(process), Rules()
-    roster = KnownRoster(ports.agent_store)
-    gate = PlatformGate(ports.client, ports.clock, Limits(rate=scenario.rate))
-    assign_chat = AssignChat(
-        ports.room_repo, roster, ports.client, gate, ports.clock, rules, verify=scenario.verify
-    )
-    chosen = DispatchRules(
-        capacities=CapacityRules(default=scenario.capacity),
-        rules=rules,
-        match_channels=scenario.match_channels,
-    )
-    listeners: list[Callable[[Ended], None]] = []
-    settle_chat = SettleChat(ports.room_repo, ports.client, gate, ports.job_queue, rules)
-    return WorkerParts(
+class CountingObserver(WorkerObserver):
+    """A worker's observer, for whom a policy that cheats is no surprise."""
+
+    def __init__(self, clock: Clock, trace: Trace) -> None:
+        super().__init__(clock)
+        self._trace = trace
+
+    def plan_refused(self, error: Exception) -> None:
+        """See Observer.plan_refused."""
+        self._trace.others["plan refused"] += 1
+
+
+def build_allocator(stores: Stores, process: Process) -> Allocator:
+    """An allocator as the container builds it, on this process's ports."""
+    scenario, ports = stores.scenario, stores.ports_of(process)
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[None]:
+        await process.ready()
+        yield
+
+    return Allocator(
         room_repo=ports.room_repo,
+        agent_settings=ports.agent_settings,
+        journal=ports.journal,
+        leadership=ports.leadership,
+        agent_store=ports.agent_store,
         job_queue=ports.job_queue,
+        qiscus_client=ports.client,
         clock=ports.clock,
-        roster=roster,
-        gate=gate,
-        dispatch=Dispatch(
-            ports.room_repo,
-            roster,
-            assign_chat,
-            gate,
-            ports.clock,
-            evolve(chosen, policy=stores.policy) if stores.policy else chosen,
-            on_ended=partial(_tell_all, listeners),
-        ),
-        settle_chat=settle_chat,
-        refresh_agents=RefreshAgents(
-            ports.room_repo, roster, ports.client, gate, ports.job_queue, ports.clock, rules
-        ),
-        reconcile=Reconcile(
-            ports.room_repo, ports.client, gate, ports.job_queue, settle_chat, rules
-        ),
-        open=process.ready,
-        close=_nothing,
-        sync_clock=_nothing,
-        ended=listeners,
-        intervals=INTERVALS,
+        policy=stores.policy,
+        capacities=CapacityRules(default=scenario.capacity),
+        limits=Limits(rate=scenario.rate),
+        verify=scenario.verify,
+        match_channels=scenario.match_channels,
+        observer=CountingObserver(ports.clock, stores.trace),
+        polling=POLLING,
+        every=EVERY,
+        name=process.name,
+        opening=opening,
     )
 
 
-def build_webhook(stores: Stores, process: Process) -> tuple[AdmitChat, ResolveChat]:
-    """A webhook service's use cases, on this process's ports."""
-    ports, rules = stores.ports_of(process), Rules()
-    return (
-        AdmitChat(ports.room_repo, ports.job_queue, rules),
-        ResolveChat(ports.room_repo, ports.job_queue, rules),
-    )
-
-
-def _tell_all(listeners: list[Callable[[Ended], None]], ended: Ended) -> None:
-    for tell in listeners:
-        tell(ended)
-
-
-async def _nothing() -> None:
-    """There is nothing to open or close in memory."""
+def build_worker(stores: Stores, process: Process) -> Worker:
+    """A worker with such an allocator."""
+    allocator = build_allocator(stores, process)
+    assert isinstance(allocator.observer, WorkerObserver)
+    return Worker(allocator, allocator.observer, report=timedelta(seconds=10))

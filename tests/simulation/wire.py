@@ -9,12 +9,12 @@ from typing import Any
 
 from sebastian_core.domain.errors import Fault as PlatformFault
 from sebastian_core.domain.errors import PlatformUnavailable, SebastianError, StoreUnavailable
-from tests.simulation.plan import STOPPED_SECONDS, Fault, Kind, is_async
+from tests.simulation.plan import PORTS, STOPPED_SECONDS, Fault, Kind, is_async
 from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.schedule import Schedule, error_of
 
-TIMEOUT_SECONDS = {"room_repo": 5.0, "agent_store": 2.0, "qiscus_client": 5.0, "job_queue": 5.0}
-LATE_BY_SECONDS = {"room_repo": 0.0, "agent_store": 0.0, "qiscus_client": 1.0, "job_queue": 0.0}
+TIMEOUT_SECONDS = dict.fromkeys(PORTS, 5.0) | {"agent_store": 2.0}
+LATE_BY_SECONDS = dict.fromkeys(PORTS, 0.0) | {"qiscus_client": 1.0}
 """How long after its caller gave up a hanging call may still be applied."""
 
 _PAUSING = 0.25

@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
+from sebastian_adapters.testing.waiting import until
 from sebastian_apps.admin_door import GUESSES_PER_SECOND, AdminDoor
 from sebastian_apps.settings import Secret
 from sebastian_apps.settings.model import AdminSettings
 from sebastian_apps.webhook.problems import Problem
-from tests.waiting import until
 
 TOKEN, OF_SARI = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 ADMIN = AdminSettings(token=Secret(TOKEN), tokens={"sari": Secret(OF_SARI)})

@@ -1,6 +1,6 @@
 """Hours in which the platform is away, throttles or fails for one room, in virtual time.
 
-The real worker loops run on the adapters in memory; the customers' agents resolve what they are
+The real loop runs on the adapters in memory; the customers' agents resolve what they are
 given after a while.
 """
 
@@ -15,23 +15,28 @@ from typing import Any
 from attrs import define, field
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_apps.worker.parts import Intervals, WorkerParts
-from sebastian_apps.worker.worker import Worker
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.chat import Chat, Move
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.assign_chat import Ended
-from tests.unit.core import staging
+from sebastian_core.usecases.run import Polling
 from tests.unit.core.building import NOW
-from tests.unit.core.staging import Failure, Stage, refusal, server_error, throttled
+from tests.unit.core.staging import (
+    Failure,
+    FaultyQiscusClient,
+    Stage,
+    refusal,
+    server_error,
+    throttled,
+)
 from tests.unit.core.virtual_time import run
 
 MINUTE, HOUR = 60.0, 3600.0
 OPERATIONS = ("account", "agents", "assign", "eligible_agents", "room", "rooms_of", "waiting_rooms")
 SERVICE_SECONDS = 20.0
-HALF_A_SECOND = timedelta(seconds=0.5)
-"""Between looks at the line while there is something to give: the real pauses take too long."""
+UNHURRIED = Polling(hot_poll_interval=timedelta(seconds=0.5), hot_poll_limit=timedelta(seconds=0.5))
+"""Between passes while there is something to give: the real pauses take too long."""
 
 
 @define(eq=False)
@@ -40,7 +45,7 @@ class Desk:
 
     stage: Stage
     agents: tuple[AgentId, ...]
-    worker: staging.Worker = field(init=False)
+    allocator: Allocator = field(init=False)
     _running: list[asyncio.Task[Any]] = field(factory=list, init=False)
 
     @classmethod
@@ -51,9 +56,9 @@ class Desk:
         desk = cls(stage, tuple(AgentId(number + 1) for number in range(agents)))
         for agent_id in desk.agents:
             stage.agent(agent_id)
-        desk.worker = stage.worker(limits=Limits())
+        desk.allocator = stage.allocator(limits=Limits(), polling=UNHURRIED)
         desk._running = [
-            asyncio.create_task(Worker(parts_of(stage, desk.worker), "worker-1").run()),
+            asyncio.create_task(desk.allocator.run()),
             asyncio.create_task(desk._serve()),
         ]
         return desk
@@ -62,6 +67,12 @@ class Desk:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def client(self) -> FaultyQiscusClient:
+        client = self.allocator.qiscus_client
+        assert isinstance(client, FaultyQiscusClient)
+        return client
 
     @contextmanager
     def failing(self, failure: Callable[[], Failure]) -> Iterator[None]:
@@ -74,7 +85,7 @@ class Desk:
 
     def given(self) -> list[RoomId]:
         """The rooms in the order in which they were given to agents and confirmed."""
-        history = self.stage.room_repo._history
+        history = self.stage.record.history
         confirmed = {row.reservation_id for row in history if row.move is Move.CONFIRM}
         return [
             row.room_id
@@ -84,8 +95,8 @@ class Desk:
 
     async def all_chats(self) -> list[Chat]:
         """Those that wait and those that are just being offered to somebody."""
-        repo = self.stage.room_repo
-        return [*await repo.waiting(2000), *await repo.held(2000)]
+        repo, journal = self.stage.room_repo, self.stage.journal
+        return [*await repo.waiting(2000), *await journal.held(2000)]
 
     async def all_given(self, number: int, seconds: float) -> None:
         async with asyncio.timeout(seconds):
@@ -104,37 +115,6 @@ class Desk:
 
     def _rooms_of(self, agent_id: AgentId) -> list[str]:
         return self.stage.platform.rooms_of(agent_id)
-
-
-def parts_of(stage: Stage, worker: staging.Worker) -> WorkerParts:
-    """What the worker loops need, over the use cases of a stage."""
-
-    async def nothing() -> None:
-        """There is nothing to open or close in memory."""
-
-    ended: list[Callable[[Ended], None]] = []
-
-    def tell(end: Ended) -> None:
-        for listener in ended:
-            listener(end)
-
-    worker.dispatch._on_ended = tell
-    return WorkerParts(
-        room_repo=stage.room_repo,
-        job_queue=stage.job_queue,
-        clock=stage.clock,
-        roster=worker.roster,
-        gate=worker.gate,
-        dispatch=worker.dispatch,
-        settle_chat=worker.settle_chat,
-        refresh_agents=worker.refresh_agents,
-        reconcile=worker.reconcile,
-        open=nothing,
-        close=nothing,
-        sync_clock=nothing,
-        ended=ended,
-        intervals=Intervals(linger_pause=HALF_A_SECOND, busy_pause=HALF_A_SECOND),
-    )
 
 
 def at_a_desk(agents: int, story: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:
@@ -191,7 +171,7 @@ def test_a_room_that_always_fails_and_one_always_refused_hold_up_nobody_in_a_qui
     async def story(desk: Desk) -> None:
         await asyncio.sleep(MINUTE)
         failing, refused = rooms(1, 2)
-        desk.worker.client.poisoned = {failing: server_error, refused: refusal}
+        desk.client.poisoned = {failing: server_error, refused: refusal}
         for room in (failing, refused):
             await desk.stage.arrive(room)
         for room in rooms(3, 62):
@@ -203,7 +183,7 @@ def test_a_room_that_always_fails_and_one_always_refused_hold_up_nobody_in_a_qui
         left = {chat.room_id: chat for chat in await desk.all_chats()}
         assert {failing, refused} <= left.keys()
         assert all(left[room].refusals >= Rules().alert_refusals for room in (failing, refused))
-        desk.worker.client.poisoned = {}
+        desk.client.poisoned = {}
         await desk.all_given(62, seconds=10 * MINUTE)
 
     at_a_desk(2, story)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from sebastian_adapters.testing.builders import NOON, a_chat, an_agent
 from sebastian_apps.floor.look import Look
 from sebastian_apps.floor.view import FloorView, Waits
 from sebastian_apps.floor.viewing import view_of
@@ -18,8 +19,8 @@ from sebastian_apps.tracing import trace_of
 from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.ids import ChatId
-from sebastian_core.ports.room_repo import Report, Summary
-from tests.builders import NOON, a_chat, an_agent
+from sebastian_core.ports.journal import Summary
+from sebastian_core.ports.leadership import Report
 
 RULES = FloorRules(
     capacities=CapacityRules(),

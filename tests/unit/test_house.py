@@ -57,6 +57,18 @@ def test_only_the_container_names_dependency_injector() -> None:
     assert named_in <= {"sebastian_apps/container.py"}
 
 
+def test_no_port_has_more_than_twelve_verbs() -> None:
+    verbs = {
+        f"{path.stem}.{port.name}": ast.unparse(port).count("@abstractmethod")
+        for path in (SOURCE / "sebastian_core/ports").glob("*.py")
+        for port in ast.parse(path.read_text()).body
+        if isinstance(port, ast.ClassDef)
+    }
+
+    assert verbs["room_repo.RoomRepo"] > 0
+    assert {port: number for port, number in verbs.items() if number > 12} == {}
+
+
 @pytest.mark.parametrize("package", sorted(OUR_PACKAGES))
 def test_every_package_tells_type_checkers_that_it_is_typed(package: str) -> None:
     assert (SOURCE / package / "py.typed").is_file()

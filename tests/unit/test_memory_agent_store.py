@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
-from tests.contracts.agent_store import NOON, AgentStoreContract, AnotherStore, listed
+from sebastian_adapters.testing.contracts.agent_store import (
+    NOON,
+    AgentStoreContract,
+    AnotherStore,
+    listed,
+)
 
 
 @pytest.fixture

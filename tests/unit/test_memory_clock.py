@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from sebastian_adapters.memory.clock import EPOCH, InMemoryClock
-from tests.contracts.clock import ClockContract
+from sebastian_adapters.testing.contracts.clock import ClockContract
 
 
 class TestInMemoryClock(ClockContract):

@@ -8,7 +8,7 @@ import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
-from tests.contracts.ended_logins import EndedLoginsContract
+from sebastian_adapters.testing.contracts.ended_logins import EndedLoginsContract
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
-from tests.contracts.job_queue import SOON_SECONDS, JobQueueContract
+from sebastian_adapters.testing.contracts.job_queue import SOON_SECONDS, JobQueueContract
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import pytest
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.platform import Platform
 from sebastian_adapters.memory.qiscus_client import Hook, InMemoryQiscusClient
-from sebastian_core.domain.errors import Fault, PlatformUnavailable
-from tests.contracts.qiscus_client import (
+from sebastian_adapters.testing.contracts.qiscus_client import (
     Delay,
     Pacer,
     QiscusClientContract,
     a_waiting_room,
     an_agent,
 )
+from sebastian_core.domain.errors import Fault, PlatformUnavailable
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from sebastian_adapters.testing.builders import ANNE, NOON
 from sebastian_apps.own_policy import GuardedPolicy, TookTooLong, own_policy
 from sebastian_apps.settings import SettingsError, load_settings
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.errors import PlanRefused
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
-from tests.builders import ANNE, NOON
 
 CHATS = [ReadyChat(ChatId(1), RoomId("1"), Needs(), NOON)]
 AGENTS = [Candidate(ANNE, load=0, capacity=3)]

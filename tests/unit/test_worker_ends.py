@@ -1,4 +1,4 @@
-"""A worker that something ends must not look like one that was told to stop."""
+"""A loop that something ends must not look like one that was told to stop."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from attrs import frozen
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_apps.worker.worker import Interrupted, Worker
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.policy import Candidate, Placement, ReadyChat
 from sebastian_core.domain.rules import Rules
+from sebastian_core.usecases.run import Interrupted
 from tests.unit.core.building import NOW
 from tests.unit.core.staging import Stage
 from tests.unit.core.virtual_time import run
-from tests.unit.test_bad_hours import parts_of
 
 
 class Panic(BaseException):
@@ -35,11 +35,11 @@ class Raises:
         raise self.error
 
 
-async def a_worker(stage: Stage, error: BaseException) -> Worker:
-    """One with a chat to give, whose dispatch loop such an error ends."""
+async def an_allocator(stage: Stage, error: BaseException) -> Allocator:
+    """One with a chat to give, whose dispatch such an error ends."""
     stage.agent(AgentId(1))
     await stage.arrive(RoomId("1"))
-    return Worker(parts_of(stage, stage.worker(policy=Raises(error))), "worker-1")
+    return stage.allocator(policy=Raises(error))
 
 
 def a_stage() -> Stage:
@@ -49,13 +49,13 @@ def a_stage() -> Stage:
 @pytest.mark.parametrize(
     ("error", "told"), [(Panic(), Panic), (asyncio.CancelledError(), Interrupted)]
 )
-def test_a_worker_whose_loop_was_ended_from_within_says_so(
+def test_one_whose_loop_was_ended_from_within_says_so(
     error: BaseException, told: type[BaseException]
 ) -> None:
     async def story() -> None:
-        worker = await a_worker(a_stage(), error)
+        allocator = await an_allocator(a_stage(), error)
         with pytest.raises(told):
-            await asyncio.wait_for(worker.run(), 120)
+            await asyncio.wait_for(allocator.run(), 120)
 
     run(story())
 
@@ -63,30 +63,29 @@ def test_a_worker_whose_loop_was_ended_from_within_says_so(
 @pytest.mark.parametrize(
     ("error", "told"), [(Panic(), Panic), (asyncio.CancelledError(), Interrupted)]
 )
-def test_a_worker_that_something_ends_while_it_starts_says_so(
+def test_one_that_something_ends_while_it_starts_says_so(
     error: BaseException, told: type[BaseException]
 ) -> None:
     async def story() -> None:
         stage = a_stage()
-        worker = Worker(parts_of(stage, stage.worker()), "worker-1")
+        allocator = stage.allocator()
 
         async def hold_duty(*_: object) -> bool:
             raise error
 
-        stage.room_repo.hold_duty = hold_duty  # type: ignore[assignment]
+        stage.leadership.hold_duty = hold_duty  # type: ignore[assignment]
         with pytest.raises(told):
-            await asyncio.wait_for(worker.run(), 120)
+            await asyncio.wait_for(allocator.run(), 120)
 
     run(story())
 
 
-def test_a_worker_that_is_told_to_stop_ends_without_an_error() -> None:
+def test_one_that_is_told_to_stop_ends_without_an_error() -> None:
     async def story() -> None:
-        stage = a_stage()
-        worker = Worker(parts_of(stage, stage.worker()), "worker-1")
-        running = asyncio.create_task(worker.run())
+        allocator = a_stage().allocator()
+        running = asyncio.create_task(allocator.run())
         await asyncio.sleep(5)
-        worker.stop()
+        allocator.stop()
         await asyncio.wait_for(running, 60)
 
     run(story())

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from attrs import evolve
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.worker.parts import Intervals
-from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.agent import CapacityRules
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.rules import Rules
+from sebastian_core.usecases.run import Polling
 from tests.unit.core.building import NOW
 from tests.unit.core.staging import Stage
 from tests.unit.core.virtual_time import run
-from tests.unit.test_bad_hours import parts_of
 
 ONE_EACH = CapacityRules(default=1)
-INTERVALS = Intervals(tick=Intervals().tick * 1000, refresh=Intervals().refresh * 1000)
+NO_TICK = Polling(poll_interval=timedelta(hours=1))
+NO_REFRESH = {"refresh": timedelta(hours=3)}
 """Neither a tick nor a refresh of the worker's own comes to help."""
 
 
@@ -49,8 +48,8 @@ def test_an_agent_who_came_online_gets_a_chat_soon_whenever_the_bell_rings(
         stage.agent(AgentId(1))
         await stage.arrive(RoomId("first"))
         await stage.arrive(RoomId("second"))
-        parts = parts_of(stage, stage.worker(capacities=ONE_EACH))
-        running = asyncio.create_task(Worker(evolve(parts, intervals=INTERVALS), "one").run())
+        allocator = stage.allocator(capacities=ONE_EACH, polling=NO_TICK, every=NO_REFRESH)
+        running = asyncio.create_task(allocator.run())
         await until_given(stage, RoomId("first"))
 
         await asyncio.sleep(milliseconds / 1000)

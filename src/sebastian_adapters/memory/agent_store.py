@@ -18,12 +18,13 @@ _EMPTY = Roster(read_at=datetime.min.replace(tzinfo=UTC))
 class InMemoryAgentStore(AgentStore):
     """Keeps the roster of one process; `lose` forgets it, as a Redis that was flushed would.
 
-    Nothing that a caller holds can change what is stored. Safe to use from any thread.
+    It may begin with a roster that was read before. Nothing that a caller holds can change what is
+    stored. Safe to use from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, roster: Roster | None = None) -> None:
         self._lock = Lock()
-        self._roster: Roster | None = None
+        self._roster = roster
 
     async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
         """Merge a complete listing as `Roster.relisted` says."""

@@ -133,7 +133,9 @@ class PostgresJobQueue(JobQueue):
                 loop.call_soon_threadsafe(self._rung.set)
 
     async def wait(self, timeout_seconds: float) -> bool:
-        """Wait for a notification."""
+        """Wait for a notification; whoever waits listens."""
+        if self._ringing is not None:
+            await self.listen()
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._heard.wait()

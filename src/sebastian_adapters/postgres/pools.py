@@ -240,6 +240,15 @@ class Pool:
             raise StoreUnavailable(STORE, self._silence)
         return task.result()
 
+    async def send(self, *statements: Statement) -> list[list[Row]]:
+        """The rows of each of the statements, which make one transaction; see `run`."""
+        return await self.run(lambda transaction: transaction.send(*statements, commit=True))
+
+    async def rows(self, name: str, **asked: Any) -> list[Row]:
+        """The rows of the one statement of that name, by itself; see `run`."""
+        (rows,) = await self.send(Statement(name, asked))
+        return rows
+
     async def _repeated(self, work: Work[T]) -> T:
         contended = lost = 0
         while True:

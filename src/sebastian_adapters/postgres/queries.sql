@@ -558,12 +558,12 @@ returning agent_id
 -- What people decided about one agent; nobody else can change it under the lock.
 select paused, capacity, last_given_at from sebastian.agent where agent_id = %(agent_id)s
 
--- name: tell_steering
+-- name: tell_setting_change
 -- What a person changed, and who it was.
 insert into sebastian.steering (actor, agent_id, change)
 values (%(actor)s, %(agent_id)s, %(change)s::jsonb)
 
--- name: steerings
+-- name: setting_changes
 -- What people changed, newest first.
 select at, actor, agent_id, change from sebastian.steering order by id desc limit %(limit)s
 
@@ -812,7 +812,7 @@ delete from sebastian.room using old
 where room.room_id = old.room_id
 returning room.room_id
 
--- name: prune_steerings
+-- name: prune_setting_changes
 -- What people changed longer ago than anything is remembered.
 delete from sebastian.steering where at < (select clock_timestamp() - %(keep)s::interval)
 

@@ -25,9 +25,9 @@ from sebastian_core.domain.chat import (
 )
 from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.evidence import facts_of
+from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Change, Room
-from sebastian_core.ports.room_repo import HistoryRow
 
 Row = tuple[Any, ...]
 Columns = dict[str, Any]
@@ -185,6 +185,11 @@ def _written_facts(named: Mapping[str, Any]) -> dict[str, Any]:
         "outlives_call": None if outlives is None else _outliving[outlives],
         "counts_as_refusal": bool(named["counts_as_refusal"]),
     }
+
+
+def chats_from(rows: Iterable[Row]) -> list[Chat]:
+    """The chats that rows of such columns show."""
+    return [chat_from(row) for row in rows]
 
 
 def needs_from(keys: Iterable[str]) -> dict[str, Needs]:

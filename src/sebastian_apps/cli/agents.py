@@ -13,10 +13,10 @@ from sebastian_apps.cli.running import actor, print_json, run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sebastian_apps.cli.parts import CliParts
+    from sebastian_core.allocator import Allocator
     from sebastian_core.domain.agent import Roster, Staffing
     from sebastian_core.domain.ids import AgentId
-    from sebastian_core.ports.room_repo import Steering
+    from sebastian_core.ports.agent_settings import SettingChange
 
 
 TAKE_BACK = "default"
@@ -105,11 +105,11 @@ def capacity(
     wanted = number if agent is not None else default
     wanted = None if wanted == TAKE_BACK else wanted
 
-    async def work(parts: CliParts) -> None:
+    async def work(allocator: Allocator) -> None:
         if agent is None:
-            await parts.capacity.of_all_others(_number(wanted), actor=actor())
+            await allocator.manual.set_capacity.of_all_others(_number(wanted), actor=actor())
         else:
-            await parts.capacity.of_agent(agent, _number(wanted), actor=actor())
+            await allocator.manual.set_capacity.of_agent(agent, _number(wanted), actor=actor())
 
     run(config, work)
     whose = "Each agent without a capacity of their own" if agent is None else f"Agent {agent}"
@@ -129,8 +129,8 @@ def changes(limit: int, as_json: bool, config: Path | None) -> None:
     Example: sebastian agents log
     """
 
-    async def work(parts: CliParts) -> Sequence[Steering]:
-        return await parts.room_repo.steerings(limit)
+    async def work(allocator: Allocator) -> Sequence[SettingChange]:
+        return await allocator.agent_settings.setting_changes(limit)
 
     found = run(config, work)
     if as_json:
@@ -146,15 +146,15 @@ def changes(limit: int, as_json: bool, config: Path | None) -> None:
     print_table(["when", "who", "what"], rows)
 
 
-async def _look(parts: CliParts) -> tuple[list[dict[str, Any]], Roster | None]:
-    staffing, roster = await parts.room_repo.staffing(), await parts.roster.roster()
+async def _look(allocator: Allocator) -> tuple[list[dict[str, Any]], Roster | None]:
+    staffing, roster = await allocator.agent_settings.staffing(), await allocator.roster.roster()
     known = roster.agents if roster else {}
     ids = sorted({*known, *staffing.loads, *(i for i, s in staffing.settings.items() if s.paused)})
-    return [_agent(agent_id, parts, staffing, roster) for agent_id in ids], roster
+    return [_agent(agent_id, allocator, staffing, roster) for agent_id in ids], roster
 
 
 def _agent(
-    agent_id: AgentId, parts: CliParts, staffing: Staffing, roster: Roster | None
+    agent_id: AgentId, allocator: Allocator, staffing: Staffing, roster: Roster | None
 ) -> dict[str, Any]:
     from sebastian_core.domain.agent import AgentSetting
 
@@ -166,7 +166,7 @@ def _agent(
         "online": bool(presence and presence.online),
         "listed": presence is not None,
         "load": staffing.loads.get(agent_id, 0),
-        "capacity": parts.capacities.of(agent_id, setting, staffing),
+        "capacity": allocator.capacities.of(agent_id, setting, staffing),
         "paused": setting.paused,
         "channels": sorted(presence.channels) if presence else [],
     }
@@ -205,8 +205,8 @@ def _presence(row: dict[str, Any]) -> str:
 
 
 def _set_paused(agent: AgentId, config: Path | None, *, paused: bool) -> None:
-    async def work(parts: CliParts) -> None:
-        await parts.pause(agent, paused=paused, actor=actor())
+    async def work(allocator: Allocator) -> None:
+        await allocator.manual.pause(agent, paused=paused, actor=actor())
 
     run(config, work)
 
@@ -215,7 +215,7 @@ def _number(wanted: int | str | None) -> int | None:
     return wanted if isinstance(wanted, int) else None
 
 
-def _changed(steering: Steering) -> str:
+def _changed(steering: SettingChange) -> str:
     whose = "all others" if steering.agent_id is None else f"agent {steering.agent_id}"
     return ", ".join(f"{whose}: {_words(word, now)}" for word, now in steering.change.items())
 
@@ -226,7 +226,7 @@ def _words(word: str, now: object) -> str:
     return f"capacity {TAKE_BACK if now is None else now}"
 
 
-def _steering(steering: Steering) -> dict[str, Any]:
+def _steering(steering: SettingChange) -> dict[str, Any]:
     return {
         "at": steering.at.isoformat(),
         "actor": steering.actor,

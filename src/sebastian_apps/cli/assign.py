@@ -12,7 +12,7 @@ from sebastian_apps.cli.running import actor, run, tell
 from sebastian_apps.printable import as_argument
 
 if TYPE_CHECKING:
-    from sebastian_apps.cli.parts import CliParts
+    from sebastian_core.allocator import Allocator
     from sebastian_core.domain.ids import AgentId, RoomId
     from sebastian_core.usecases.assign_by_hand import GivenByHand
 
@@ -29,12 +29,11 @@ def assign(room: RoomId, agent: AgentId, over: bool, offline: bool, config: Path
     Example: sebastian assign 68303333 12345
     """
 
-    async def work(parts: CliParts) -> GivenByHand:
+    async def work(allocator: Allocator) -> GivenByHand:
         from sebastian_core.domain.by_hand import Wish
 
-        assert parts.assign is not None  # noqa: S101 - the settings were read with this need
         wish = Wish(agent_id=agent, actor=actor(), over=over, offline=offline)
-        return await parts.assign(room, wish)
+        return await allocator.manual.assign(room, wish)
 
     given = run(config, work, needs=("db", "redis", "qiscus"))
     tell(_is_done(given), _sentence(room, agent, given))

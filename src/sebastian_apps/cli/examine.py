@@ -59,8 +59,8 @@ async def _floor(settings: Settings, database: Iterable[CheckResult]) -> list[Ch
         return []
     rules = FloorRules.of(settings)
     try:
-        async with open_stores(settings) as (room_repo, roster):
-            state = await FloorState.read(room_repo, roster, rules)
+        async with open_stores(settings) as stores:
+            state = await FloorState.read(stores, rules)
     except SebastianError:
         return []
     return check_floor(state, rules, takes_writes=DATABASE_REFUSES not in problems)

@@ -15,8 +15,8 @@ from sebastian_apps.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sebastian_apps.cli.parts import CliParts
     from sebastian_apps.status.heartbeat import WorkerStatus
+    from sebastian_core.allocator import Allocator
 
 
 @click.group(cls=HintingGroup)
@@ -36,11 +36,11 @@ def retry(config: Path | None) -> None:
     Example: sebastian policy retry
     """
 
-    async def suspended(parts: CliParts) -> Sequence[WorkerStatus]:
+    async def suspended(allocator: Allocator) -> Sequence[WorkerStatus]:
         from sebastian_apps.status.heartbeat import living
 
-        now = (await parts.room_repo.staffing()).now
-        reports = await parts.room_repo.reports()
+        now = (await allocator.agent_settings.staffing()).now
+        reports = await allocator.leadership.reports()
         return [each for each in living(reports, now) if each.policy_is_suspended]
 
     workers = run(config, suspended)

@@ -13,12 +13,12 @@ from sebastian_apps.cli.running import actor, print_json, run, tell
 from sebastian_apps.printable import as_argument
 
 if TYPE_CHECKING:
-    from sebastian_apps.cli.parts import CliParts
     from sebastian_apps.telling import Teller
+    from sebastian_core.allocator import Allocator
     from sebastian_core.domain.by_hand import Handled
     from sebastian_core.domain.explaining import Waiting
     from sebastian_core.domain.ids import RoomId
-    from sebastian_core.ports.room_repo import Summary
+    from sebastian_core.ports.journal import Summary
     from sebastian_core.usecases.explain_room import ExplainedLine
 
 
@@ -37,9 +37,9 @@ def queue(ctx: click.Context, limit: int, as_json: bool, config: Path | None) ->
     if ctx.invoked_subcommand is not None:
         return
 
-    async def look(parts: CliParts) -> tuple[ExplainedLine, Summary]:
-        alert = parts.settings.assign.alert_refusals
-        return await parts.explain.line(limit), await parts.room_repo.summary(alert)
+    async def look(allocator: Allocator) -> tuple[ExplainedLine, Summary]:
+        alert = allocator.rules.alert_refusals
+        return await allocator.explain.line(limit), await allocator.journal.summary(alert)
 
     line, summary = run(config, look)
     if as_json:
@@ -72,9 +72,9 @@ def release(room: RoomId | None, stuck: bool, all_refused: bool, config: Path | 
 def _release_refused(config: Path | None, *, is_stuck: bool) -> None:
     from sebastian_apps.telling import counted
 
-    async def work(parts: CliParts) -> int:
-        times = parts.settings.assign.alert_refusals if is_stuck else 1
-        return await parts.release.refused(times, actor=actor())
+    async def work(allocator: Allocator) -> int:
+        times = allocator.rules.alert_refusals if is_stuck else 1
+        return await allocator.manual.release.refused(times, actor=actor())
 
     released = run(config, work)
     are = "is" if released == 1 else "are"
@@ -82,8 +82,8 @@ def _release_refused(config: Path | None, *, is_stuck: bool) -> None:
 
 
 def _release_one(room: RoomId, config: Path | None) -> None:
-    async def work(parts: CliParts) -> Handled:
-        return await parts.release(room, actor=actor())
+    async def work(allocator: Allocator) -> Handled:
+        return await allocator.manual.release(room, actor=actor())
 
     handled = run(config, work)
     done = f"Room {room} is ready; it keeps its place."
@@ -99,8 +99,8 @@ def drop(room: RoomId, config: Path | None) -> None:
     Example: sebastian queue drop 68303333
     """
 
-    async def work(parts: CliParts) -> Handled:
-        return await parts.drop(room, actor=actor())
+    async def work(allocator: Allocator) -> Handled:
+        return await allocator.manual.drop(room, actor=actor())
 
     handled = run(config, work)
     done = f"Room {room} is out of the line, until its customer writes again."

@@ -18,22 +18,22 @@ from sebastian_apps.cli.printing import shows_everything
 from sebastian_apps.printable import escaped, printable
 
 if TYPE_CHECKING:
-    from sebastian_apps.cli.parts import CliParts
+    from sebastian_core.allocator import Allocator
 
 T = TypeVar("T")
-Work = Callable[["CliParts"], Awaitable[T]]
+Work = Callable[["Allocator"], Awaitable[T]]
 
 REFUSED = 1
 
 
 def run(config: Path | None, work: Work[T], needs: Collection[str] = ("db", "redis")) -> T:
-    """What the work answers, given the parts that the configuration describes."""
+    """What the work answers, given the allocator that the configuration describes."""
     from sebastian_apps.cli.starting import read_settings
-    from sebastian_apps.container import build_cli
+    from sebastian_apps.container import build_allocator
 
     settings = read_settings(config, needs)
     with quiet():
-        return asyncio.run(_carried_out(build_cli(settings), work))
+        return asyncio.run(_carried_out(build_allocator(settings), work))
 
 
 @contextmanager
@@ -52,13 +52,12 @@ def quiet() -> Iterator[None]:
         structlog.configure(**configured)
 
 
-async def _carried_out(parts: CliParts, work: Work[T]) -> T:
+async def _carried_out(allocator: Allocator, work: Work[T]) -> T:
     try:
-        await parts.open()
-        return await work(parts)
+        async with allocator.opened():
+            return await work(allocator)
     finally:
-        await parts.close()
-        if not parts.roster.store_is_up:
+        if not allocator.roster.store_is_up:
             click.echo("Redis cannot be reached: who is online is not known here.", err=True)
 
 

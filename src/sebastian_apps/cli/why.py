@@ -13,7 +13,7 @@ from sebastian_apps.cli.running import print_json, run
 from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
-    from sebastian_apps.cli.parts import CliParts
+    from sebastian_core.allocator import Allocator
     from sebastian_core.domain.chat import Chat
     from sebastian_core.domain.explaining import Explanation, Waiting
     from sebastian_core.domain.ids import RoomId
@@ -30,8 +30,8 @@ def why(room: RoomId, as_json: bool, config: Path | None) -> None:
     """
     from sebastian_apps.telling import explained, local_time
 
-    async def explain(parts: CliParts) -> Explanation:
-        return await parts.explain(room)
+    async def explain(allocator: Allocator) -> Explanation:
+        return await allocator.explain(room)
 
     explanation = run(config, explain)
     if as_json:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from attrs import evolve
 
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
@@ -34,9 +33,9 @@ from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.bounded_http import BoundedHttp
 from sebastian_apps.webhook.door import Door
 from sebastian_apps.webhook.listening import bind
-from sebastian_apps.worker.parts import WorkerParts
 from sebastian_apps.worker.policy_guard import Guard
 from sebastian_apps.worker.worker import Worker
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import AgentId
@@ -71,9 +70,9 @@ async def run(options: DevOptions) -> None:
         settings = load_settings(None, {**environ, "QT_LOG_LEVEL": "error"})
         with screen.busy("Starting the webhook service and a worker"):
             await stack.enter_async_context(_webhook(settings, stores, listener))
-            worker = build_worker(settings, stores=stores, policy=policy)
-            await stack.enter_async_context(_worker(worker))
-        await restore(fake, worker.room_repo, options)
+            worker = build_worker(settings, name="dev", stores=stores, policy=policy)
+            await stack.enter_async_context(_at_work(worker))
+        await restore(fake, worker.allocator.room_repo, options)
         base_url = f"http://127.0.0.1:{port}"
         fake.send_webhooks_to(base_url, environ["QT_WEBHOOK_TOKEN"])
         fake.start_floor(options.floor)
@@ -83,7 +82,7 @@ async def run(options: DevOptions) -> None:
             screen.explain_commands(write_config(directory, {**environ, **address}))
         screen.say("End it:           Ctrl-C\n")
         with screen.shown:
-            await _watch(screen, worker, settings, stopping, options.run_seconds)
+            await _watch(screen, worker.allocator, stopping, options.run_seconds)
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -160,41 +159,27 @@ async def _webhook(
 
 
 @asynccontextmanager
-async def _worker(parts: WorkerParts) -> AsyncIterator[Worker]:
+async def _at_work(worker: Worker) -> AsyncIterator[None]:
     """A worker at work; its stores are open when this is entered."""
-    opened = asyncio.Event()
-
-    async def open_all() -> None:
-        await parts.open()
-        opened.set()
-
-    worker = Worker(evolve(parts, open=open_all), "dev")
     running = asyncio.create_task(worker.run())
-    is_open = asyncio.create_task(opened.wait())
+    is_open = asyncio.create_task(worker.opened.wait())
     await asyncio.wait({running, is_open}, return_when=asyncio.FIRST_COMPLETED)
     is_open.cancel()
     try:
-        yield worker
+        yield
     finally:
         worker.stop()
         await running
 
 
 async def _watch(
-    screen: Screen,
-    worker: WorkerParts,
-    settings: Settings,
-    stopping: asyncio.Event,
-    run_seconds: float | None,
+    screen: Screen, allocator: Allocator, stopping: asyncio.Event, run_seconds: float | None
 ) -> None:
     """Print what happens until it is time to stop."""
-    capacities = CapacityRules(
-        default=settings.webhook.max_current_customer, per_agent=settings.agents.capacity
-    )
     with suppress(TimeoutError):
         async with asyncio.timeout(run_seconds):
             while not stopping.is_set():
-                await _quietly(lambda: _look(screen, worker, capacities))
+                await _quietly(lambda: _look(screen, allocator))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
 
@@ -204,14 +189,13 @@ async def _quietly(step: Callable[[], Awaitable[None]]) -> None:
         await step()
 
 
-async def _look(screen: Screen, worker: WorkerParts, capacities: CapacityRules) -> None:
-    roster = await worker.roster.roster()
-    screen.take(await worker.room_repo.decisions(ROWS_AT_ONCE), roster)
-    summary = await worker.room_repo.summary(alert_refusals=5)
-    staffing = await worker.room_repo.staffing()
-    screen.summarise(
-        summary, slots_of(roster, staffing.loads, _capacities(roster, staffing, capacities))
-    )
+async def _look(screen: Screen, allocator: Allocator) -> None:
+    roster = await allocator.roster.roster()
+    screen.take(await allocator.journal.decisions(ROWS_AT_ONCE), roster)
+    summary = await allocator.journal.summary(alert_refusals=5)
+    staffing = await allocator.agent_settings.staffing()
+    capacities = _capacities(roster, staffing, allocator.capacities)
+    screen.summarise(summary, slots_of(roster, staffing.loads, capacities))
 
 
 def _capacities(

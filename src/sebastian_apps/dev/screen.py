@@ -20,8 +20,9 @@ from rich.text import Text
 
 from sebastian_core.domain.agent import Roster
 from sebastian_core.domain.chat import Move
+from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId
-from sebastian_core.ports.room_repo import HistoryRow, Summary
+from sebastian_core.ports.journal import Summary
 
 MINUTE = timedelta(minutes=1)
 SUMMARY_EVERY = timedelta(seconds=10)

@@ -9,30 +9,13 @@ from typing import Any
 from attrs import frozen
 
 from sebastian_apps.telling import explained
+from sebastian_core.allocator import Manual
 from sebastian_core.domain.by_hand import ByHand, HandedOver, Handled, Wish
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.explaining import Explanation
 from sebastian_core.domain.ids import AgentId, RoomId, parse_agent_id, parse_room_id
-from sebastian_core.usecases.assign_by_hand import AssignByHand
-from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.explain_room import ExplainRoom
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.release_chat import ReleaseChat
-from sebastian_core.usecases.set_capacity import SetCapacity
 
 Wanted = Mapping[str, Any]
-
-
-@frozen(kw_only=True)
-class FloorUseCases:
-    """What the page can do beyond looking. `assign` is None where no credentials are configured."""
-
-    explain: ExplainRoom
-    drop: DropChat
-    release: ReleaseChat
-    pause: PauseAgent
-    capacity: SetCapacity
-    assign: AssignByHand | None = None
 
 
 @frozen(kw_only=True)
@@ -44,11 +27,15 @@ class Done:
 
 
 class FloorActions:
-    """Carries out what the page asks for, by name, in the name of the one who asks."""
+    """Carries out what the page asks for, by name, in the name of the one who asks.
 
-    def __init__(self, use_cases: FloorUseCases, actor: str) -> None:
-        self._use_cases = use_cases
+    Without the platform's credentials (`can_assign`) nothing can be assigned.
+    """
+
+    def __init__(self, manual: Manual, actor: str, *, can_assign: bool) -> None:
+        self._manual = manual
         self._actor = actor
+        self._can_assign = can_assign
         self._by_name: Mapping[str, Callable[[Wanted], Awaitable[Done]]] = {
             "release": self._release,
             "drop": self._drop,
@@ -68,17 +55,15 @@ class FloorActions:
 
     async def _release(self, wanted: Wanted) -> Done:
         room_id = parse_room_id(wanted.get("room"))
-        return _handled(
-            await self._use_cases.release(room_id, actor=self._actor), room_id, "is ready"
-        )
+        return _handled(await self._manual.release(room_id, actor=self._actor), room_id, "is ready")
 
     async def _drop(self, wanted: Wanted) -> Done:
         room_id = parse_room_id(wanted.get("room"))
-        handled = await self._use_cases.drop(room_id, actor=self._actor)
+        handled = await self._manual.drop(room_id, actor=self._actor)
         return _handled(handled, room_id, "was taken out of the line")
 
     async def _assign(self, wanted: Wanted) -> Done:
-        if self._use_cases.assign is None:
+        if not self._can_assign:
             raise InvalidInput("action", "needs qiscus.app_id and qiscus.secret_key")
         room_id = parse_room_id(wanted.get("room"))
         wish = Wish(
@@ -87,7 +72,7 @@ class FloorActions:
             over=wanted.get("over") is True,
             offline=wanted.get("offline") is True,
         )
-        given = await self._use_cases.assign(room_id, wish)
+        given = await self._manual.assign(room_id, wish)
         if given.ended is None:
             return Done(done=False, text=_not_handed(given.handed, room_id))
         reason = f": {given.ended.reason}" if given.ended.reason else ""
@@ -96,23 +81,23 @@ class FloorActions:
 
     async def _pause(self, wanted: Wanted) -> Done:
         agent_id = _agent_id(wanted)
-        await self._use_cases.pause(agent_id, paused=True, actor=self._actor)
+        await self._manual.pause(agent_id, paused=True, actor=self._actor)
         return Done(done=True, text="Paused: no new chats until you resume.")
 
     async def _resume(self, wanted: Wanted) -> Done:
         agent_id = _agent_id(wanted)
-        await self._use_cases.pause(agent_id, paused=False, actor=self._actor)
+        await self._manual.pause(agent_id, paused=False, actor=self._actor)
         return Done(done=True, text="Takes part again.")
 
     async def _capacity(self, wanted: Wanted) -> Done:
         agent_id, capacity = _agent_id(wanted), _capacity_in(wanted)
-        await self._use_cases.capacity.of_agent(agent_id, capacity, actor=self._actor)
+        await self._manual.set_capacity.of_agent(agent_id, capacity, actor=self._actor)
         told = "the default again" if capacity is None else str(capacity)
         return Done(done=True, text=f"The capacity is {told}.")
 
     async def _default_capacity(self, wanted: Wanted) -> Done:
         capacity = _capacity_in(wanted)
-        await self._use_cases.capacity.of_all_others(capacity, actor=self._actor)
+        await self._manual.set_capacity.of_all_others(capacity, actor=self._actor)
         told = "that of the configuration again" if capacity is None else str(capacity)
         return Done(done=True, text=f"The default capacity is {told}.")
 

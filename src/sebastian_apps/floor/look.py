@@ -9,9 +9,10 @@ from attrs import frozen
 
 from sebastian_apps.status.checks import DATABASE_REFUSES, CheckResult
 from sebastian_apps.status.floor_state import FloorRules, FloorState
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.chat import Chat
-from sebastian_core.ports.room_repo import HistoryRow, Minute, RoomRepo
-from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.domain.history import HistoryRow
+from sebastian_core.ports.journal import Minute
 
 LINE_SHOWN = 50
 HELD_SHOWN = 1000
@@ -40,32 +41,30 @@ class FloorReader:
 
     def __init__(
         self,
-        room_repo: RoomRepo,
-        roster: KnownRoster,
+        allocator: Allocator,
         rules: FloorRules,
         store_checks: Callable[[], Awaitable[Sequence[CheckResult]]],
     ) -> None:
-        self._room_repo = room_repo
+        self._allocator = allocator
         self._store_checks = store_checks
-        self._roster = roster
         self._rules = rules
         self._minutes: dict[datetime, Minute] = {}
 
     async def __call__(self) -> Look:
         """Look once; raises StoreUnavailable while the database is away."""
-        repo = self._room_repo
+        allocator, journal = self._allocator, self._allocator.journal
         store_checks = await self._store_checks()
-        staffing = await repo.staffing()
-        roster = await self._roster.roster()
+        staffing = await allocator.agent_settings.staffing()
+        roster = await allocator.roster.roster()
         return Look(
             staffing=staffing,
-            summary=await repo.summary(self._rules.alert_refusals),
+            summary=await journal.summary(self._rules.alert_refusals),
             roster=roster,
-            agent_store_is_up=self._roster.store_is_up,
-            line=await repo.waiting(LINE_SHOWN),
-            held=await repo.held(HELD_SHOWN),
-            rows=await repo.decisions(ROWS_READ),
-            reports=await repo.reports(),
+            agent_store_is_up=allocator.roster.store_is_up,
+            line=await allocator.room_repo.waiting(LINE_SHOWN),
+            held=await journal.held(HELD_SHOWN),
+            rows=await journal.decisions(ROWS_READ),
+            reports=await allocator.leadership.reports(),
             minutes=await self._last_hour(staffing.now),
             store_checks=store_checks,
         )
@@ -76,7 +75,7 @@ class FloorReader:
         first = this_minute - (MINUTES_SHOWN - 1) * _MINUTE
         known = {at: minute for at, minute in self._minutes.items() if at >= first}
         since = max(known) - _MINUTE if known else first
-        read = {minute.began_at: minute for minute in await self._room_repo.flow(since)}
+        read = {minute.began_at: minute for minute in await self._allocator.journal.flow(since)}
         self._minutes = known | read
         hour = (first + number * _MINUTE for number in range(MINUTES_SHOWN))
         return [self._minutes.get(at, Minute(began_at=at)) for at in hour]

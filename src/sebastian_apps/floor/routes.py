@@ -19,7 +19,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from sebastian_apps.admin_door import AdminDoor
-from sebastian_apps.floor.actions import Done, FloorActions, FloorUseCases, Told, told
+from sebastian_apps.floor.actions import Done, FloorActions, Told, told
 from sebastian_apps.floor.entry import Entry, is_https, new_cookie, no_cookie
 from sebastian_apps.floor.feed import Feed, View
 from sebastian_apps.floor.logins import Logins
@@ -107,7 +107,7 @@ def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
         *(_logging_in_and_out(entry, entry.door) if entry.door else []),
         _events(entry, feed, parts),
         *_static_files(),
-        *(_by_hand(entry, parts.floor) if parts.floor else []),
+        *_by_hand(entry, parts),
     ]
     return FloorRoutes(handlers, feed)
 
@@ -115,7 +115,7 @@ def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
 def _view(parts: WebhookParts) -> View:
     rules = FloorRules.of(parts.settings)
     checks = LatestChecks(parts.probes)
-    look = FloorReader(parts.room_repo, parts.roster, rules, checks.found)
+    look = FloorReader(parts.allocator, rules, checks.found)
 
     async def view() -> FloorView:
         return view_of(await look(), rules)
@@ -203,7 +203,8 @@ def _static_file(name: str) -> HTTPRouteHandler:
     return static_file
 
 
-def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
+def _by_hand(entry: Entry, parts: WebhookParts) -> list[Route]:
+    allocator, can_assign = parts.allocator, bool(parts.settings.qiscus.app_id)
     asked = described(
         "Why a room is where it is",
         *(UNUSABLE, STORE_UNAVAILABLE),
@@ -229,7 +230,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
         except InvalidInput as error:
             raise Problem(UNUSABLE, f"{error}.") from error
         zone = _zone(request.query_params.get("zone", ""))
-        return _json(told(await use_cases.explain(room_id), zone))
+        return _json(told(await allocator.explain(room_id), zone))
 
     @post(f"{PAGE_PATH}/actions/{{name:str}}", status_code=200, **acted)
     async def act(request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -237,7 +238,7 @@ def _by_hand(entry: Entry, use_cases: FloorUseCases) -> list[Route]:
         if visitor is None:
             raise _login_first()
         wanted = _object(await read_body(request))
-        actions = FloorActions(use_cases, visitor.actor)
+        actions = FloorActions(allocator.manual, visitor.actor, can_assign=can_assign)
         try:
             done = await actions(request.path_params["name"], wanted)
         except InvalidInput as error:

@@ -29,7 +29,7 @@ from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId
 from sebastian_core.domain.plan import Floor, Standing
 from sebastian_core.domain.room import SYSTEM
-from sebastian_core.ports.room_repo import Minute
+from sebastian_core.ports.journal import Minute
 
 AGENTS_SHOWN = 200
 PLACES_SHOWN = 24

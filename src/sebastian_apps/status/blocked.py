@@ -9,14 +9,14 @@ from sebastian_apps.status.heartbeat import WorkerStatus, living
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.explaining import Hold
 from sebastian_core.domain.permits import Standing
-from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.ports.leadership import Leadership
 from sebastian_core.usecases.explain_room import Blocked
 
 TryWrite = Callable[[], Awaitable[None]]
 """Writes into the record and takes it back; raises SebastianError if it takes no writes."""
 
 
-def blocked_by(room_repo: RoomRepo, try_write: TryWrite | None = None) -> Blocked:
+def blocked_by(leadership: Leadership, try_write: TryWrite | None = None) -> Blocked:
     """Answers what holds every chat, for `ExplainRoom`."""
 
     async def blocked(now: datetime) -> Hold | None:
@@ -25,7 +25,7 @@ def blocked_by(room_repo: RoomRepo, try_write: TryWrite | None = None) -> Blocke
                 await try_write()
         except SebastianError:
             return Hold.NO_WRITES
-        return what_blocks(living(await room_repo.reports(), now))
+        return what_blocks(living(await leadership.reports(), now))
 
     return blocked
 

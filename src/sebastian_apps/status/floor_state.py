@@ -14,11 +14,23 @@ from sebastian_apps.settings import Settings
 from sebastian_apps.status.heartbeat import WorkerStatus, living
 from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
 from sebastian_core.domain.plan import Floor, Plan, Standing
-from sebastian_core.ports.room_repo import Minute, Report, RoomRepo, Summary
+from sebastian_core.ports.agent_settings import AgentSettings
+from sebastian_core.ports.journal import Journal, Minute, Summary
+from sebastian_core.ports.leadership import Leadership, Report
 from sebastian_core.usecases.known_roster import KnownRoster
 
 GROWTH_MINUTES = 10
 """Over how many minutes the line is watched for growth."""
+
+
+@frozen(kw_only=True)
+class StoresToRead:
+    """What is read; an `Allocator` has all of it, too."""
+
+    agent_settings: AgentSettings
+    journal: Journal
+    leadership: Leadership
+    roster: KnownRoster
 
 
 @frozen(kw_only=True)
@@ -74,16 +86,16 @@ class FloorState:
     minutes: Sequence[Minute]
 
     @classmethod
-    async def read(cls, room_repo: RoomRepo, roster: KnownRoster, rules: FloorRules) -> FloorState:
+    async def read(cls, stores: StoresToRead, rules: FloorRules) -> FloorState:
         """Look once; raises StoreUnavailable while the database is away."""
-        staffing = await room_repo.staffing()
+        journal, staffing = stores.journal, await stores.agent_settings.staffing()
         return FloorState(
             staffing=staffing,
-            summary=await room_repo.summary(rules.alert_refusals),
-            roster=await roster.roster(),
-            agent_store_is_up=roster.store_is_up,
-            reports=await room_repo.reports(),
-            minutes=await room_repo.flow(staffing.now - timedelta(minutes=GROWTH_MINUTES)),
+            summary=await journal.summary(rules.alert_refusals),
+            roster=await stores.roster.roster(),
+            agent_store_is_up=stores.roster.store_is_up,
+            reports=await stores.leadership.reports(),
+            minutes=await journal.flow(staffing.now - timedelta(minutes=GROWTH_MINUTES)),
         )
 
     @property

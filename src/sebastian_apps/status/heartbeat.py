@@ -16,7 +16,7 @@ import attrs
 from attrs import define, evolve, field
 
 from sebastian_core.domain.permits import Standing
-from sebastian_core.ports.room_repo import Report
+from sebastian_core.ports.leadership import Report
 
 SILENT_AFTER = timedelta(seconds=15)
 """A worker that has written nothing for so long counts as gone; it writes every two seconds."""

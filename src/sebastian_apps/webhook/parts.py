@@ -11,17 +11,13 @@ from litestar.connection import ASGIConnection
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
-from sebastian_apps.floor.actions import FloorUseCases
 from sebastian_apps.settings import Settings
 from sebastian_apps.status.probes.lately import Probe
 from sebastian_apps.webhook.counts import WebhookCounts
 from sebastian_apps.webhook.patience import Patience
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.readings import Registration
 from sebastian_core.ports.ended_logins import EndedLogins
-from sebastian_core.ports.room_repo import RoomRepo
-from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.resolve_chat import ResolveChat
 
 Check = Callable[[], Awaitable[object]]
 """Returns when the thing is fine, and raises when it is not."""
@@ -59,10 +55,7 @@ class WebhookParts:
     """
 
     settings: Settings
-    admit_chat: AdmitChat
-    resolve_chat: ResolveChat
-    room_repo: RoomRepo
-    roster: KnownRoster
+    allocator: Allocator
     register_webhooks: RegisterWebhooks | None = None
     checks: Mapping[str, Check] = field(factory=dict)
     probes: Sequence[Probe] = ()
@@ -70,7 +63,6 @@ class WebhookParts:
     close: Callable[[], Awaitable[None]] = nothing
     counts: WebhookCounts = field(factory=WebhookCounts)
     kept_properties: frozenset[str] = frozenset()
-    floor: FloorUseCases | None = None
     floor_is_open: bool = False
     ended_logins: EndedLogins = field(factory=_ended_logins)
     ending: asyncio.Event = field(factory=asyncio.Event)

@@ -17,7 +17,6 @@ from sebastian_apps.cli.printing import Program
 from sebastian_apps.garbage import spare_collections
 from sebastian_apps.settings import Settings
 from sebastian_apps.worker.policy_guard import Guard
-from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import SebastianError
 
 
@@ -32,8 +31,7 @@ async def work(settings: Settings, threads: int, patience_seconds: float) -> Non
 
     guard = Guard.counting(settings, patience_seconds)
     async with guard.watchdog().watching():
-        parts = build_worker(settings, threads=threads, policy=guard.policy())
-        worker = Worker(parts, worker_name())
+        worker = build_worker(settings, name=worker_name(), threads=threads, policy=guard.policy())
         spare_collections()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

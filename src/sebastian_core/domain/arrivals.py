@@ -46,19 +46,24 @@ class Service:
     is_resolved: bool
 
 
-@frozen(kw_only=True)
+def _room_id(text: str) -> RoomId:
+    return RoomId(text)
+
+
+@frozen
 class Arrival:
     """A customer of this room asks for an agent.
 
     `arrived_at` is set only where a platform's time is to count (a room whose webhook was lost).
+    The room's id is taken as it is; `parse_room_id` reads one that somebody sent.
     """
 
-    room_id: RoomId
-    channel_id: ChannelId | None = None
-    source: str | None = None
-    base: Service | None = None
-    arrived_at: datetime | None = None
-    properties: Mapping[str, str] = field(factory=dict)
+    room_id: RoomId = field(converter=_room_id)
+    channel_id: ChannelId | None = field(default=None, kw_only=True)
+    source: str | None = field(default=None, kw_only=True)
+    base: Service | None = field(default=None, kw_only=True)
+    arrived_at: datetime | None = field(default=None, kw_only=True)
+    properties: Mapping[str, str] = field(factory=dict, kw_only=True)
 
 
 @frozen(kw_only=True)

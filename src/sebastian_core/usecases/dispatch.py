@@ -38,7 +38,7 @@ class Dispatch:
     """Takes permits, reserves at most that many chats, and starts their calls at once.
 
     Two dispatches of one process do not overlap; those of several processes may. `on_ended` is told
-    of every assignment that ended.
+    of every assignment that ended, `on_no_roster` once if nobody has read the agents yet.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Dispatch:
         *,
         on_ended: Callable[[Ended], None] = lambda ended: None,
         on_plan_refused: Callable[[Exception], None] = lambda error: None,
+        on_no_roster: Callable[[], None] = lambda: None,
     ) -> None:
         self._room_repo = room_repo
         self._roster = roster
@@ -61,6 +62,7 @@ class Dispatch:
         self._rules = rules
         self._on_ended = on_ended
         self._on_plan_refused = on_plan_refused
+        self._on_no_roster: Callable[[], None] | None = on_no_roster
         self._under_way: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._wants_permits = False
@@ -120,6 +122,9 @@ class Dispatch:
     async def _reserve(self, permits: int, roster_within_seconds: float) -> tuple[Reservation, ...]:
         roster = await self._roster.roster(roster_within_seconds)
         if roster is None:
+            if self._on_no_roster is not None:
+                self._on_no_roster()
+                self._on_no_roster = None
             return ()
         return await self._room_repo.reserve(self._plan_for(roster), limit=permits)
 

@@ -20,6 +20,8 @@ from sebastian_core.domain.explaining import (
 )
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.plan import Plan
+from sebastian_core.ports.agent_settings import AgentSettings
+from sebastian_core.ports.journal import Journal
 from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.dispatch import DispatchRules
 from sebastian_core.usecases.known_roster import KnownRoster
@@ -55,6 +57,8 @@ class ExplainRoom:
     def __init__(
         self,
         room_repo: RoomRepo,
+        journal: Journal,
+        agent_settings: AgentSettings,
         roster: KnownRoster,
         rules: DispatchRules,
         *,
@@ -62,6 +66,8 @@ class ExplainRoom:
         blocked: Blocked = not_blocked,
     ) -> None:
         self._room_repo = room_repo
+        self._journal = journal
+        self._agent_settings = agent_settings
         self._roster = roster
         self._rules = rules
         self._verify = verify
@@ -69,7 +75,7 @@ class ExplainRoom:
 
     async def __call__(self, room_id: RoomId) -> Explanation:
         """Explain the room's live chat, else its last one; raises StoreUnavailable, UnknownWord."""
-        rows = await self._room_repo.history(room_id)
+        rows = await self._journal.history(room_id)
         room = (await self._room_repo.rooms([room_id])).get(room_id)
         if room is None and rows and rows[0].after is not ChatState.CLOSED:
             raise UnknownWord(room_id)
@@ -80,7 +86,7 @@ class ExplainRoom:
         history = chat_rows(rows, chat)
         return Explanation(
             room_id=room_id,
-            at=now or (await self._room_repo.staffing()).now,
+            at=now or (await self._agent_settings.staffing()).now,
             chat=chat,
             waiting=waiting,
             given=explain_given(history),
@@ -102,7 +108,7 @@ class ExplainRoom:
 
     async def _waiting(self, chat: Chat, roster: Roster | None) -> tuple[Waiting, datetime]:
         line, now = await self._line(roster)
-        ahead = await self._room_repo.ahead_of(chat)
+        ahead = await self._journal.ahead_of(chat)
         before = await self._room_repo.waiting(min(ahead, LINE_READ)) if ahead else ()
         line.skip(ahead - len(before))
         for place, each in enumerate(before, 1):
@@ -110,7 +116,7 @@ class ExplainRoom:
         return line.next(chat, ahead + 1, naming=True), now
 
     async def _line(self, roster: Roster | None) -> tuple[Line, datetime]:
-        staffing = await self._room_repo.staffing()
+        staffing = await self._agent_settings.staffing()
         floor = self._plan(roster).look(staffing) if roster else None
         read_at = roster.read_at if roster else None
         return Line(staffing.now, floor, read_at, await self._blocked(staffing.now)), staffing.now

@@ -6,8 +6,8 @@ from attrs import evolve
 
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.ids import AgentId
+from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.job_queue import JobQueue
-from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.known_agents import require_agent
 from sebastian_core.usecases.known_roster import KnownRoster
 
@@ -19,9 +19,12 @@ class PauseAgent:
     """
 
     def __init__(
-        self, room_repo: RoomRepo, job_queue: JobQueue, roster: KnownRoster | None = None
+        self,
+        agent_settings: AgentSettings,
+        job_queue: JobQueue,
+        roster: KnownRoster | None = None,
     ) -> None:
-        self._room_repo = room_repo
+        self._agent_settings = agent_settings
         self._job_queue = job_queue
         self._roster = roster
 
@@ -31,8 +34,8 @@ class PauseAgent:
         Raises InvalidInput for an agent who is not known.
         """
         if self._roster is not None:
-            await require_agent(agent_id, self._room_repo, self._roster)
-        setting = await self._room_repo.set_agent(
+            await require_agent(agent_id, self._agent_settings, self._roster)
+        setting = await self._agent_settings.set_agent(
             agent_id, lambda held: evolve(held, paused=paused), actor=actor
         )
         if not paused:

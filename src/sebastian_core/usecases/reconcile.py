@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
 from sebastian_core.domain.chat import Chat, ChatState
@@ -44,6 +44,11 @@ class Reconciled:
     without_message: int = 0
     unreadable: int = 0
     settled: int = 0
+
+    @property
+    def findings(self) -> Mapping[str, int]:
+        """How many of each kind, without what was merely listed."""
+        return asdict(self, filter=lambda counted, _: counted.name != "listed")
 
 
 class Reconcile:

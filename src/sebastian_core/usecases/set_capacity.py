@@ -7,8 +7,8 @@ from attrs import evolve
 from sebastian_core.domain.agent import AgentSetting
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import AgentId
+from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.job_queue import JobQueue
-from sebastian_core.ports.room_repo import RoomRepo
 from sebastian_core.usecases.known_agents import require_agent
 from sebastian_core.usecases.known_roster import KnownRoster
 
@@ -23,9 +23,12 @@ class SetCapacity:
     """
 
     def __init__(
-        self, room_repo: RoomRepo, job_queue: JobQueue, roster: KnownRoster | None = None
+        self,
+        agent_settings: AgentSettings,
+        job_queue: JobQueue,
+        roster: KnownRoster | None = None,
     ) -> None:
-        self._room_repo = room_repo
+        self._agent_settings = agent_settings
         self._job_queue = job_queue
         self._roster = roster
 
@@ -35,8 +38,8 @@ class SetCapacity:
         """Set one agent's; raises InvalidInput out of range, and for one who is not known."""
         _check(capacity)
         if self._roster is not None:
-            await require_agent(agent_id, self._room_repo, self._roster)
-        setting = await self._room_repo.set_agent(
+            await require_agent(agent_id, self._agent_settings, self._roster)
+        setting = await self._agent_settings.set_agent(
             agent_id, lambda held: evolve(held, capacity=capacity), actor=actor
         )
         self._job_queue.ring()
@@ -45,7 +48,7 @@ class SetCapacity:
     async def of_all_others(self, capacity: int | None, *, actor: str) -> None:
         """Set the default; raises InvalidInput out of range."""
         _check(capacity)
-        await self._room_repo.set_default_capacity(capacity, actor=actor)
+        await self._agent_settings.set_default_capacity(capacity, actor=actor)
         self._job_queue.ring()
 
 

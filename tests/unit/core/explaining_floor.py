@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.journal import InMemoryJournal
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.telling import explained
 from sebastian_core.domain.adoption import Listed, adopt
@@ -38,16 +41,24 @@ class Floor:
 
     def __init__(self, *, capacity: int = 1, verify: bool = True) -> None:
         self.clock = InMemoryClock(NINE, seconds=lambda: 0.0)
-        self.repo = InMemoryRoomRepo(self.clock)
+        record = Record(self.clock)
+        self.repo = InMemoryRoomRepo(record)
+        self.agent_settings = InMemoryAgentSettings(record)
+        self.journal = InMemoryJournal(record)
         self.roster = KnownRoster(InMemoryAgentStore())
         self.rules = Rules()
         self.capacities = CapacityRules(default=capacity)
         queue = InMemoryJobQueue()
-        self.drop = DropChat(self.repo)
-        self.release_chat = ReleaseChat(self.repo, queue, self.rules)
-        self.pause, self.capacity = PauseAgent(self.repo, queue), SetCapacity(self.repo, queue)
+        self.drop, self.release_chat = (
+            DropChat(self.repo),
+            ReleaseChat(self.repo, queue, self.rules),
+        )
+        self.pause = PauseAgent(self.agent_settings, queue)
+        self.capacity = SetCapacity(self.agent_settings, queue)
         self.explain = ExplainRoom(
             self.repo,
+            self.journal,
+            self.agent_settings,
             self.roster,
             DispatchRules(capacities=self.capacities, rules=self.rules),
             verify=verify,

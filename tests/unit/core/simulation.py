@@ -19,6 +19,7 @@ from attrs import define, evolve, field
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.platform import Assigned, Event, Refusal, Truth
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_core.domain.agent import CapacityRules, Roster
 from sebastian_core.domain.arrivals import Admission, Arrival, Resolution
@@ -50,14 +51,26 @@ LONG_SECONDS = 20.0
 QUIET_AFTER = timedelta(minutes=45)
 
 
+@define(eq=False)
+class WatchedRecord(Record):
+    """The record, which tells of each history row."""
+
+    on_row: Callable[[HistoryRow], None] = field(default=lambda row: None, init=False)
+
+    def write(self, change: Change, now: datetime) -> None:
+        """Write it, and tell."""
+        super().write(change, now)
+        if not change.silent:
+            self.on_row(self.history[-1])
+
+
 class WatchedRoomRepo(InMemoryRoomRepo):
     """The in-memory room repo, checking P4 and P5 wherever a slot is given; may be away."""
 
-    def __init__(self, clock: InMemoryClock) -> None:
-        super().__init__(clock)
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
         self.violations: list[str] = []
         self.is_away = False
-        self.on_row: Callable[[HistoryRow], None] = lambda row: None
         self._looked: tuple[Floor, list[Chat]] | None = None
 
     async def decide(
@@ -84,17 +97,12 @@ class WatchedRoomRepo(InMemoryRoomRepo):
 
     def chats(self) -> list[Chat]:
         """All chats that ever were."""
-        return list(self._chats.values())
+        return list(self._record.chats.values())
 
     def _heads(self, floor: Floor, limit: int, now: datetime) -> list[Chat]:
-        ready = [chat for chat in self._live.values() if chat.is_ready(now)]
+        ready = [chat for chat in self._record.live.values() if chat.is_ready(now)]
         self._looked = (floor, sorted(ready, key=lambda chat: (chat.arrived_at, chat.id)))
         return super()._heads(floor, limit, now)
-
-    def _write(self, change: Change, now: datetime) -> None:
-        super()._write(change, now)
-        if not change.silent:
-            self.on_row(self._history[-1])
 
     def _check(self) -> None:
         if self.is_away:
@@ -102,7 +110,7 @@ class WatchedRoomRepo(InMemoryRoomRepo):
 
     def _check_slots(self, floor: Floor) -> None:
         """P4, by counting anew what each agent holds after the pass."""
-        held = Counter(chat.agent_id for chat in self._live.values() if chat.holds_slot)
+        held = Counter(chat.agent_id for chat in self._record.live.values() if chat.holds_slot)
         for agent_id, agent in floor.agents.items():
             if held[agent_id] > max(agent.load, agent.capacity):
                 self.violations.append(f"P4: {agent_id} holds {held[agent_id]}: {agent}")
@@ -252,7 +260,7 @@ class Process:
             return
         now = self._stage.clock.now()
         plan = Plan(roster, CAPACITIES, rules=RULES)
-        floor = plan.look(self._repo._staffing(now))
+        floor = plan.look(self._repo._record.staffing(now))
         self.violations += [
             f"P7: {chat.room_id} waits beside {agent}"
             for chat in self._repo.chats()
@@ -261,7 +269,7 @@ class Process:
         ]
 
     async def _take_duties(self) -> None:
-        self._has_duties = await self._repo.hold_duty(self.name, timedelta(seconds=6))
+        self._has_duties = await self._stage.leadership.hold_duty(self.name, timedelta(seconds=6))
 
     async def _probe(self) -> None:
         began = await self.worker.gate.probe_if_due()
@@ -310,11 +318,12 @@ class Simulation:
 
     async def _set_up(self, switches: dict[str, Any]) -> None:
         clock = InMemoryClock(NOW, seconds=self.loop.time)
-        self.stage = Stage(clock=clock, room_repo=WatchedRoomRepo, **switches)
+        self.stage = Stage(clock=clock, record=WatchedRecord, room_repo=WatchedRoomRepo, **switches)
         assert isinstance(self.stage.room_repo, WatchedRoomRepo)
+        assert isinstance(self.stage.record, WatchedRecord)
         self.repo = self.stage.room_repo
         self.stage.platform.log.observe(self._on_event)
-        self.repo.on_row = self._on_row
+        self.stage.record.on_row = self._on_row
         for agent_id in AGENTS:
             self.stage.agent(agent_id, online=agent_id != AGENTS[-1])
         self.start_worker()
@@ -382,7 +391,7 @@ class Simulation:
         self.stage.platform.set_online(agent_id, online=online)
 
     async def set_capacity(self, agent_id: AgentId, capacity: int | None) -> None:
-        await self.repo.set_agent(
+        await self.stage.agent_settings.set_agent(
             agent_id, lambda setting: evolve(setting, capacity=capacity), actor="a person"
         )
         self.stage.job_queue.ring()
@@ -467,7 +476,7 @@ class Simulation:
         return f"{room_id} waits beside {free}: {_short(chat)}"
 
     def _is_free(self, agent_id: AgentId) -> bool:
-        staffing = self.repo._staffing(self.stage.clock.now())
+        staffing = self.repo._record.staffing(self.stage.clock.now())
         setting = staffing.settings.get(agent_id)
         capacity = CAPACITIES.default
         if setting is not None and setting.capacity is not None:
@@ -489,7 +498,7 @@ class Simulation:
 
     def _check_admitted(self, room_id: RoomId, admission: Admission) -> None:
         """P1: what was answered 2xx is in our record."""
-        room = self.repo._rooms.get(room_id)
+        room = self.repo._record.rooms.get(room_id)
         if admission is not Admission.LATE_REPEAT and (room is None or room.chat is None):
             self._violations.append(f"P1: {room_id} was {admission}, and is not there")
 
@@ -497,11 +506,11 @@ class Simulation:
         """No slot is given back while a call for it may still be applied."""
         if event.kind != "assigned" or event.by != "api" or event.room_id is None:
             return
-        room = self.repo._rooms.get(RoomId(event.room_id))
+        room = self.repo._record.rooms.get(RoomId(event.room_id))
         chat = room.chat if room else None
         if chat is None or chat.agent_id == event.agent_id:
             return
-        tries = [row for row in self.repo._history if row.chat_id == chat.id]
+        tries = [row for row in self.repo._record.history if row.chat_id == chat.id]
         ours = [row for row in tries if row.move is Move.RESERVE]
         if any(row.agent_id == event.agent_id for row in ours):
             self._violations.append(f"{event} after its slot was given back: {_short(chat)}")
@@ -554,7 +563,7 @@ def _unexplained_changes(repo: WatchedRoomRepo) -> list[str]:
     """P9: the history of each chat leads, move by move, to what the chat is."""
     found = []
     told: dict[Any, tuple[int, ChatState | None]] = {}
-    for row in repo._history:
+    for row in repo._record.history:
         version, state = told.get(row.chat_id, (0, None))
         if (row.version, row.before) != (version + 1, state):
             found.append(f"P9: {row} does not follow {version, state}")

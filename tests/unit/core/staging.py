@@ -10,12 +10,17 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
+from sebastian_adapters.memory.journal import InMemoryJournal
+from sebastian_adapters.memory.leadership import InMemoryLeadership
 from sebastian_adapters.memory.platform import Channel, Platform, Resolved, Switches
 from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
+from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_core.allocator import Allocator
 from sebastian_core.domain.agent import CapacityRules
 from sebastian_core.domain.arrivals import Admission, Arrival, Resolution, Resolving, Service
 from sebastian_core.domain.chat import Chat
@@ -23,14 +28,15 @@ from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavail
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, ServiceId, parse_room_id
 from sebastian_core.domain.permits import Limits
 from sebastian_core.domain.plan import Plan
-from sebastian_core.domain.policy import LeastLoaded, Policy
+from sebastian_core.domain.policy import Policy
 from sebastian_core.domain.readings import Answer
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.rules import Rules
 from sebastian_core.usecases.admit_chat import AdmitChat
 from sebastian_core.usecases.assign_chat import AssignChat, Ended
-from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
+from sebastian_core.usecases.dispatch import Dispatch
 from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.observer import Observer
 from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.reconcile import Reconcile
 from sebastian_core.usecases.refresh_agents import RefreshAgents
@@ -122,6 +128,17 @@ class FaultyQiscusClient(InMemoryQiscusClient):
         return answer if self.names is None else Answer(agent_id=self.names)
 
 
+class EndedAssignments(Observer):
+    """Remembers how every assignment ended."""
+
+    def __init__(self) -> None:
+        self.all: list[Ended] = []
+
+    def assignment_ended(self, ended: Ended) -> None:
+        """See Observer.assignment_ended."""
+        self.all.append(ended)
+
+
 @define
 class Worker:
     """The use cases of one process."""
@@ -148,6 +165,7 @@ class Stage:
         *,
         clock: InMemoryClock | None = None,
         rules: Rules = RULES,
+        record: type[Record] = Record,
         room_repo: type[InMemoryRoomRepo] = InMemoryRoomRepo,
         **switches: Any,
     ) -> None:
@@ -159,7 +177,11 @@ class Stage:
             switches=Switches(**switches),
             epoch=self.clock.now() - timedelta(seconds=self.clock.monotonic()),
         )
-        self.room_repo = room_repo(self.clock)
+        self.record = record(self.clock)
+        self.room_repo = room_repo(self.record)
+        self.agent_settings = InMemoryAgentSettings(self.record)
+        self.journal = InMemoryJournal(self.record)
+        self.leadership = InMemoryLeadership(self.clock)
         self.agent_store = InMemoryAgentStore()
         self.job_queue = InMemoryJobQueue()
         self.faults = Faults()
@@ -177,31 +199,53 @@ class Stage:
         client: type[FaultyQiscusClient] = FaultyQiscusClient,
     ) -> Worker:
         """One more worker before the same stores and the same platform."""
+        ended = EndedAssignments()
+        allocator = self.allocator(
+            client=client,
+            observer=ended,
+            limits=limits,
+            verify=verify,
+            policy=policy,
+            capacities=capacities,
+            reconcile_max_age=max_age,
+        )
+        asks = allocator.qiscus_client
+        assert isinstance(asks, FaultyQiscusClient)
+        return Worker(
+            client=asks,
+            roster=allocator.roster,
+            gate=allocator.gate,
+            assign_chat=allocator.dispatch._assign_chat,
+            dispatch=allocator.dispatch,
+            settle_chat=allocator.settle,
+            refresh_agents=allocator.refresh,
+            reconcile=allocator.reconcile,
+            ended=ended.all,
+        )
+
+    def allocator(
+        self,
+        *,
+        client: type[FaultyQiscusClient] = FaultyQiscusClient,
+        limits: Limits = PLENTY,
+        **options: Any,
+    ) -> Allocator:
+        """One more allocator before the same stores and the same platform."""
         asks = client(
             self.platform, self.clock, before=self.faults.on_request, after=self.faults.on_answer
         )
-        roster, gate = KnownRoster(self.agent_store), PlatformGate(asks, self.clock, limits)
-        repo, queue, clock, rules = self.room_repo, self.job_queue, self.clock, self.rules
-        assign_chat = AssignChat(repo, roster, asks, gate, clock, rules, verify=verify)
-        settle_chat = SettleChat(repo, asks, gate, queue, rules)
-        ended: list[Ended] = []
-        dispatch_rules = DispatchRules(
-            rules=rules,
-            policy=policy or LeastLoaded(),
-            capacities=capacities or CapacityRules(),
-        )
-        return Worker(
-            client=asks,
-            roster=roster,
-            gate=gate,
-            assign_chat=assign_chat,
-            dispatch=Dispatch(
-                repo, roster, assign_chat, gate, clock, dispatch_rules, on_ended=ended.append
-            ),
-            settle_chat=settle_chat,
-            refresh_agents=RefreshAgents(repo, roster, asks, gate, queue, clock, rules),
-            reconcile=Reconcile(repo, asks, gate, queue, settle_chat, rules, max_age=max_age),
-            ended=ended,
+        return Allocator(
+            room_repo=self.room_repo,
+            agent_settings=self.agent_settings,
+            journal=self.journal,
+            leadership=self.leadership,
+            agent_store=self.agent_store,
+            job_queue=self.job_queue,
+            qiscus_client=asks,
+            clock=self.clock,
+            rules=self.rules,
+            limits=limits,
+            **options,
         )
 
     def switch(self, **switches: Any) -> None:

@@ -418,7 +418,7 @@ class TestARefusal:
         assert ended.ending is Ending.DOUBTED
         assert (chat.state, chat.doubt) == (ChatState.WAITING, Doubt.REFUSED_NOT_WAITING)
         assert await call.settle() is None
-        (last, *_) = await call.stage.room_repo.history(ROOM)
+        (last, *_) = await call.stage.journal.history(ROOM)
         assert last.after is ChatState.CLOSED
 
     async def test_of_a_room_that_a_person_took_ends_the_chat_as_served_elsewhere(self) -> None:
@@ -432,7 +432,7 @@ class TestARefusal:
         assert ended.ending is Ending.DOUBTED
         assert call.served_by() == (BEN,)
         assert await call.settle() is None
-        (last, *_) = await call.stage.room_repo.history(ROOM)
+        (last, *_) = await call.stage.journal.history(ROOM)
         assert last.reason == f"settled: {CloseReason.SERVED_ELSEWHERE}"
 
     async def test_of_a_room_that_the_platform_forgot_ends_the_chat_as_gone(self) -> None:
@@ -443,7 +443,7 @@ class TestARefusal:
         await call.worker.assign_chat(reservation, 0.0)
 
         assert await call.settle() is None
-        (last, *_) = await call.stage.room_repo.history(ROOM)
+        (last, *_) = await call.stage.journal.history(ROOM)
         assert last.reason == f"settled: {CloseReason.GONE}"
 
     async def test_of_a_room_that_cannot_be_read_puts_the_chat_off(self) -> None:
@@ -496,8 +496,8 @@ class FlakyRoomRepo(InMemoryRoomRepo):
         """Decide, unless away."""
         if self.away:
             self.away -= 1
-            assert isinstance(self._clock, InMemoryClock)
-            self._clock.advance(self.seconds_lost)
+            assert isinstance(self._record.clock, InMemoryClock)
+            self._record.clock.advance(self.seconds_lost)
             raise StoreUnavailable("PostgreSQL", "it is away")
         return await super().decide(room_id, decision, alters_line=alters_line)
 
@@ -547,7 +547,7 @@ async def test_the_permit_of_a_second_call_is_paid_for() -> None:
 async def test_a_paused_agent_keeps_the_chat_that_is_on_its_way() -> None:
     call = Call()
     reservation = await call.reserved()
-    await call.stage.room_repo.set_agent(
+    await call.stage.agent_settings.set_agent(
         ANNE, lambda setting: evolve(setting, paused=True), actor="admin"
     )
 

@@ -197,7 +197,7 @@ class TestSteering:
         setting = await floor.pause(FLOOR_ANNE, paused=True, actor="page")
 
         assert setting == AgentSetting(paused=True, capacity=5)
-        newest, oldest = await floor.repo.steerings(10)
+        newest, oldest = await floor.agent_settings.setting_changes(10)
         assert (newest.actor, newest.change) == ("page", {"paused": True})
         assert (oldest.actor, oldest.change) == (EVE, {"capacity": 5})
 
@@ -206,17 +206,17 @@ class TestSteering:
 
         await floor.pause(FLOOR_ANNE, paused=False, actor=EVE)
 
-        assert await floor.repo.steerings(10) == []
+        assert await floor.agent_settings.setting_changes(10) == []
 
     async def test_the_default_capacity_is_set_and_taken_back(self) -> None:
         floor = Floor()
 
         await floor.capacity.of_all_others(7, actor=EVE)
-        staffing = await floor.repo.staffing()
+        staffing = await floor.agent_settings.staffing()
         await floor.capacity.of_all_others(None, actor=EVE)
 
         assert staffing.default_capacity == 7
-        assert (await floor.repo.staffing()).default_capacity is None
+        assert (await floor.agent_settings.staffing()).default_capacity is None
 
     @pytest.mark.parametrize("capacity", [-1, 1001])
     async def test_a_capacity_out_of_range_is_refused(self, capacity: int) -> None:
@@ -229,7 +229,7 @@ class TestSteering:
 
         await floor.drop(FLOOR_ROOM, actor=EVE)
 
-        newest, *_ = await floor.repo.history(FLOOR_ROOM)
+        newest, *_ = await floor.journal.history(FLOOR_ROOM)
         assert (newest.move, newest.actor) == (Move.CLOSE, EVE)
 
 

@@ -74,7 +74,7 @@ class TestADispatch:
         stage = await a_stage(ROOM, agents=(ANNE, BEN))
         stage.platform.set_online(BEN, online=False)
         worker = await a_worker(stage)
-        await stage.room_repo.set_agent(
+        await stage.agent_settings.set_agent(
             ANNE, lambda setting: evolve(setting, paused=True), actor="a person"
         )
 
@@ -84,7 +84,7 @@ class TestADispatch:
         stage = await a_stage(*ROOMS[:2])
         worker = await a_worker(stage)
         await stage.dispatch(worker)
-        await stage.room_repo.set_agent(
+        await stage.agent_settings.set_agent(
             ANNE, lambda setting: evolve(setting, capacity=1), actor="a person"
         )
         await stage.arrive(ROOMS[2])
@@ -142,7 +142,7 @@ class TestADispatch:
 
         await stage.dispatch(worker)
 
-        rows = await stage.room_repo.history(ROOM)
+        rows = await stage.journal.history(ROOM)
         (reserved,) = [row for row in rows if row.move is Move.RESERVE]
         assert (reserved.details["load"], reserved.details["capacity"]) == (0, 3)
 
@@ -178,7 +178,7 @@ class TestPermits:
         reserved = await worker.dispatch()
 
         assert reserved == 2
-        summary = await stage.room_repo.summary(5)
+        summary = await stage.journal.summary(5)
         assert (summary.reserved, summary.waiting) == (2, 1)
         assert await worker.dispatch.finish(10) == 0
 

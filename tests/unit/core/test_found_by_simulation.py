@@ -110,5 +110,5 @@ class TestALostResolve:
         await worker.settle_chat.due()
 
         assert await stage.find_chat(ROOM) is None
-        (last, *_) = await stage.room_repo.history(ROOM)
+        (last, *_) = await stage.journal.history(ROOM)
         assert last.reason == f"settled: {CloseReason.RESOLVED}"

@@ -146,7 +146,7 @@ async def a_room_that_is_gone_leaves_the_line() -> None:
 
     await town.pass_by(30)
 
-    assert (await town.stage.room_repo.summary(5)).waiting == 0
+    assert (await town.stage.journal.summary(5)).waiting == 0
 
 
 async def whose_worker_died_is_served_by_the_next_one() -> None:
@@ -269,7 +269,7 @@ async def whose_calls_always_fail_is_tried_ever_less_often() -> None:
 
     await town.pass_by(120)
 
-    assert (await town.stage.room_repo.summary(5)).stuck == 1
+    assert (await town.stage.journal.summary(5)).stuck == 1
     assert town.calls <= 2 * 7
 
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.memory.agent_store import InMemoryAgentStore
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
-from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
+from sebastian_adapters.memory.record import Record
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import AgentId, parse_agent_id
 from sebastian_core.usecases.known_roster import KnownRoster
@@ -27,10 +28,11 @@ def test_an_agents_id_is_a_whole_number_that_a_database_can_hold(raw: object) ->
 
 
 async def test_an_agent_who_is_neither_listed_nor_in_our_record_is_refused() -> None:
-    repo, roster = InMemoryRoomRepo(InMemoryClock(NOW)), KnownRoster(InMemoryAgentStore())
+    settings = InMemoryAgentSettings(Record(InMemoryClock(NOW)))
+    roster = KnownRoster(InMemoryAgentStore())
     await roster.relist([a_presence(ANNE)], NOW)
-    pause = PauseAgent(repo, InMemoryJobQueue(), roster)
-    capacity = SetCapacity(repo, InMemoryJobQueue(), roster)
+    pause = PauseAgent(settings, InMemoryJobQueue(), roster)
+    capacity = SetCapacity(settings, InMemoryJobQueue(), roster)
 
     for refused in (
         pause(NOBODY, paused=True, actor="cli:me"),
@@ -41,12 +43,13 @@ async def test_an_agent_who_is_neither_listed_nor_in_our_record_is_refused() -> 
             await refused
 
     await pause(ANNE, paused=True, actor="cli:me")
-    assert set((await repo.staffing()).settings) == {ANNE}
+    assert set((await settings.staffing()).settings) == {ANNE}
 
 
 async def test_one_who_left_qiscus_while_paused_can_be_let_in_again() -> None:
-    repo, roster = InMemoryRoomRepo(InMemoryClock(NOW)), KnownRoster(InMemoryAgentStore())
-    pause = PauseAgent(repo, InMemoryJobQueue(), roster)
+    settings = InMemoryAgentSettings(Record(InMemoryClock(NOW)))
+    roster = KnownRoster(InMemoryAgentStore())
+    pause = PauseAgent(settings, InMemoryJobQueue(), roster)
     await pause(NOBODY, paused=True, actor="cli:me")  # the agents were not read yet
     await roster.relist([a_presence(ANNE)], datetime.now(UTC))
 

@@ -10,9 +10,10 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sebastian_adapters.testing.policies import candidates, ready_chats
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.errors import PlanRefused
-from sebastian_core.domain.ids import AgentId, ChannelId, ChatId
+from sebastian_core.domain.ids import AgentId, ChatId
 from sebastian_core.domain.policy import (
     Candidate,
     LeastLoaded,
@@ -182,44 +183,6 @@ class TestTheCheckOfAPlan:
             check_placements([Placement(ChatId(1), ANNE)], [chat], {ANNE: a_candidate(ANNE)})
 
 
-CHANNELS = st.sampled_from([ChannelId(1), ChannelId(2), ChannelId(3)])
-AGENTS = st.integers(1, 12).map(AgentId)
-NEEDS = st.builds(
-    Needs,
-    st.none() | CHANNELS,
-    st.none() | st.frozensets(AGENTS, max_size=4),
-)
-
-
-@st.composite
-def lines(draw: st.DrawFn) -> list[ReadyChat]:
-    """A line, oldest first; some chats were refused by somebody before."""
-    wishes = draw(st.lists(st.tuples(NEEDS, st.none() | AGENTS), max_size=20))
-    return [
-        a_ready_chat(number, needs=needs, refused_by=refused_by)
-        for number, (needs, refused_by) in enumerate(wishes, 1)
-    ]
-
-
-@st.composite
-def floors(draw: st.DrawFn) -> list[Candidate]:
-    """Free agents, loaded and given chats as it comes."""
-    floor = []
-    for agent_id in draw(st.lists(AGENTS, unique=True)):
-        load = draw(st.integers(0, 4))
-        given = draw(st.none() | st.integers(0, 3).map(lambda ago: at(-ago)))
-        floor.append(
-            a_candidate(
-                agent_id,
-                load=load,
-                capacity=load + draw(st.integers(1, 4)),
-                channels=draw(st.frozensets(CHANNELS, max_size=2)),
-                last_given_at=given,
-            )
-        )
-    return floor
-
-
 def one_by_one(chats: Sequence[ReadyChat], floor: Sequence[Candidate]) -> list[Placement]:
     """What giving one chat at a time, with all that follows from it, would have given."""
     agents = {each.agent_id: each for each in floor}
@@ -228,7 +191,7 @@ def one_by_one(chats: Sequence[ReadyChat], floor: Sequence[Candidate]) -> list[P
         free = [each for each in agents.values() if each.free > 0]
         for placement in LeastLoaded().place([chat], free):
             agent = agents[placement.agent_id]
-            moment = NOW + timedelta(seconds=len(given) + 1)
+            moment = NOW + timedelta(days=1, seconds=len(given))
             agents[agent.agent_id] = evolve(agent, load=agent.load + 1, last_given_at=moment)
             given.append(placement)
     return given
@@ -251,14 +214,14 @@ def left_over(
 
 
 class TestWhateverTheFloor:
-    @given(lines(), floors())
+    @given(ready_chats(), candidates())
     @settings(max_examples=200, deadline=None)
     def test_a_batch_equals_giving_one_by_one(
         self, chats: list[ReadyChat], floor: list[Candidate]
     ) -> None:
         assert list(LeastLoaded().place(chats, floor)) == one_by_one(chats, floor)
 
-    @given(lines(), floors())
+    @given(ready_chats(), candidates())
     @settings(max_examples=200, deadline=None)
     def test_its_plan_passes_the_check_that_every_plan_must_pass(
         self, chats: list[ReadyChat], floor: list[Candidate]
@@ -267,7 +230,7 @@ class TestWhateverTheFloor:
 
         check_placements(given, chats, {each.agent_id: each for each in floor})
 
-    @given(lines(), floors())
+    @given(ready_chats(), candidates())
     @settings(max_examples=200, deadline=None)
     def test_nothing_that_could_be_placed_is_left_over(
         self, chats: list[ReadyChat], floor: list[Candidate]
@@ -276,7 +239,7 @@ class TestWhateverTheFloor:
 
         assert left_over(chats, floor, given) == []
 
-    @given(lines(), floors(), st.randoms(use_true_random=False))
+    @given(ready_chats(), candidates(), st.randoms(use_true_random=False))
     @settings(max_examples=100, deadline=None)
     def test_the_order_in_which_agents_are_named_does_not_matter(
         self, chats: list[ReadyChat], floor: list[Candidate], random: object
@@ -286,7 +249,7 @@ class TestWhateverTheFloor:
 
         assert LeastLoaded().place(chats, shuffled) == LeastLoaded().place(chats, floor)
 
-    @given(lines(), floors())
+    @given(ready_chats(), candidates())
     @settings(max_examples=100, deadline=None)
     def test_a_later_chat_never_takes_a_slot_that_an_earlier_one_could_have_had(
         self, chats: list[ReadyChat], floor: list[Candidate]
@@ -297,7 +260,7 @@ class TestWhateverTheFloor:
             part = LeastLoaded().place(chats[:number], floor)
             assert all(whole[each.chat_id] == each.agent_id for each in part)
 
-    @given(lines(), floors(), st.data())
+    @given(ready_chats(), candidates(), st.data())
     @settings(max_examples=200, deadline=None)
     def test_a_plan_bent_at_one_place_is_refused(
         self, chats: list[ReadyChat], floor: list[Candidate], data: st.DataObject

@@ -184,7 +184,7 @@ class TestAChatWhoseResolveWasLost:
         found = await floor.reconcile(30)
 
         assert found.settled == 1
-        (last, *_) = await floor.stage.room_repo.history(ROOM)
+        (last, *_) = await floor.stage.journal.history(ROOM)
         assert last.reason == "settled: served elsewhere"
 
 

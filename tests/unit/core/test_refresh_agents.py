@@ -113,7 +113,7 @@ class TestARoomThatSomebodyElseGave:
         chat = await floor.stage.chat(ROOM)
         assert found == {"adopted": 1}
         assert (chat.state, chat.agent_id, chat.adopted) == (ChatState.ASSIGNED, ANNE, True)
-        assert (await floor.stage.room_repo.staffing()).loads == {ANNE: 1}
+        assert (await floor.stage.agent_settings.staffing()).loads == {ANNE: 1}
 
     async def test_is_converted_where_it_waits_in_our_line(self) -> None:
         floor = Floor()
@@ -172,7 +172,7 @@ class TestAChatThatTheListingLacks:
         assert (await floor.stage.chat(ROOM)).doubt is Doubt.NOT_LISTED
         await floor.worker.settle_chat.due()
         assert await floor.stage.find_chat(ROOM) is None
-        (last, *_) = await floor.stage.room_repo.history(ROOM)
+        (last, *_) = await floor.stage.journal.history(ROOM)
         assert last.reason == f"settled: {CloseReason.RESOLVED}"
 
     async def test_is_believed_while_the_platform_may_lag(self) -> None:
@@ -220,7 +220,7 @@ class TestADifferenceThatAListingExplained:
             floor.stage.platform.assign_by_hand(room_id, ANNE)
             await floor.refresh(10)
 
-        assert (await floor.stage.room_repo.staffing()).loads == {ANNE: 2}
+        assert (await floor.stage.agent_settings.staffing()).loads == {ANNE: 2}
 
 
 class TestWithoutCounts:

@@ -43,7 +43,7 @@ class Floor:
         return await self.stage.find_chat(ROOM)
 
     async def last_reason(self) -> str:
-        (last, *_) = await self.stage.room_repo.history(ROOM)
+        (last, *_) = await self.stage.journal.history(ROOM)
         return last.reason
 
 

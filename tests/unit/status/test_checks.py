@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from sebastian_adapters.testing.builders import NOON, an_agent
 from sebastian_apps.settings import load_settings
 from sebastian_apps.status.checks import CheckResult, check_floor
 from sebastian_apps.status.floor_state import FloorRules, FloorState
 from sebastian_apps.status.heartbeat import own_version
 from sebastian_core.domain.agent import AgentSetting, Roster, Staffing
-from sebastian_core.ports.room_repo import Minute, Report, Summary
-from tests.builders import NOON, an_agent
+from sebastian_core.ports.journal import Minute, Summary
+from sebastian_core.ports.leadership import Report
 
 RULES = FloorRules.of(load_settings(None, {}))
 

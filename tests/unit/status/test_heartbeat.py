@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+from sebastian_adapters.testing.builders import NOON
 from sebastian_apps.status.heartbeat import WorkerStatus, living
 from sebastian_core.domain.permits import Standing
-from sebastian_core.ports.room_repo import Report
+from sebastian_core.ports.leadership import Report
 from sebastian_core.usecases.reconcile import Reconciled
 from sebastian_core.usecases.refresh_agents import Refreshed
-from tests.builders import NOON
 
 LATER = NOON + timedelta(minutes=5)
 

@@ -102,7 +102,9 @@ class DramatiqJobQueue(JobQueue):
             self._ringer.ring()
 
     async def wait(self, timeout_seconds: float) -> bool:
-        """Wait for a bell that this process took."""
+        """Wait for a bell that this process took; whoever waits listens."""
+        if self._ringer is not None:
+            await self.listen()
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._heard.wait()

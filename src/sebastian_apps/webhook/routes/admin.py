@@ -92,7 +92,8 @@ def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
     @get("/agents", guards=[require_admin], **floor)
     async def agents(request: Request[Any, Any, Any]) -> AllAgents:
         parts = parts_of(request)
-        roster, staffing = await parts.roster.roster(), await parts.room_repo.staffing()
+        roster = await parts.allocator.roster.roster()
+        staffing = await parts.allocator.agent_settings.staffing()
         return floor_document(roster, staffing, _capacity_rules(parts.settings))
 
     @post("/set-webhook", guards=[require_admin], status_code=200, **registered)

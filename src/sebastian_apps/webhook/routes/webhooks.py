@@ -149,11 +149,11 @@ async def _record_arrival(parts: WebhookParts, body: bytes) -> str:
         body, app_id=parts.settings.qiscus.app_id, kept_properties=parts.kept_properties
     )
     try:
-        decided = await parts.admit_chat(arrival)
+        decided = await parts.allocator.admit(arrival)
     except InvalidInput:
         if not arrival.source and not arrival.properties:
             raise
-        decided = await parts.admit_chat(evolve(arrival, source=None, properties={}))
+        decided = await parts.allocator.admit(evolve(arrival, source=None, properties={}))
         log.warning("what cannot be stored was left out of a webhook", room=arrival.room_id)
     _tell(decided)
     return decided.answer.name.lower()
@@ -161,7 +161,7 @@ async def _record_arrival(parts: WebhookParts, body: bytes) -> str:
 
 async def _record_resolve(parts: WebhookParts, body: bytes) -> str:
     resolution = decode_resolution(body, app_id=parts.settings.qiscus.app_id)
-    decided = await parts.resolve_chat(resolution)
+    decided = await parts.allocator.resolve(resolution)
     _tell(decided)
     return decided.answer.name.lower()
 

@@ -10,13 +10,25 @@ from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
-from attrs import evolve
-
+from sebastian_adapters.testing.builders import (
+    ANNE,
+    BEN,
+    CLEO,
+    WHATSAPP,
+    WIDGET,
+    a_plan,
+    an_agent,
+    an_arrival,
+    resolved,
+    some_rules,
+    unresolved,
+)
 from sebastian_core.domain.adoption import Adopting, Listed, adopt
 from sebastian_core.domain.agent import AgentSetting, CapacityRules, Holding
 from sebastian_core.domain.arrivals import Admission, Resolution, Resolving, admit, resolve
 from sebastian_core.domain.by_hand import ByHand, HandedOver, Wish, drop, hand_over
 from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
 from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, postpone, settle, suspect
 from sebastian_core.domain.moments import Horizon
@@ -32,20 +44,9 @@ from sebastian_core.domain.reservation import (
 )
 from sebastian_core.domain.room import Decided, Room, Watch
 from sebastian_core.domain.rules import Rules
-from sebastian_core.ports.room_repo import HistoryRow, RoomRepo
-from tests.builders import (
-    ANNE,
-    BEN,
-    CLEO,
-    WHATSAPP,
-    WIDGET,
-    a_plan,
-    an_agent,
-    an_arrival,
-    resolved,
-    some_rules,
-    unresolved,
-)
+from sebastian_core.ports.agent_settings import AgentSettings
+from sebastian_core.ports.journal import Journal
+from sebastian_core.ports.room_repo import RoomRepo
 
 T = TypeVar("T")
 RULES = some_rules()
@@ -167,7 +168,9 @@ class Admitting:
         assert change.chat.needs == Needs(WHATSAPP)
         assert change.chat.properties == {"vip": "yes — “ja”"}
 
-    async def test_a_repeat_changes_nothing_not_even_the_version(self, repo: RoomRepo) -> None:
+    async def test_a_repeat_changes_nothing_not_even_the_version(
+        self, repo: RoomRepo, journal: Journal
+    ) -> None:
         await arrive(repo)
         before = await chat_of(repo)
 
@@ -175,7 +178,7 @@ class Admitting:
 
         assert decided.answer is Admission.REPEATED
         assert await chat_of(repo) == before
-        assert len(await repo.history(RoomId("room-1"))) == 1
+        assert len(await journal.history(RoomId("room-1"))) == 1
 
     async def test_a_repeat_on_a_reserved_chat_changes_nothing(self, repo: RoomRepo) -> None:
         await arrive(repo)
@@ -241,7 +244,7 @@ class Admitting:
         assert chat.asked_again_at is not None
 
     async def test_a_request_that_proves_the_chat_over_closes_it_and_opens_the_next(
-        self, repo: RoomRepo
+        self, repo: RoomRepo, journal: Journal
     ) -> None:
         await arrive(repo, base=resolved(10))
         first = (await assign_one(repo)).chat
@@ -254,7 +257,7 @@ class Admitting:
         assert opening.chat.id > first.id
         assert await chat_of(repo) == opening.chat
         assert (await room_of(repo)).closed_service_id == 11
-        assert told(await repo.history(RoomId("room-1")))[-2:] == [
+        assert told(await journal.history(RoomId("room-1")))[-2:] == [
             (Move.CLOSE, ChatState.ASSIGNED, ChatState.CLOSED),
             (Move.ADMIT, None, ChatState.WAITING),
         ]
@@ -375,7 +378,9 @@ class Reserving:
 
         assert len({reservation.id for reservation in [*first, *second]}) == 3
 
-    async def test_never_gives_more_than_the_limit_or_the_free_slots(self, repo: RoomRepo) -> None:
+    async def test_never_gives_more_than_the_limit_or_the_free_slots(
+        self, repo: RoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive_all(repo, *(f"room-{number}" for number in range(9)))
 
         by_limit = await repo.reserve(a_plan(an_agent(ANNE), an_agent(BEN)), limit=4)
@@ -383,7 +388,7 @@ class Reserving:
         nothing = await repo.reserve(a_plan(an_agent(ANNE), an_agent(BEN)), limit=9)
 
         assert (len(by_limit), len(by_slots), len(nothing)) == (4, 2, 0)
-        assert (await repo.staffing()).loads == {ANNE: 3, BEN: 3}
+        assert (await agent_settings.staffing()).loads == {ANNE: 3, BEN: 3}
 
     async def test_a_limit_of_none_gives_none(self, repo: RoomRepo) -> None:
         await arrive(repo)
@@ -475,31 +480,28 @@ class Reserving:
         assert [each.agent_id for each in reservations] == [ANNE, BEN]
         assert complaints
 
-    async def test_paused_agents_get_nothing_until_they_go_on(self, repo: RoomRepo) -> None:
+    async def test_paused_agents_get_nothing_until_they_go_on(
+        self, repo: RoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive(repo)
-        await repo.set_agent(ANNE, lambda _: AgentSetting(paused=True), actor="lead")
+        await agent_settings.set_agent(ANNE, lambda _: AgentSetting(paused=True), actor="lead")
         paused = await repo.reserve(a_plan(), limit=5)
 
-        await repo.set_agent(ANNE, lambda _: AgentSetting(), actor="lead")
+        await agent_settings.set_agent(ANNE, lambda _: AgentSetting(), actor="lead")
 
         assert paused == ()
         assert len(await repo.reserve(a_plan(), limit=5)) == 1
 
-    async def test_capacity_set_by_people_counts(self, repo: RoomRepo) -> None:
+    async def test_capacity_set_by_people_counts(
+        self, repo: RoomRepo, agent_settings: AgentSettings
+    ) -> None:
         await arrive_all(repo, *(f"room-{number}" for number in range(9)))
-        await repo.set_agent(ANNE, lambda _: AgentSetting(capacity=1), actor="lead")
-        await repo.set_default_capacity(2, actor="lead")
+        await agent_settings.set_agent(ANNE, lambda _: AgentSetting(capacity=1), actor="lead")
+        await agent_settings.set_default_capacity(2, actor="lead")
 
         reservations = await repo.reserve(a_plan(an_agent(ANNE), an_agent(BEN)), limit=9)
 
         assert Counter(each.agent_id for each in reservations) == {ANNE: 1, BEN: 2}
-
-    async def test_the_default_goes_back_to_the_file_s(self, repo: RoomRepo) -> None:
-        await repo.set_default_capacity(2, actor="lead")
-
-        await repo.set_default_capacity(None, actor="lead")
-
-        assert (await repo.staffing()).default_capacity is None
 
     async def test_twenty_takers_and_two_slots_make_two_winners(
         self, repo: RoomRepo, another: RoomRepo
@@ -534,13 +536,15 @@ class Reserving:
 
         assert rooms_in(reservations) == ["a"]
 
-    async def test_the_pass_is_explained_with_the_reservation(self, repo: RoomRepo) -> None:
+    async def test_the_pass_is_explained_with_the_reservation(
+        self, repo: RoomRepo, journal: Journal
+    ) -> None:
         await arrive(repo)
         agents = [an_agent(ANNE), an_agent(BEN), an_agent(CLEO, online=False)]
 
         await repo.reserve(a_plan(*agents), limit=1)
 
-        row = (await repo.history(RoomId("room-1")))[0]
+        row = (await journal.history(RoomId("room-1")))[0]
         assert row.move is Move.RESERVE
         assert (row.details["load"], row.details["capacity"]) == (0, 3)
         assert row.details["nearest"] == [[ANNE, 0, 3], [BEN, 0, 3]]
@@ -706,10 +710,10 @@ class Settling:
 
         assert rooms_in(await repo.reserve(a_plan(), limit=5)) == ["room-1"]
 
-    async def test_a_look_that_is_put_off_is_silent(self, repo: RoomRepo) -> None:
+    async def test_a_look_that_is_put_off_is_silent(self, repo: RoomRepo, journal: Journal) -> None:
         await arrive(repo)
         chat = (await reserve_one(repo, rules=AT_ONCE)).chat
-        rows = len(await repo.history(chat.room_id))
+        rows = len(await journal.history(chat.room_id))
 
         await repo.decide(chat.room_id, partial(postpone, chat.id, chat.version, RULES))
 
@@ -719,7 +723,7 @@ class Settling:
         assert chat.settle_at is not None
         assert later.settle_at > chat.settle_at
         assert await repo.due(5) == []
-        assert len(await repo.history(chat.room_id)) == rows
+        assert len(await journal.history(chat.room_id)) == rows
 
     async def test_a_suspicion_keeps_the_moment_of_the_last_change(self, repo: RoomRepo) -> None:
         await arrive(repo)
@@ -810,7 +814,7 @@ class Deciding:
         assert await repo.rooms([RoomId("bad")]) == {}
 
     async def test_decisions_about_one_room_never_interleave(
-        self, repo: RoomRepo, another: RoomRepo
+        self, repo: RoomRepo, another: RoomRepo, journal: Journal
     ) -> None:
         await arrive(repo)
         reservation = await reserve_one(repo)
@@ -828,7 +832,7 @@ class Deciding:
             )
         )
 
-        rows = await repo.history(RoomId("room-1"))
+        rows = await journal.history(RoomId("room-1"))
         assert [each.answer for each in decided].count(Fenced.DONE) == 1
         assert sorted(row.version for row in rows) == list(range(1, len(rows) + 1))
 
@@ -869,61 +873,6 @@ def _note(seen: list[T], value: T) -> Decided[None]:
 class Telling:
     """What the repo tells of itself."""
 
-    async def test_every_move_writes_one_history_row(self, repo: RoomRepo) -> None:
-        await arrive(repo)
-        await give_back(repo, await reserve_one(repo))
-        await turn_down(repo, await reserve_one(repo), AT_ONCE)
-        await skip(repo, await reserve_one(repo), ANNE)
-        await unknown(repo, await reserve_one(repo))
-        await found(repo, await chat_of(repo), RoomState.WAITING)
-        await repo.hasten(LONG_AGO)
-        await assign_one(repo)
-        await arrive(repo)
-        await end(repo, service_id=9)
-
-        rows = await repo.history(RoomId("room-1"))
-        waiting, reserved, assigned = ChatState.WAITING, ChatState.RESERVED, ChatState.ASSIGNED
-        assert told(rows) == [
-            (Move.ADMIT, None, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.RELEASE, reserved, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.REFUSE, reserved, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.PASS_OVER, reserved, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.DOUBT, reserved, reserved),
-            (Move.REFUSE, reserved, waiting),
-            (Move.HASTEN, waiting, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.CONFIRM, reserved, assigned),
-            (Move.ASK_AGAIN, assigned, assigned),
-            (Move.CLOSE, assigned, ChatState.CLOSED),
-            (Move.ADMIT, None, waiting),
-        ]
-
-    async def test_history_names_agent_reservation_reason_and_actor(self, repo: RoomRepo) -> None:
-        await arrive(repo)
-        reservation = await reserve_one(repo)
-        await give_back(repo, reservation)
-
-        released, reserved, admitted = await repo.history(RoomId("room-1"))
-
-        assert (reserved.agent_id, reserved.reservation_id) == (ANNE, reservation.id)
-        assert (released.agent_id, released.reason) == (None, "not sent")
-        assert released.details == {"agent": ANNE, "reservation": reservation.id}
-        assert {row.actor for row in (released, reserved, admitted)} == {"sebastian"}
-        assert {row.chat_id for row in (released, reserved, admitted)} == {reservation.chat.id}
-        assert released.at >= reserved.at >= admitted.at
-
-    async def test_history_is_newest_first_and_no_longer_than_asked(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "a", "b")
-        await end(repo, "a")
-
-        assert [row.move for row in await repo.history(RoomId("a"), limit=1)] == [Move.CLOSE]
-        newest = [(row.room_id, row.move) for row in await repo.decisions(2)]
-        assert newest == [("a", Move.CLOSE), ("b", Move.ADMIT)]
-
     async def test_the_line_is_told_page_by_page(self, repo: RoomRepo) -> None:
         await arrive_all(repo, "a", "b", "c", channel_id=WIDGET)
         await arrive(repo, "d", channel_id=WHATSAPP)
@@ -934,58 +883,15 @@ class Telling:
         assert [chat.room_id for chat in page] == ["a", "b", "c"]
         assert [chat.room_id for chat in rest] == ["d"]
 
-    async def test_the_summary_counts_each_kind(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "assigned", "reserved", "refused")
-        await assign_one(repo)
-        await reserve_one(repo)
-        await turn_down(repo, await reserve_one(repo))
-        await arrive(repo, "ready")
-        await end(repo, "doubtful")
-        await arrive(repo, "doubtful")
-
-        summary = await repo.summary(1)
-
-        assert (summary.waiting, summary.ready, summary.doubtful, summary.stuck) == (3, 1, 1, 1)
-        assert (summary.reserved, summary.assigned) == (1, 1)
-        assert summary.oldest_arrived_at == (await chat_of(repo, "refused")).arrived_at
-
-    async def test_an_empty_store_sums_up_to_nothing(self, repo: RoomRepo) -> None:
-        summary = await repo.summary(5)
-
-        assert (summary.waiting, summary.assigned, summary.oldest_arrived_at) == (0, 0, None)
-        assert summary.at.utcoffset() == NO_TIME
-
-    async def test_staffing_tells_loads_and_settings(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "a", "b")
-        reservation = await reserve_one(repo, ANNE)
-        await repo.set_agent(BEN, lambda _: AgentSetting(paused=True, capacity=7), actor="lead")
-        await repo.set_default_capacity(4, actor="lead")
-
-        staffing = await repo.staffing()
-
-        assert staffing.loads == {ANNE: 1}
-        assert staffing.settings[BEN] == AgentSetting(paused=True, capacity=7)
-        assert staffing.settings[ANNE].last_given_at == reservation.chat.changed_at
-        assert staffing.default_capacity == 4
-
-    async def test_what_people_set_leaves_when_the_agent_was_given_a_chat(
-        self, repo: RoomRepo
+    async def test_holdings_bound_what_the_platform_may_count(
+        self, repo: RoomRepo, agent_settings: AgentSettings
     ) -> None:
-        await arrive(repo)
-        reservation = await reserve_one(repo)
-
-        await repo.set_agent(ANNE, lambda _: AgentSetting(capacity=1), actor="lead")
-
-        setting = (await repo.staffing()).settings[ANNE]
-        assert setting == AgentSetting(capacity=1, last_given_at=reservation.chat.changed_at)
-
-    async def test_holdings_bound_what_the_platform_may_count(self, repo: RoomRepo) -> None:
         await arrive_all(repo, "a", "b", "c")
         await assign_one(repo)
         await assign_one(repo)
         await end(repo, "a", service_id=1)
         await reserve_one(repo)
-        now = (await repo.staffing()).now
+        now = (await agent_settings.staffing()).now
 
         soon = await repo.holdings(now, timedelta(hours=1))
         later = await repo.holdings(now + timedelta(hours=1), NO_TIME)
@@ -1007,33 +913,6 @@ class Telling:
 
 class Keeping:
     """Leases, and what is forgotten."""
-
-    async def test_the_duties_are_one_holder_s_until_the_lease_is_over(
-        self, repo: RoomRepo, another: RoomRepo
-    ) -> None:
-        assert await repo.hold_duty("worker-1", timedelta(minutes=1))
-        assert not await another.hold_duty("worker-2", timedelta(minutes=1))
-        assert await repo.hold_duty("worker-1", NO_TIME)
-        assert await another.hold_duty("worker-2", timedelta(minutes=1))
-        assert not await repo.hold_duty("worker-1", timedelta(minutes=1))
-
-    async def test_many_who_want_the_duties_make_one_holder(
-        self, repo: RoomRepo, another: RoomRepo
-    ) -> None:
-        wanted = [
-            each.hold_duty(f"worker-{number}", timedelta(minutes=1))
-            for number, each in enumerate([repo, another] * 5)
-        ]
-
-        assert sum(await asyncio.gather(*wanted)) == 1
-
-    async def test_a_lease_that_ends_later_than_one_can_is_none(
-        self, repo: RoomRepo, another: RoomRepo
-    ) -> None:
-        await repo.hold_duty("worker-1", timedelta(days=1))
-
-        assert await another.hold_duty("worker-2", timedelta(minutes=1))
-        assert not await repo.hold_duty("worker-1", timedelta(minutes=1))
 
     async def test_a_chat_that_rests_longer_than_one_can_is_ready_again(
         self, repo: RoomRepo
@@ -1092,112 +971,27 @@ class Keeping:
         assert await repo.bring_back(HORIZON) == 0
         assert await repo.rooms(map(RoomId, "abcd")) == before
 
-    async def test_old_closed_chats_are_forgotten_with_their_history(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "closed", "live")
-        await assign_one(repo)
-        await end(repo, "closed", service_id=1)
-
-        kept = await repo.prune(timedelta(hours=1))
-        forgotten = await repo.prune(NO_TIME)
-
-        assert (kept, forgotten) == (0, 2)
-        assert await repo.history(RoomId("closed")) == []
-        assert await repo.rooms([RoomId("closed")]) == {}
-        assert len(await repo.history(RoomId("live"))) == 1
-
-    async def test_at_most_one_batch_is_forgotten_at_a_time(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "a", "b", "c")
-        for number, room_id in enumerate("abc"):
-            await end(repo, room_id, service_id=number + 1)
-
-        assert [await repo.prune(NO_TIME, batch=2) for _ in range(3)] == [4, 2, 0]
-
-    async def test_a_room_with_a_live_chat_keeps_its_memory(self, repo: RoomRepo) -> None:
-        await arrive(repo)
-        await end(repo, service_id=5)
-        await arrive(repo, base=resolved(5))
-
-        await repo.prune(NO_TIME)
-
-        room = await room_of(repo)
-        assert room.chat is not None
-        assert room.closed_service_id == 5
-
-
-class Watched:
-    """What the floor page and the metrics look at."""
-
-    async def test_the_chats_that_hold_slots_come_agent_by_agent(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "first", "second", "third", "waits")
-        await assign_one(repo, BEN)
-        await reserve_one(repo, ANNE)
-        await assign_one(repo, BEN)
-
-        held = await repo.held(10)
-
-        shown = [(chat.agent_id, chat.room_id, chat.state) for chat in held]
-        assert shown == [
-            (ANNE, "second", ChatState.RESERVED),
-            (BEN, "first", ChatState.ASSIGNED),
-            (BEN, "third", ChatState.ASSIGNED),
-        ]
-        assert len(await repo.held(2)) == 2
-
-    async def test_arrivals_and_assignments_are_counted_by_minute_with_their_waits(
-        self, repo: RoomRepo
-    ) -> None:
-        await arrive_all(repo, "given", "waits")
-        reservation = await assign_one(repo)
-
-        minutes = await repo.flow(LONG_AGO)
-
-        assert sum(minute.arrived for minute in minutes) == 2
-        assert sum(minute.assigned for minute in minutes) == 1
-        row = (await repo.history(RoomId("given")))[0]
-        (given,) = [minute for minute in minutes if minute.assigned]
-        waited = row.at - reservation.chat.arrived_at
-        assert given.mean_wait == given.longest_wait == waited
-        assert given.began_at == row.at.replace(second=0, microsecond=0)
-
-    async def test_the_minutes_before_are_not_counted(self, repo: RoomRepo) -> None:
-        await arrive(repo)
-
-        assert await repo.flow(FAR_AHEAD) == []
-
-    async def test_what_a_process_says_of_itself_is_seen_by_others_until_it_says_more(
-        self, repo: RoomRepo, another: RoomRepo
-    ) -> None:
-        await repo.report("worker-2", {"standing": "up", "refresh": {"online": 3}})
-        await repo.report("worker-1", {"standing": "up"})
-        await repo.report("worker-1", {"standing": "down"})
-
-        reports = await another.reports()
-
-        assert [(each.name, each.state) for each in reports] == [
-            ("worker-1", {"standing": "down"}),
-            ("worker-2", {"standing": "up", "refresh": {"online": 3}}),
-        ]
-        assert reports[1].at <= reports[0].at
-
 
 class Steered:
     """What people do by hand."""
 
-    async def test_a_chat_given_by_hand_holds_a_slot_from_that_moment(self, repo: RoomRepo) -> None:
+    async def test_a_chat_given_by_hand_holds_a_slot_from_that_moment(
+        self, repo: RoomRepo, agent_settings: AgentSettings, journal: Journal
+    ) -> None:
         await arrive_all(repo, "a", "b")
 
         decided = await give_by_hand(repo, "b")
 
-        chat, staffing = await chat_of(repo, "b"), await repo.staffing()
+        chat, staffing = await chat_of(repo, "b"), await agent_settings.staffing()
         assert decided.answer.reservation == Reservation.of(chat)
         assert staffing.loads == {ANNE: 1}
         assert staffing.settings[ANNE].last_given_at == chat.changed_at
-        newest, *_ = await repo.history(RoomId("b"))
+        newest, *_ = await journal.history(RoomId("b"))
         assert (newest.move, newest.actor) == (Move.RESERVE, "lead")
         assert newest.details == {"load": 0, "capacity": 3}
 
     async def test_the_last_slot_is_given_once_by_hand_and_by_the_plan(
-        self, repo: RoomRepo, another: RoomRepo
+        self, repo: RoomRepo, another: RoomRepo, agent_settings: AgentSettings
     ) -> None:
         await arrive_all(repo, *"abcdef")
         plan, both = a_plan(capacity=1), (repo, another)
@@ -1210,7 +1004,7 @@ class Steered:
 
         won = sum(each.answer.outcome is ByHand.DONE for each in given)
         assert won + sum(map(len, planned)) == 1
-        assert (await repo.staffing()).loads == {ANNE: 1}
+        assert (await agent_settings.staffing()).loads == {ANNE: 1}
 
     async def test_reservations_by_hand_and_by_plan_have_ids_of_their_own(
         self, repo: RoomRepo
@@ -1223,21 +1017,14 @@ class Steered:
         assert by_hand is not None
         assert by_hand.id != by_plan.id
 
-    async def test_a_refused_wish_writes_nothing(self, repo: RoomRepo) -> None:
+    async def test_a_refused_wish_writes_nothing(self, repo: RoomRepo, journal: Journal) -> None:
         await arrive(repo)
 
         decided = await give_by_hand(repo, "room-1", capacity=0)
 
         assert decided.answer.outcome is ByHand.FULL
         assert (await chat_of(repo)).state is ChatState.WAITING
-        assert len(await repo.history(RoomId("room-1"))) == 1
-
-    async def test_a_place_in_the_line_is_counted_from_its_head(self, repo: RoomRepo) -> None:
-        await arrive_all(repo, "a", "b", "c", "d")
-        await assign_one(repo)
-
-        assert await repo.ahead_of(await chat_of(repo, "b")) == 0
-        assert await repo.ahead_of(await chat_of(repo, "d")) == 2
+        assert len(await journal.history(RoomId("room-1"))) == 1
 
     async def test_a_dropped_room_is_remembered_until_its_customer_asks_again(
         self, repo: RoomRepo
@@ -1250,39 +1037,6 @@ class Steered:
         await arrive(repo, rules=AT_ONCE)
         await end(repo, service_id=3, rules=AT_ONCE)
         assert not (await room_of(repo)).dropped
-
-    async def test_what_people_changed_is_told_newest_first(self, repo: RoomRepo) -> None:
-        await repo.set_agent(ANNE, lambda held: evolve(held, paused=True), actor="eve")
-        await repo.set_agent(ANNE, lambda held: evolve(held, capacity=5), actor="page")
-        await repo.set_default_capacity(4, actor="eve")
-        await repo.set_default_capacity(None, actor="eve")
-
-        told = [(each.actor, each.agent_id, each.change) for each in await repo.steerings(10)]
-
-        assert told == [
-            ("eve", None, {"default_capacity": None}),
-            ("eve", None, {"default_capacity": 4}),
-            ("page", ANNE, {"capacity": 5}),
-            ("eve", ANNE, {"paused": True}),
-        ]
-        assert len(await repo.steerings(1)) == 1
-        assert (await repo.staffing()).settings[ANNE] == AgentSetting(paused=True, capacity=5)
-
-    async def test_a_change_that_changes_nothing_is_not_told(self, repo: RoomRepo) -> None:
-        await repo.set_agent(ANNE, lambda held: held, actor="eve")
-        await repo.set_default_capacity(None, actor="eve")
-
-        assert await repo.steerings(10) == []
-
-    async def test_changes_of_one_agent_at_once_do_not_undo_each_other(
-        self, repo: RoomRepo, another: RoomRepo
-    ) -> None:
-        await asyncio.gather(
-            repo.set_agent(ANNE, lambda held: evolve(held, paused=True), actor="eve"),
-            another.set_agent(ANNE, lambda held: evolve(held, capacity=2), actor="page"),
-        )
-
-        assert (await repo.staffing()).settings[ANNE] == AgentSetting(paused=True, capacity=2)
 
 
 async def give_by_hand(repo: RoomRepo, room_id: str, *, capacity: int = 3) -> Decided[HandedOver]:
@@ -1305,9 +1059,8 @@ class RoomRepoContract(
     Deciding,
     Telling,
     Keeping,
-    Watched,
 ):
-    """Inherit it and provide the fixtures `repo` and `another`.
+    """Inherit it and provide the fixtures `repo` and `another`, `agent_settings` and `journal`.
 
-    `another` is the same store as another process sees it.
+    `another` is the same store as another process sees it; the others are beside `repo`.
     """
