@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from sebastian_apps.status.heartbeat import WorkerStatus
 from tests.alerts.promtool import RULES, a_test, judge, run
 from tests.browser.stages import busy
 from tests.webhook_service import webhook_service
@@ -129,6 +131,23 @@ def test_slots_that_are_idle_for_a_known_cause_are_told_by_that_cause(
     (alert,) = (name for name, series in FIRING.items() if check(cause, "problem") in series)
 
     judge(tmp_path, [a_test(idle, [alert])])
+
+
+async def test_a_duty_that_no_rule_names_is_told_by_its_name_when_it_is_late(
+    tmp_path: Path,
+) -> None:
+    stage = await busy()
+    began = stage.clock.now() - timedelta(hours=1)
+    status = WorkerStatus(started_at=began)
+    status.expects("sweep", timedelta(minutes=1), leader_only=False)
+    status.done("sweep", began)
+    await stage.room_repo.report("worker-2", status.document())
+    async with webhook_service(stage.parts()) as service:
+        shown = (await service.http.get("/metrics")).text
+
+    (late,) = re.findall(r"^(sebastian_check\{.*sweep.*\}) 1.0$", shown, re.MULTILINE)
+    assert 'about="sweep",check="sweep-late"' in late
+    judge(tmp_path, [a_test({**CALM, late: holds(1)}, ["SebastianDutyLate"])])
 
 
 async def test_every_alert_rests_on_what_the_webhook_service_shows_alone() -> None:

@@ -27,7 +27,7 @@ class Situation:
     check: str
     hold: str
     alerts: tuple[str, ...]
-    readyz: int = 200
+    readyz: str = "200"
     settings: Mapping[str, Mapping[str, object]] = field(factory=dict)
 
 
@@ -132,6 +132,6 @@ SITUATIONS = (
         check="database-refuses",
         hold="the database takes no writes",
         alerts=("SebastianDatabaseAway",),
-        readyz=503,
+        readyz="503 Not ready: database takes no writes.",
     ),
 )

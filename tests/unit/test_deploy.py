@@ -79,6 +79,16 @@ def test_the_compose_file_works_with_any_password_of_the_database(password: str)
     assert server["POSTGRES_PASSWORD"] == OURS["webhook"]["environment"]["PGPASSWORD"]
 
 
+def test_prometheus_scrapes_where_the_webhook_service_listens() -> None:
+    scraping = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
+
+    (job,) = scraping["scrape_configs"]
+    (target,) = (each for group in job["static_configs"] for each in group["targets"])
+    listen = load_settings(None, {}).listen
+    assert target == f"{listen.host}:{listen.port}"
+    assert all((DEPLOY / name).is_file() for name in scraping["rule_files"])
+
+
 def test_every_service_waits_for_services_that_there_are() -> None:
     for service in COMPOSE["services"].values():
         assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])

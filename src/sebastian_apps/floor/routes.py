@@ -85,10 +85,16 @@ SECURITY = {
 
 @frozen
 class FloorRoutes:
-    """Everything that shows the floor, and the feed that must be ended with the service."""
+    """Everything that shows the floor; `aclose` ends what reads and probes for it."""
 
     handlers: list[Route]
     feed: Feed
+    checks: LatestChecks
+
+    async def aclose(self) -> None:
+        """Read and probe no more, whoever still watches."""
+        await self.feed.aclose()
+        await self.checks.aclose()
 
 
 def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
@@ -96,10 +102,11 @@ def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
 
     Without either there is no page, only metrics.
     """
-    feed = Feed(_view(parts))
+    checks = LatestChecks(parts.probes)
+    feed = Feed(_view(parts, checks))
     metrics = metrics_routes(parts, feed.now, lambda: feed.watchers)
     if not door.opens and not parts.floor_is_open:
-        return FloorRoutes([*metrics], feed)
+        return FloorRoutes([*metrics], feed, checks)
     entry = Entry(None if parts.floor_is_open else door, Logins(parts.ended_logins))
     handlers = [
         *metrics,
@@ -109,12 +116,11 @@ def floor_routes(parts: WebhookParts, door: AdminDoor) -> FloorRoutes:
         *_static_files(),
         *_by_hand(entry, parts),
     ]
-    return FloorRoutes(handlers, feed)
+    return FloorRoutes(handlers, feed, checks)
 
 
-def _view(parts: WebhookParts) -> View:
+def _view(parts: WebhookParts, checks: LatestChecks) -> View:
     rules = FloorRules.of(parts.settings)
-    checks = LatestChecks(parts.probes)
     look = FloorReader(parts.allocator, rules, checks.found)
 
     async def view() -> FloorView:

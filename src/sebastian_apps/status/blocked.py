@@ -12,8 +12,8 @@ from sebastian_core.domain.permits import Standing
 from sebastian_core.ports.leadership import Leadership
 from sebastian_core.usecases.explain_room import Blocked
 
+#: Writes into the record and takes it back; raises SebastianError if it takes no writes.
 TryWrite = Callable[[], Awaitable[None]]
-"""Writes into the record and takes it back; raises SebastianError if it takes no writes."""
 
 
 def blocked_by(leadership: Leadership, try_write: TryWrite | None = None) -> Blocked:

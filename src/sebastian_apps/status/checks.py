@@ -16,8 +16,8 @@ from sebastian_apps.telling import counted, duration, left_aside, standings_told
 from sebastian_core.domain.permits import Standing
 from sebastian_core.domain.plan import Standing as AgentStanding
 
+#: For how long a difference that the reconcile repaired is told.
 DRIFT_TOLD = timedelta(minutes=30)
-"""For how long a difference that the reconcile repaired is told."""
 
 ROSTER_OLD_AT_LEAST = timedelta(seconds=30)
 

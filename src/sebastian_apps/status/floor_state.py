@@ -19,8 +19,8 @@ from sebastian_core.ports.journal import Journal, Minute, Summary
 from sebastian_core.ports.leadership import Leadership, Report
 from sebastian_core.usecases.known_roster import KnownRoster
 
+#: Over how many minutes the line is watched for growth.
 GROWTH_MINUTES = 10
-"""Over how many minutes the line is watched for growth."""
 
 
 @frozen(kw_only=True)

@@ -18,15 +18,15 @@ from attrs import define, evolve, field
 from sebastian_core.domain.permits import Standing
 from sebastian_core.ports.leadership import Report
 
+#: A worker that has written nothing for so long counts as gone; it writes every two seconds.
 SILENT_AFTER = timedelta(seconds=15)
-"""A worker that has written nothing for so long counts as gone; it writes every two seconds."""
 
+#: A duty is late when so many of its turns are over without one that came to its end.
 TURNS_MISSED = 3
-"""A duty is late when so many of its turns are over without one that came to its end."""
 
 LATE_AT_LEAST = timedelta(seconds=30)
+#: How often a duty is taken to be done if its worker, of the version before, does not say so.
 _UNTOLD = timedelta(minutes=1)
-"""How often a duty is taken to be done if its worker, of the version before, does not say so."""
 
 _TOLD_BEFORE = ("refresh", "reconcile")
 

@@ -69,7 +69,7 @@ def create_app(parts: WebhookParts, *, shows_apart: bool = False) -> ASGIApp:
                 yield
         finally:
             parts.ending.set()
-            await floor.feed.aclose()
+            await floor.aclose()
             await _close(parts)
 
     routes = [

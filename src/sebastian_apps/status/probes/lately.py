@@ -10,12 +10,12 @@ from attrs import define, field
 
 from sebastian_apps.status.checks import CheckResult
 
+#: Tries a piece of the real work; answers what it found.
 Probe = Callable[[], Awaitable[Sequence[CheckResult]]]
-"""Tries a piece of the real work; answers what it found."""
 
 PROBE_EVERY_SECONDS = 10.0
+#: How long who asks waits for news; after that they get what was found the time before.
 WAIT_SECONDS = 1.5
-"""How long who asks waits for news; after that they get what was found the time before."""
 
 log = structlog.stdlib.get_logger("sebastian.floor")
 

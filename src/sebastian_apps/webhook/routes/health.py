@@ -12,6 +12,7 @@ from litestar import MediaType, get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
+from sebastian_apps.status.checks import takes_no_writes
 from sebastian_apps.webhook.parts import Check
 from sebastian_apps.webhook.problems import NOT_READY, Problem
 from sebastian_apps.webhook.routes.openapi import Ok, described
@@ -87,7 +88,7 @@ async def _asked(name: str, check: Check) -> str:
         await check()
     except Exception as error:  # noqa: BLE001 - whatever it is, the check failed
         log.warning("check failed", check=name, why=str(error))
-        return "is unavailable"
+        return "takes no writes" if takes_no_writes(str(error)) else "is unavailable"
     return FINE
 
 
