@@ -141,7 +141,7 @@ async def test_a_duty_that_no_rule_names_is_told_by_its_name_when_it_is_late(
     status = WorkerStatus(started_at=began)
     status.expects("sweep", timedelta(minutes=1), leader_only=False)
     status.done("sweep", began)
-    await stage.room_repo.report("worker-2", status.document())
+    await stage.leadership.report("worker-2", status.document())
     async with webhook_service(stage.parts()) as service:
         shown = (await service.http.get("/metrics")).text
 

@@ -25,7 +25,9 @@ from sebastian_apps.metrics import WebhookMetrics
 from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_core.domain.chat import Move
+from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.policy import LeastLoaded
+from sebastian_core.usecases.duties import Duty
 from tests.browser.stages import busy
 from tests.scraping import Scrape
 from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
@@ -55,7 +57,9 @@ class Floor:
 
 
 @asynccontextmanager
-async def deployment(policy: GuardedPolicy | None = None) -> AsyncIterator[Floor]:
+async def deployment(
+    policy: GuardedPolicy | None = None, duty: Duty | None = None
+) -> AsyncIterator[Floor]:
     """A stand-in Qiscus, the webhook service and one worker, which end with the block."""
     port = free_port()
     async with serve(FakeConfig(agents=5)) as fake:
@@ -64,6 +68,8 @@ async def deployment(policy: GuardedPolicy | None = None) -> AsyncIterator[Floor
             fake.send_webhooks_to(f"http://127.0.0.1:{webhook.port}")
             report = timedelta(milliseconds=50)
             worker = build_worker(settings, stores=stores, policy=policy, report=report)
+            if duty is not None:
+                worker.allocator.add(duty)
             running = asyncio.create_task(worker.run())
             try:
                 yield Floor(fake, stores, webhook, port)
@@ -131,6 +137,18 @@ async def test_workers_that_put_the_own_policy_aside_are_counted(ends: int, susp
 
     assert told.value("workers") == 1
     assert told.value("policy_suspended") == suspended
+
+
+async def test_a_duty_of_which_nobody_else_knows_is_told_by_its_name_when_it_fails() -> None:
+    async def sweep() -> None:
+        raise InvalidInput("floor", "cannot be swept")
+
+    told = None
+    async with deployment(duty=Duty("sweep", timedelta(milliseconds=20), sweep)) as floor:
+        async with asyncio.timeout(20):
+            while not told or not told.total("check", check="duty-failing", about="sweep"):
+                await asyncio.sleep(0.05)
+                told = await floor.webhook_metrics()
 
 
 async def test_no_room_agent_or_chat_is_a_label() -> None:

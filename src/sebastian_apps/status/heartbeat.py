@@ -115,9 +115,12 @@ class WorkerStatus:
         self.duties[duty] = evolve(known, failed_at=now, why=why)
 
     def leads(self, now: datetime, *, leads: bool) -> None:
-        """Whether the worker holds the lease at this moment."""
+        """Whether the worker holds the lease at this moment; who lost it fails at no duty of it."""
         self.leader_since = (self.leader_since or now) if leads else None
         self.is_leader = leads
+        for duty in self.duties.values():
+            if duty.leader_only and not leads:
+                duty.failed_at, duty.why = None, ""
 
     def sees(self, circuit: str, now: datetime) -> None:
         """How the platform stands with it at this moment."""

@@ -32,8 +32,6 @@ class Worker:
         self.opened = asyncio.Event()
         self._observer = observer
         allocator.add(Duty("report", report, self._report, leader_only=False, at_start=True))
-        for duty in allocator.duties:
-            observer.status.expects(duty.name, duty.every, leader_only=duty.leader_only)
 
     def stop(self) -> None:
         """Take nothing more; `run` returns once what is under way has ended."""
@@ -52,6 +50,8 @@ class Worker:
         allocator, status, policy = self.allocator, self._observer.status, self._observer.policy
         now = allocator.clock.now()
         status.started_at = status.started_at or now
+        for duty in allocator.duties:
+            status.expects(duty.name, duty.every, leader_only=duty.leader_only)
         status.leads(now, leads=allocator.leads)
         status.sees(allocator.gate.standing, now)
         status.in_flight = allocator.gate.permits.in_flight

@@ -62,6 +62,14 @@ def test_only_the_leader_is_late_with_what_the_leader_does() -> None:
     assert {duty.name for duty in status.late(LATER)} == {"clock"}
 
 
+def test_who_leads_no_more_fails_no_more_at_what_the_leader_does() -> None:
+    status = a_status()
+    status.failed("refresh", NOON, "no answer")
+    status.leads(NOON, leads=False)
+
+    assert status.document()["trouble"].keys() == {"clock"}
+
+
 def test_a_duty_that_went_well_again_fails_no_more() -> None:
     status = a_status()
     status.done("clock", NOON)
