@@ -157,8 +157,9 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[ConfigProblem]:
     known = sorted({name for key in keys for name in (*key.variables, *key.file_variables)})
     ours = tuple({f"QT_{key.section.upper()}_" for key in keys})
     for name, value in environ.items():
-        is_link = _SERVICE_LINK.fullmatch(f"{name}={value}")
-        if name in known or not name.startswith("QT_") or is_link:
+        if name in known or not name.startswith("QT_"):
+            continue
+        if _SERVICE_LINK.fullmatch(f"{name}={value}"):
             continue
         nearest = nearest_of(name, known)
         if not name.startswith(ours):

@@ -20,6 +20,8 @@ from sebastian_apps.settings.problems import UNSET, ConfigPlace
 from sebastian_apps.settings.secret import Secret
 from sebastian_apps.settings.values import (
     BROKER_URL,
+    CAPACITIES,
+    CAPACITY,
     DATABASE_URL,
     FLAG,
     IGNORED,
@@ -28,7 +30,6 @@ from sebastian_apps.settings.values import (
     PUBLIC_URL,
     REDIS_URL,
     TOKENS,
-    capacities,
     duration,
     one_of,
     rate,
@@ -39,7 +40,6 @@ from sebastian_apps.settings.values import (
 from sebastian_core.domain.ids import AgentId
 
 _HOST = text("a host name or an IP address", r"[A-Za-z0-9_.:-]+")
-_CAPACITY = whole(0, 1000)
 
 
 @frozen(kw_only=True)
@@ -97,7 +97,7 @@ class WebhookSettings:
     """A secret last segment of both webhook paths. Several are valid at once, to change them."""
     insecure: bool = setting(FLAG, "false")
     """Listen beyond loopback without a token: only behind something that lets Qiscus alone in."""
-    max_current_customer: int = setting(_CAPACITY, "3")
+    max_current_customer: int = setting(CAPACITY, "3")
     """How many customers an agent has at once, unless `agents.capacity` says otherwise."""
 
 
@@ -234,7 +234,7 @@ class AgentsSettings:
     """What differs from agent to agent."""
 
     capacity: Mapping[AgentId, int] = setting(
-        capacities(_CAPACITY),
+        CAPACITIES,
         MappingProxyType({}),
         otherwise="{}",
         example="{12345: 5, 12346: 1}",

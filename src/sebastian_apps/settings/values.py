@@ -216,30 +216,16 @@ def server_url(
     return one_text(expected, parse, schema, found=found, secret=True)
 
 
-def capacities(capacity: Parser[int]) -> Parser[Mapping[AgentId, int]]:
-    """How many customers at once, by agent id; in a variable `12=3,15=5`."""
-    expected = f"agent ids with a capacity each ({capacity.expected})"
-    agent_id = one_text(
-        "an agent's id (a whole number)",
-        lambda written: AgentId(int(_matching("[1-9][0-9]{0,17}", written))),
-        {},
-        strip="",
-    )
+def _capacities(raw: Raw, key: str) -> Mapping[AgentId, int]:
+    """The capacity of each agent; in a variable `12=3,15=5`."""
+    expected, hint = CAPACITIES.expected, f"like 12=3,15=5, found {quoted(raw.text)}"
+    pairs = _pairs(raw, key, f"expected {expected}", hint, ",", r"([^=:]*?)\s*[=:]\s*(.*)")
 
-    def read(raw: Raw, key: str) -> Mapping[AgentId, int]:
-        hint = f"like 12=3,15=5, found {quoted(raw.text)}"
-        pairs = _pairs(raw, key, f"expected {expected}", hint, ",", r"([^=:]*?)\s*[=:]\s*(.*)")
+    def one(pair: tuple[Raw, Raw]) -> tuple[AgentId, int]:
+        name, value = pair
+        return _AGENT_ID.read(name, key), CAPACITY.read(value, f"{key}.{name.text}")
 
-        def one(pair: tuple[Raw, Raw]) -> tuple[AgentId, int]:
-            name, value = pair
-            return agent_id.read(name, key), capacity.read(value, f"{key}.{name.text}")
-
-        return dict(_each(one, pairs.items()))
-
-    schema = _object_schema("[1-9][0-9]*", capacity.schema)
-    return Parser(
-        expected, read, schema, holds=lambda value: all(map(capacity.holds, value.values()))
-    )
+    return dict(_each(one, pairs.items()))
 
 
 def _tokens(raw: Raw, key: str) -> tuple[Secret, ...]:
@@ -373,6 +359,13 @@ def format_duration(span: timedelta) -> str:
 _TOKEN: Schema = {"type": ["string", "number"], "writeOnly": True}
 _TOKEN_NAME = "[A-Za-z0-9._-]{1,32}"
 
+_AGENT_ID = one_text(
+    "an agent's id (a whole number)",
+    lambda written: AgentId(int(_matching("[1-9][0-9]{0,17}", written))),
+    {},
+    strip="",
+)
+
 FLAG = one_text("true or false", _flag, {"type": "boolean"})
 PUBLIC_URL = one_text(
     "an http or https URL without user, query or fragment",
@@ -401,5 +394,12 @@ NAMED_TOKENS = Parser(
     _named_tokens,
     _object_schema(_TOKEN_NAME, _TOKEN),
     secret=True,
+)
+CAPACITY = whole(0, 1000)
+CAPACITIES: Parser[Mapping[AgentId, int]] = Parser(
+    f"agent ids with a capacity each ({CAPACITY.expected})",
+    _capacities,
+    _object_schema("[1-9][0-9]*", CAPACITY.schema),
+    holds=lambda value: all(map(CAPACITY.holds, value.values())),
 )
 IGNORED: Parser[None] = Parser("anything (it has no effect)", lambda _raw, _key: None, {})
