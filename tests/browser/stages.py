@@ -201,14 +201,16 @@ class Stage:
         """How many chats each agent may hold."""
         return CapacityRules(default=self.hour.capacity, per_agent={AgentId(3): 2, AgentId(8): 5})
 
-    def parts(self, **other: Any) -> WebhookParts:
+    def parts(
+        self, *, agent_settings: InMemoryAgentSettings | None = None, **other: Any
+    ) -> WebhookParts:
         """The webhook service on this floor, with its page open."""
         settings = evolve(
             self.settings, agents=evolve(self.settings.agents, capacity=self.capacities.per_agent)
         )
         allocator = Allocator(
             room_repo=self.room_repo,
-            agent_settings=self.agent_settings,
+            agent_settings=agent_settings or self.agent_settings,
             journal=self.journal,
             leadership=self.leadership,
             agent_store=self.agent_store,

@@ -168,9 +168,9 @@ TOLD: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"standing": "credentials refused"}, "worker-credentials-refused", "problem"),
     ({"standing": "down", "down_since": LONG_AGO}, "worker-platform-down", "problem"),
     ({"trouble": {"settle": {"at": LONG_AGO, "why": "500"}}}, "duty-failing", "warning"),
-    ({"done": {}, "leader_since": None, "refresh": {"at": LONG_AGO}}, "refresh-late", "warning"),
+    ({"done": {}, **SINCE_LONG, "refresh": {"at": LONG_AGO}}, "refresh-late", "warning"),
     ({"done": {}, **SINCE_LONG, "reconcile": None}, "reconcile-late", "warning"),
-    ({"done": {"sweep": {"at": LONG_AGO, "every": 60}}}, "sweep-late", "warning"),
+    ({"done": {"sweep": {"at": LONG_AGO, "every": 60}}, **SINCE_LONG}, "sweep-late", "warning"),
     ({"honours_user_ids": False}, "user-ids-ignored", "notice"),
     ({"version": "0.0.1"}, "versions-differ", "warning"),
 )
