@@ -7,7 +7,7 @@ synchronous.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -46,6 +46,7 @@ from sebastian_adapters.qiscus.calls import OnCall
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
+from sebastian_apps.own_adapters import OwnAdapter, own_adapters
 from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import Secret, Settings
@@ -172,6 +173,7 @@ class Container(containers.DeclarativeContainer):
     on_call: providers.Object[OnCall | None] = providers.Object(None)
     policy: providers.Object[Policy | None] = providers.Object(None)
     name = providers.Object("")
+    own: providers.Object[Mapping[str, OwnAdapter]] = providers.Object({})
     opening: providers.Object[Opening] = providers.Object(nullcontext)
 
     rules = providers.Singleton(_rules, settings)
@@ -184,7 +186,7 @@ class Container(containers.DeclarativeContainer):
     ended_logins = providers.Singleton(PostgresEndedLogins, pool)
     agent_store = providers.Singleton(_agent_store, settings)
     job_queue = providers.Singleton(_job_queue, settings, threads)
-    client = providers.Singleton(_client, settings, clock, on_call)
+    qiscus_client = providers.Singleton(_client, settings, clock, on_call)
     observer = providers.Singleton(Observer)
 
     allocator = providers.Singleton(
@@ -195,7 +197,7 @@ class Container(containers.DeclarativeContainer):
         leadership=leadership,
         agent_store=agent_store,
         job_queue=job_queue,
-        qiscus_client=client,
+        qiscus_client=qiscus_client,
         clock=clock,
         policy=policy,
         capacities=providers.Callable(_capacities, settings),
@@ -257,7 +259,8 @@ def build_webhook(
         floor_is_open=floor_is_open,
         ended_logins=container.ended_logins(),
         counts=WebhookMetrics(),
-        checks={} if stores else {"database": partial(_check_work, container.pool())},
+        checks=({} if stores else {"database": partial(_check_work, container.pool())})
+        | {role: own.check for role, own in container.own().items()},
         probes=() if stores else _probes(settings, container.pool()),
         open=open_all,
         close=opened.aclose,
@@ -334,7 +337,7 @@ async def _as_webhook(container: Container, *, is_real: bool) -> AsyncIterator[N
             stack.callback(asyncio.create_task(_keep_time(container)).cancel)
             await container.job_queue().open()
         if container.settings().qiscus.app_id:
-            await stack.enter_async_context(container.client())
+            await stack.enter_async_context(container.qiscus_client())
         yield
 
 
@@ -370,7 +373,7 @@ async def _as_worker(
             await claim_account(pool)
             await container.clock().sync()
             await container.job_queue().open()
-        await stack.enter_async_context(container.client())
+        await stack.enter_async_context(container.qiscus_client())
         if settings.metrics.port:
             await stack.enter_async_context(serve_metrics(metrics, settings))
         yield
@@ -395,18 +398,20 @@ async def _as_command(container: Container, *, is_real: bool) -> AsyncIterator[N
             await container.clock().sync()
             await container.job_queue().open()
         if settings.qiscus.app_id and settings.qiscus.secret_key:
-            await stack.enter_async_context(container.client())
+            await stack.enter_async_context(container.qiscus_client())
         yield
 
 
 @asynccontextmanager
 async def _closing(container: Container, *, is_real: bool) -> AsyncIterator[AsyncExitStack]:
-    """Close the stores in the end, opened or not."""
+    """Open what the user brought; in the end close that and the stores, opened or not."""
     async with AsyncExitStack() as stack:
         if is_real:
             stack.push_async_callback(container.pool().close)
             stack.push_async_callback(container.agent_store().aclose)
             stack.push_async_callback(container.job_queue().aclose)
+        for own in container.own().values():
+            await stack.enter_async_context(own)
         yield stack
 
 
@@ -451,6 +456,9 @@ def _container(
         settings=providers.Object(settings),
         **{name: providers.Object(each) for name, each in given.items()},
     )
+    own = own_adapters(settings)
+    container.own.override(providers.Object(own))
+    container.override_providers(**{role: providers.Object(each) for role, each in own.items()})
     opened = partial(opening, container, is_real=stores is None)
     container.opening.override(providers.Object(opened))
     if stores is not None:

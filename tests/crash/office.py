@@ -110,11 +110,11 @@ class Office:
         await self._container.pool().open()
         await self._container.clock().sync()
         await self._container.job_queue().open()
-        await self._container.client().open()
+        await self._container.qiscus_client().open()
 
     async def close(self) -> None:
         """Let go of everything."""
-        await self._container.client().aclose()
+        await self._container.qiscus_client().aclose()
         await self._container.job_queue().aclose()
         await self._container.agent_store().aclose()
         await self._container.pool().close()

@@ -206,6 +206,53 @@ class AssignSettings:
     """A policy of your own instead of the shipped one, to choose who gets which chat."""
 
 
+_CALLABLE = text(
+    "the name of a callable, package.module:name",
+    r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
+)
+
+
+@frozen(kw_only=True)
+class AdaptersSettings:
+    """Adapters of your own in place of the shipped ones; docs/library.md says how to write one."""
+
+    agent_store: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:agent_store", otherwise="Redis"
+    )
+    """What makes the adapter for the roster."""
+    room_repo: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:room_repo", otherwise="PostgreSQL"
+    )
+    """What makes the adapter for rooms, chats and slots."""
+    agent_settings: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:agent_settings", otherwise="PostgreSQL"
+    )
+    """What makes the adapter for what people decided about agents."""
+    journal: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:journal", otherwise="PostgreSQL"
+    )
+    """What makes the adapter for the history and the figures."""
+    leadership: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:leadership", otherwise="PostgreSQL"
+    )
+    """What makes the adapter for who leads, and what workers tell of themselves."""
+    job_queue: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:job_queue", otherwise="what queue.doorbell names"
+    )
+    """What makes the adapter for the doorbell."""
+    qiscus_client: str | None = optional(
+        _CALLABLE, example="ourdesk.adapters:qiscus_client", otherwise="Qiscus"
+    )
+    """What makes the adapter for the platform."""
+    options: Mapping[str, Secret] = setting(
+        NAMED_TOKENS,
+        MappingProxyType({}),
+        otherwise="{}",
+        example="{path: /var/lib/ourdesk/agents.db}",
+    )
+    """What your adapters must know; it is masked wherever settings are shown."""
+
+
 @frozen(kw_only=True)
 class WorkerSettings:
     """What a worker keeps on its machine."""
@@ -304,6 +351,7 @@ class Settings:
     qiscus: QiscusSettings = field(factory=QiscusSettings)
     presence: PresenceSettings = field(factory=PresenceSettings)
     assign: AssignSettings = field(factory=AssignSettings)
+    adapters: AdaptersSettings = field(factory=AdaptersSettings)
     worker: WorkerSettings = field(factory=WorkerSettings)
     reconcile: ReconcileSettings = field(factory=ReconcileSettings)
     agents: AgentsSettings = field(factory=AgentsSettings)

@@ -15,6 +15,7 @@ import uvloop
 from attrs import evolve
 
 from sebastian_apps.garbage import spare_collections
+from sebastian_apps.settings import SettingsError
 from sebastian_apps.watchdog import PATIENCE_SECONDS, Watchdog
 from sebastian_apps.webhook.app import create_app
 from sebastian_apps.webhook.door import Door, want_files
@@ -55,7 +56,7 @@ def run(
         uvloop.run(_watched(server, sockets, patience_seconds))
     except SebastianError as error:
         log.error("cannot start", why=str(error))  # noqa: TRY400 - the sentence says it all
-        return MISCONFIGURED if isinstance(error, ForeignAccount) else 1
+        return MISCONFIGURED if isinstance(error, ForeignAccount | SettingsError) else 1
     return 0 if server.started else 1
 
 
