@@ -46,7 +46,7 @@ from sebastian_adapters.qiscus.calls import OnCall
 from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
-from sebastian_apps.own_adapters import OwnAdapter, own_adapters
+from sebastian_apps.own_adapters import FOLLOW_ROOM_REPO, OwnAdapter, own_adapters
 from sebastian_apps.own_policy import GuardedPolicy
 from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import Secret, Settings
@@ -458,7 +458,12 @@ def _container(
     )
     own = own_adapters(settings)
     container.own.override(providers.Object(own))
-    container.override_providers(**{role: providers.Object(each) for role, each in own.items()})
+    roles = {role: role for role in own} | dict.fromkeys(
+        FOLLOW_ROOM_REPO if "room_repo" in own else (), "room_repo"
+    )
+    container.override_providers(
+        **{role: providers.Object(own[made]) for role, made in roles.items()}
+    )
     opened = partial(opening, container, is_real=stores is None)
     container.opening.override(providers.Object(opened))
     if stores is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Self
 
@@ -16,16 +16,15 @@ from sebastian_core.ports.leadership import Leadership
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo
 
-PORTS: Mapping[str, type] = {
-    "agent_store": AgentStore,
-    "room_repo": RoomRepo,
-    "agent_settings": AgentSettings,
-    "journal": Journal,
-    "leadership": Leadership,
-    "job_queue": JobQueue,
-    "qiscus_client": QiscusClient,
+PORTS: Mapping[str, tuple[type, ...]] = {
+    "agent_store": (AgentStore,),
+    "room_repo": (RoomRepo, AgentSettings, Journal, Leadership),
+    "job_queue": (JobQueue,),
+    "qiscus_client": (QiscusClient,),
 }
-"""What each key of `adapters` stands for."""
+"""What each key of `adapters` stands for; what is made for it plays all of these roles."""
+
+FOLLOW_ROOM_REPO = ("agent_settings", "journal", "leadership")
 
 Make = Callable[[Settings, Mapping[str, str]], AbstractAsyncContextManager[Any]]
 """Given the settings and `adapters.options`; what it answers opens and closes the port."""
@@ -56,7 +55,7 @@ class OwnAdapter:
             port = await self._open.enter_async_context(opening)
         except Exception as error:
             raise self._unusable(f"cannot be made: {type(error).__name__}: {error}") from error
-        lacking = [verb for verb in verbs_of(PORTS[self._role]) if not hasattr(port, verb)]
+        lacking = [verb for verb in verbs_of(*PORTS[self._role]) if not hasattr(port, verb)]
         if lacking:
             await self._open.aclose()
             raise self._unusable(f"made something without {', '.join(lacking)}")
@@ -109,6 +108,6 @@ def own_adapters(settings: Settings) -> dict[str, OwnAdapter]:
     return {role: OwnAdapter(settings, role) for role in named}
 
 
-def verbs_of(port: type) -> Iterator[str]:
-    """The methods that an adapter of this port must have."""
-    return iter(sorted(getattr(port, "__abstractmethods__", ())))
+def verbs_of(*ports: type) -> list[str]:
+    """The methods that an adapter of these ports must have."""
+    return sorted({verb for port in ports for verb in getattr(port, "__abstractmethods__", ())})

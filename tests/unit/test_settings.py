@@ -34,6 +34,7 @@ LONG = "0123456789abcdef01234567"
 AS_VARIABLE = {
     "agents.capacity": "12345=5, 12346=1",
     "admin.tokens": "sari=first,budi=second",
+    "adapters.options": "path=first,size=second",
 }
 """What a variable or its file holds for keys whose example is YAML."""
 
@@ -204,7 +205,7 @@ class TestSecretsFromFiles:
 
         settings = load_settings(None, {key.file_variables[0]: str(file)})
 
-        expected = ["first", "second"] if key.path == "admin.tokens" else [key.example]
+        expected = ["first", "second"] if key.path in AS_VARIABLE else [key.example]
         assert [secret.reveal() for secret in settings.secrets()] == expected
 
     def test_it_beats_the_configuration_file(self, load: Load, tmp_path: Path) -> None:

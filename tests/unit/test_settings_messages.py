@@ -24,8 +24,8 @@ DATABASE = (
 )
 REDIS = "config.yml:2:8 redis.url: expected a redis:// URL or host:port, found"
 SECTIONS = (
-    "listen, db, redis, webhook, admin, qiscus, presence, assign, worker, reconcile, agents, "
-    "queue, history, log, metrics"
+    "listen, db, redis, webhook, admin, qiscus, presence, assign, adapters, worker, reconcile, "
+    "agents, queue, history, log, metrics"
 )
 GUESSED = (
     "short or simple enough to be guessed, and {host} can be reached from elsewhere; set it to a "

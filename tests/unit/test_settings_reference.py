@@ -136,6 +136,7 @@ def test_secrets_are_those_that_the_design_names() -> None:
         "qiscus.secret_key",
         "qiscus.password",
         "qiscus.proxy",
+        "adapters.options",
         "queue.broker_url",
     }
 

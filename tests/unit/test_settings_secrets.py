@@ -227,5 +227,6 @@ def _secret_value(path: str) -> str:
         "redis.url": f"redis://:{MARK}@h",
         "queue.broker_url": f"redis://u:{MARK}@h/1",
         "admin.tokens": f"sari={MARK}2",
+        "adapters.options": f"path={MARK}3",
     }
     return urls.get(path, MARK)

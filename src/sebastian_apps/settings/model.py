@@ -223,19 +223,7 @@ class AdaptersSettings:
     room_repo: str | None = optional(
         _CALLABLE, example="ourdesk.adapters:room_repo", otherwise="PostgreSQL"
     )
-    """What makes the adapter for rooms, chats and slots."""
-    agent_settings: str | None = optional(
-        _CALLABLE, example="ourdesk.adapters:agent_settings", otherwise="PostgreSQL"
-    )
-    """What makes the adapter for what people decided about agents."""
-    journal: str | None = optional(
-        _CALLABLE, example="ourdesk.adapters:journal", otherwise="PostgreSQL"
-    )
-    """What makes the adapter for the history and the figures."""
-    leadership: str | None = optional(
-        _CALLABLE, example="ourdesk.adapters:leadership", otherwise="PostgreSQL"
-    )
-    """What makes the adapter for who leads, and what workers tell of themselves."""
+    """What makes the adapter for rooms and chats, what people set, the history and who leads."""
     job_queue: str | None = optional(
         _CALLABLE, example="ourdesk.adapters:job_queue", otherwise="what queue.doorbell names"
     )
