@@ -170,7 +170,6 @@ class Allocator:
             Duty("reconcile", seconds(60), self.reconcile, at_start=True),
             Duty("exclusions", seconds(10), repo.lift_exclusions),
             Duty("prune", seconds(600), upkeep.prune),
-            Duty("stuck", seconds(60), upkeep.count_stuck),
             Duty("moments", seconds(30), upkeep.bring_back),
         ]
 

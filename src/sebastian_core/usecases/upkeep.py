@@ -24,7 +24,6 @@ class Upkeep:
     ) -> None:
         self._room_repo = room_repo
         self._journal = journal
-        self._rules = rules
         self._horizon = Horizon.of(rules)
         self._keep = keep
         self._observer = observer
@@ -35,11 +34,6 @@ class Upkeep:
         while pruned := await self._journal.prune(self._keep):
             total += pruned
         return total
-
-    async def count_stuck(self) -> int:
-        """How many chats were refused so often that somebody should look."""
-        summary = await self._journal.summary(self._rules.alert_refusals)
-        return summary.stuck
 
     async def bring_back(self) -> int:
         """See RoomRepo.bring_back; how many chats and rooms."""
