@@ -149,8 +149,8 @@ def check_platform(state: FloorState, rules: FloorRules) -> Iterator[CheckResult
     text = f"Qiscus has not answered {_names(cut_off)}{lasting}."
     if len(cut_off) == len(state.workers):
         remedy = (
-            "Nothing if Qiscus is down: everybody keeps their place, and the line goes on as soon "
-            "as it answers. Else look at the network and the proxy."
+            "If Qiscus is down, nothing has to be done: everybody keeps their place, and the line "
+            "goes on as soon as it answers. Else look at the network and the proxy."
         )
         yield problem("worker-platform-down", text, remedy)
     else:

@@ -119,8 +119,8 @@ GOLDEN: list[tuple[list[CheckResult], str, str]] = [
         found(words(standing="down", down_since=ago(90))),
         "problem worker-platform-down: Qiscus has not answered w1 for 1 min 30 s.",
         (
-            "Nothing if Qiscus is down: everybody keeps their place, and the line goes on as soon "
-            "as it answers. Else look at the network and the proxy."
+            "If Qiscus is down, nothing has to be done: everybody keeps their place, and the line "
+            "goes on as soon as it answers. Else look at the network and the proxy."
         ),
     ),
     (
