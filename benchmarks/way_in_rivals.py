@@ -14,11 +14,12 @@ from litestar import Litestar, Request, post
 from litestar.response.base import ASGIResponse
 from psycopg_pool import AsyncConnectionPool
 
+from sebastian_adapters.memory import in_memory
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.container import build_webhook, in_memory
+from sebastian_apps.container import build_webhook
 from sebastian_apps.logging import configure_logging
 from sebastian_apps.settings import Settings, load_settings
 from sebastian_apps.webhook.addresses import ARRIVAL_PATH

@@ -17,20 +17,14 @@ from contextlib import (
 )
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import structlog
 from dependency_injector import containers, providers
 
-from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
-from sebastian_adapters.memory.agent_store import InMemoryAgentStore
+from sebastian_adapters.memory import InMemoryArguments
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
-from sebastian_adapters.memory.job_queue import InMemoryJobQueue
-from sebastian_adapters.memory.journal import InMemoryJournal
-from sebastian_adapters.memory.leadership import InMemoryLeadership
-from sebastian_adapters.memory.record import Record
-from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.postgres.account import claim_account
 from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
 from sebastian_adapters.postgres.clock import PostgresClock
@@ -78,6 +72,9 @@ from sebastian_core.usecases.observer import Observer
 if TYPE_CHECKING:
     from sebastian_apps.metrics import WorkerMetrics
 
+SharedInMemory = Literal[
+    "clock", "room_repo", "agent_settings", "journal", "leadership", "agent_store", "job_queue"
+]
 MakePool = Callable[[str, str | None], Pool]
 Opening = Callable[[], AbstractAsyncContextManager[object]]
 CALLS_OF_DUTIES = 16
@@ -85,6 +82,9 @@ CALLS_OF_DUTIES = 16
 
 NO_CREDENTIAL = "-"
 """What a client is built with that is never opened or asked: nobody named an account."""
+
+SHARED_IN_MEMORY: tuple[SharedInMemory, ...] = get_args(SharedInMemory)
+"""What services of one process share if nothing is kept: of `in_memory`, all but the platform."""
 
 CLOCK_FIRST_SECONDS = 1.0
 CLOCK = timedelta(seconds=30)
@@ -217,27 +217,8 @@ class Container(containers.DeclarativeContainer):
     )
 
 
-class MemoryStores(containers.DeclarativeContainer):
-    """The stores in memory: what the services of one process share."""
-
-    clock = providers.Singleton(InMemoryClock, providers.Callable(datetime.now, UTC))
-    record = providers.Singleton(Record, clock)
-    room_repo = providers.Singleton(InMemoryRoomRepo, record)
-    agent_settings = providers.Singleton(InMemoryAgentSettings, record)
-    journal = providers.Singleton(InMemoryJournal, record)
-    leadership = providers.Singleton(InMemoryLeadership, clock)
-    ended_logins = providers.Singleton(InMemoryEndedLogins, clock)
-    agent_store = providers.Singleton(InMemoryAgentStore)
-    job_queue = providers.Singleton(InMemoryJobQueue)
-
-
-def in_memory() -> MemoryStores:
-    """Stores in memory, to be handed to the services that are to share them."""
-    return MemoryStores()
-
-
 def build_webhook(
-    settings: Settings, stores: MemoryStores | None = None, *, floor_is_open: bool = False
+    settings: Settings, stores: InMemoryArguments | None = None, *, floor_is_open: bool = False
 ) -> WebhookParts:
     """The webhook service's parts; nothing is opened yet.
 
@@ -291,7 +272,7 @@ def build_worker(
     *,
     name: str = "",
     threads: int = 1,
-    stores: MemoryStores | None = None,
+    stores: InMemoryArguments | None = None,
     policy: GuardedPolicy | None = None,
     report: timedelta = REPORT,
 ) -> Worker:
@@ -320,7 +301,7 @@ def build_worker(
     return Worker(allocator, notes, report)
 
 
-def build_allocator(settings: Settings, stores: MemoryStores | None = None) -> Allocator:
+def build_allocator(settings: Settings, stores: InMemoryArguments | None = None) -> Allocator:
     """The allocator of a command, or of a program of one's own; nothing is opened yet."""
     return _container(settings, stores, _as_command).allocator()
 
@@ -448,7 +429,7 @@ async def register_webhooks(settings: Settings) -> list[Registration]:
 
 def _container(
     settings: Settings,
-    stores: MemoryStores | None,
+    stores: InMemoryArguments | None,
     opening: Callable[..., AbstractAsyncContextManager[None]],
     **given: object,
 ) -> Container:
@@ -467,15 +448,8 @@ def _container(
     opened = partial(opening, container, is_real=stores is None)
     container.opening.override(providers.Object(opened))
     if stores is not None:
-        container.override_providers(
-            clock=stores.clock,
-            room_repo=stores.room_repo,
-            agent_settings=stores.agent_settings,
-            journal=stores.journal,
-            leadership=stores.leadership,
-            ended_logins=stores.ended_logins,
-            agent_store=stores.agent_store,
-            job_queue=stores.job_queue,
-            writes_are_tried=providers.Object(False),
-        )
+        shared = {name: providers.Object(stores[name]) for name in SHARED_IN_MEMORY}
+        container.override_providers(**shared, writes_are_tried=providers.Object(False))
+        logins = providers.Singleton(InMemoryEndedLogins, container.clock)
+        container.ended_logins.override(logins)
     return container

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,8 +16,10 @@ from attrs import frozen
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from sebastian_adapters.memory import InMemoryArguments, in_memory
+from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
+from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.dev.servers import free_port
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
@@ -41,7 +43,7 @@ class Floor:
     """A whole deployment in this event loop, and where its metrics are."""
 
     fake: FakeQiscus
-    stores: MemoryStores
+    stores: InMemoryArguments
     webhook: WebhookService
     metrics_port: int
 
@@ -63,7 +65,8 @@ async def deployment(
     """A stand-in Qiscus, the webhook service and one worker, which end with the block."""
     port = free_port()
     async with serve(FakeConfig(agents=5)) as fake:
-        settings, stores = settings_for(fake, port), in_memory()
+        settings = settings_for(fake, port)
+        stores = in_memory(clock=InMemoryClock(datetime.now(UTC)))
         async with webhook_service(build_webhook(settings, stores)) as webhook:
             fake.send_webhooks_to(f"http://127.0.0.1:{webhook.port}")
             report = timedelta(milliseconds=50)
@@ -109,7 +112,7 @@ async def test_the_numbers_are_those_of_the_platform_and_of_the_history() -> Non
         await floor.fake.floor_done()
         await quiet(floor, assigned=0)
         webhook, worker = await floor.webhook_metrics(), await floor.worker_metrics()
-        rows = await floor.stores.journal().decisions(10_000)
+        rows = await floor.stores["journal"].decisions(10_000)
         events = list(floor.fake.platform.log)
 
     moves = Counter(row.move for row in rows)
@@ -271,7 +274,7 @@ async def quiet(floor: Floor, assigned: int | None = None) -> None:
 
     With `assigned`, also until so many chats are with agents: a resolve may be on its way yet.
     """
-    journal, leadership = floor.stores.journal(), floor.stores.leadership()
+    journal, leadership = floor.stores["journal"], floor.stores["leadership"]
     async with asyncio.timeout(20):
         while True:
             summary = await journal.summary(5)

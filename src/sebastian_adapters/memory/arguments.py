@@ -39,9 +39,9 @@ def in_memory(
 ) -> InMemoryArguments:
     """Stores in memory, and a platform on which these agents are online: capacities by name.
 
-    The roster is read already. A room that the platform has never heard of waits there as soon as
-    it is asked about, as if its customer had written: who admits an arrival need not tell it first.
-    The platform is `arguments["qiscus_client"].platform`.
+    If agents are named, the roster is read already. A room that the platform has never heard of
+    waits there as soon as it is asked about, as if its customer had written: who admits an arrival
+    need not tell it first. The platform is `arguments["qiscus_client"].platform`.
     """
     clock = clock or InMemoryClock()
     platform = Platform(clock=clock.monotonic)
@@ -61,7 +61,7 @@ def in_memory(
         agent_settings=InMemoryAgentSettings(record),
         journal=InMemoryJournal(record),
         leadership=InMemoryLeadership(clock),
-        agent_store=InMemoryAgentStore(roster),
+        agent_store=InMemoryAgentStore(roster if agents else None),
         job_queue=InMemoryJobQueue(),
         qiscus_client=_WelcomingQiscusClient(platform, clock),
         clock=clock,

@@ -10,14 +10,17 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import structlog
 import uvicorn
 
+from sebastian_adapters.memory import InMemoryArguments, in_memory
+from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_apps.container import MemoryStores, build_webhook, build_worker, in_memory
+from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.dev.config_file import write_config
 from sebastian_apps.dev.options import DevOptions
 from sebastian_apps.dev.people import hire
@@ -63,7 +66,8 @@ async def run(options: DevOptions) -> None:
         fake = await stack.enter_async_context(serve(FakeConfig()))
         hire(fake, options.agents)
         directory = _directory(options, stack)
-        stores = in_memory() if options.memory else None
+        clock = InMemoryClock(datetime.now(UTC))
+        stores = in_memory(clock=clock) if options.memory else None
         environ = _environ(options, fake) | chosen
         if stores is None:
             environ |= await _start_servers(directory, stack, screen)
@@ -140,7 +144,7 @@ def _environ(options: DevOptions, fake: FakeQiscus) -> dict[str, str]:
 
 @asynccontextmanager
 async def _webhook(
-    settings: Settings, stores: MemoryStores | None, listener: socket.socket
+    settings: Settings, stores: InMemoryArguments | None, listener: socket.socket
 ) -> AsyncIterator[None]:
     parts = build_webhook(settings, stores, floor_is_open=True)
     config = uvicorn.Config(
