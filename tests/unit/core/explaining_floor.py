@@ -17,6 +17,7 @@ from sebastian_core.domain.adoption import Listed, adopt
 from sebastian_core.domain.agent import CapacityRules, Presence
 from sebastian_core.domain.arrivals import Arrival, Resolution, admit, resolve
 from sebastian_core.domain.by_hand import Wish, hand_over
+from sebastian_core.domain.explaining import Hold
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
 from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation, confirm, pass_over, refuse, release
@@ -55,6 +56,7 @@ class Floor:
         )
         self.pause = PauseAgent(self.agent_settings, queue)
         self.capacity = SetCapacity(self.agent_settings, queue)
+        self.blocked: Hold | None = None
         self.explain = ExplainRoom(
             self.repo,
             self.journal,
@@ -62,7 +64,11 @@ class Floor:
             self.roster,
             DispatchRules(capacities=self.capacities, rules=self.rules),
             verify=verify,
+            blocked=self._what_blocks,
         )
+
+    async def _what_blocks(self, _: datetime) -> Hold | None:
+        return self.blocked
 
     async def agents(
         self,

@@ -6,6 +6,10 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+import pytest
+from attrs import evolve
+
+from sebastian_core.domain.explaining import HOLDS_ALL, Hold
 from sebastian_core.domain.ids import RoomId
 from tests.unit.core.explaining_floor import ANNE, BEN, CLEO, ROOM, WIDGET, Floor
 
@@ -498,6 +502,43 @@ async def test_a_released_chat_is_ready_again() -> None:
           09:00:01  ready at once: made ready by hand (by page)
         """
     )
+
+
+@pytest.mark.parametrize("hold", sorted(HOLDS_ALL))
+async def test_what_holds_every_chat_is_said_before_anything_else(hold: Hold) -> None:
+    floor = Floor(capacity=2)
+    await floor.agents(ANNE)
+    await floor.asks()
+    await floor.refuse(1, waits=False)
+    floor.blocked = hold
+
+    explanation = await floor.explain(ROOM)
+    (_, in_line), *_ = (await floor.explain.line(10)).entries
+
+    assert explanation.waiting is not None
+    assert explanation.waiting.hold is in_line.hold is hold
+    assert f"Everything is on hold: {hold}." in await floor.why()
+
+
+async def test_a_room_waits_for_the_same_reason_alone_and_in_the_line() -> None:
+    floor = Floor(capacity=2)
+    await floor.agents(ANNE)
+    await floor.asks(RoomId("refused"))
+    await floor.refuse(1, waits=False)
+    rooms = [RoomId("refused"), *(RoomId(f"{number}") for number in range(4))]
+    for room_id in rooms[1:]:
+        await floor.asks(room_id)
+
+    in_line = {chat.room_id: each for chat, each in (await floor.explain.line(10)).entries}
+    alone = {room_id: (await floor.explain(room_id)).waiting for room_id in rooms}
+
+    assert [in_line[room_id].hold for room_id in rooms] == [
+        Hold.NEXT_TRY,
+        *[Hold.DISPATCH] * 2,
+        *[Hold.TURN] * 2,
+    ]
+    for room_id, waiting in alone.items():
+        assert waiting == evolve(in_line[room_id], named=waiting.named if waiting else {})
 
 
 async def test_a_room_that_nothing_is_known_of() -> None:
