@@ -35,8 +35,7 @@ def _build_once(directory: Path) -> None:
     path.write_text(json.dumps(EXAMPLE))
     trust_nobody(directory)
     parts = container(path)
-    for part in (parts.room_repo, parts.dispatch, parts.reconcile, parts.settle_chat, parts.client):
-        part()
+    parts.allocator()
     query("begin")
     httpx.create_ssl_context()
 
