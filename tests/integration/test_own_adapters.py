@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sebastian_adapters.testing.waiting import until
+from sebastian_apps import from_config
 from tests.installed import install
 from tests.integration.cli_world import World, a_world
 from tests.worker_process import worker_process
@@ -45,6 +46,17 @@ async def test_a_worker_serves_with_an_agent_store_on_sqlite(world: World, tmp_p
         assert "Anne" in db.execute("select text from roster").fetchone()[0]
     (anne,) = (await world.json("agents"))["agents"]
     assert (anne["online"], anne["load"]) == (True, 2)
+
+
+async def test_a_program_of_ones_own_runs_what_the_worker_runs(world: World) -> None:
+    world.fake.platform.customer_message(world.fake.platform.new_room_id())
+
+    async with from_config(world.config) as allocator:
+        await until(lambda: world.fake.platform.loads().get(7) == 1, 30)
+        assert allocator.leads
+        reports = await allocator.leadership.reports()
+
+    assert [each.name for each in reports] == [allocator.name]
 
 
 async def test_doctor_asks_it_how_it_is(world: World, tmp_path: Path) -> None:

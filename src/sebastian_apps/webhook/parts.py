@@ -46,12 +46,12 @@ class WebhookParts:
     """Everything that the routes call; in memory or real, they cannot tell.
 
     `checks` are what `/readyz` asks, by name, and `probes` what the floor page tries beside what it
-    reads. `open` is awaited before the first request and
-    `close` after the last. `register_webhooks` is None where no credentials are configured. Of a
-    customer's properties only the `kept_properties` are read. `floor` is what people may do from
-    the floor page; `floor_is_open` shows the page to this machine without a token, `ended_logins`
-    remembers who has logged out of it. `ending` is set as soon as the service is told to stop, so
-    that what streams can end. `reading` and `committing` limit how long a webhook may take.
+    reads. `open` is awaited before the first request and `close` after the last.
+    `register_webhooks` is None if no credentials are configured. Of a customer's properties only
+    the `kept_properties` are read. `floor_is_open` shows the floor page to this machine without a
+    token, `ended_logins` remembers who has logged out of it. `ending` is set as soon as the service
+    is told to stop, so that what streams can end. `reading` and `committing` limit how long a
+    webhook may take.
     """
 
     settings: Settings
