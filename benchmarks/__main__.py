@@ -23,7 +23,7 @@ from benchmarks import (
 )
 from benchmarks.report import Figure, show, write
 from benchmarks.stage import Stage, staged
-from sebastian_apps.progress import counted
+from sebastian_apps.observability.progress import counted
 
 
 @frozen

@@ -13,7 +13,7 @@ from benchmarks.report import Figure
 from benchmarks.stage import FakePlatform, Program, Stage, fake_platform, settings, wait_until
 
 AGENTS = 100
-WORKER, PLAIN_WORKER = "sebastian_apps.worker.main", "benchmarks.plain_httpx_worker"
+WORKER, PLAIN_WORKER = "sebastian_apps.entry.worker", "benchmarks.plain_httpx_worker"
 _SPAN = """
 select extract(epoch from max(at) filter (where move = 'confirm') - min(at))::float,
     count(*) filter (where move = 'confirm')

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from sebastian_adapters.memory.platform import Platform
-from sebastian_apps.webhook.addresses import ARRIVAL_PATH
+from sebastian_apps.settings.webhook_urls import ARRIVAL_PATH
 
 BODY_BYTES = 1500
 _ROOM = "ROOM-TO-BE"

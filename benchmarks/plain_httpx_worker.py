@@ -10,7 +10,7 @@ import httpx
 from sebastian_adapters.qiscus import calls
 from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.lane import LaneOptions
-from sebastian_apps.worker.main import main
+from sebastian_apps.entry.worker import main
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from benchmarks.measuring import median
 from benchmarks.report import Figure
 from benchmarks.stage import APP_ID, SECRET_KEY, Stage, fake_platform
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
+from sebastian_adapters.qiscus.client import HttpxQiscusClient
 from sebastian_core.domain.ids import AgentId, RoomId
 
 PATH = "/api/v1/admin/service/assign_agent"

@@ -15,14 +15,15 @@ from benchmarks.line import fill_line, invented_rooms
 from benchmarks.measuring import median
 from benchmarks.report import Figure
 from benchmarks.stage import Stage
-from sebastian_adapters.postgres.pools import worker_pool
+from sebastian_adapters.postgres.pool import worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
-from sebastian_apps.garbage import spare_collections
-from sebastian_core.domain.agent import CapacityRules, Presence, Roster, Staffing
+from sebastian_apps.runtime.gc import tune_gc
+from sebastian_core.domain.agent_loads import AgentLoads, CapacityRules
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.policy import ReadyChat
+from sebastian_core.domain.roster import Presence, Roster
 
 SMALL, LARGE = 1_000, 1_000_000
 _PUT_BACK = """
@@ -51,7 +52,7 @@ class Size:
 
 def measure(stage: Stage, *, rounds: int, large: int = LARGE) -> list[Figure]:
     """The corners and points between, in turns; each length of the line has its own database."""
-    spare_collections()  # as the worker does
+    tune_gc()  # as the worker does
     urls = {waiting: _filled(stage, waiting) for waiting in (SMALL, large)}
     sizes = [Size(100, waiting, batch) for waiting in urls for batch in (1, 10)]
     sizes += [Size(agents, waiting, 100) for agents in (10, 100, 1_000, 10_000) for waiting in urls]
@@ -88,7 +89,7 @@ async def _measured(urls: Mapping[int, str], sizes: Sequence[Size], rounds: int)
     return [_figure(size, rates, median(updates), pure[size]) for size, rates in reached.items()]
 
 
-async def _round(repo: PostgresRoomRepo, url: str, size: Size, plan: Plan) -> float:
+async def _round(repo: PostgresRoomRepo, url: str, size: Size, plan: Matcher) -> float:
     """Chats a second of one process with one roster: a new one comes every `presence.interval`."""
     given = 0
     began = time.perf_counter()
@@ -103,14 +104,14 @@ async def _round(repo: PostgresRoomRepo, url: str, size: Size, plan: Plan) -> fl
     return given / elapsed
 
 
-def _plan(size: Size) -> Plan:
+def _plan(size: Size) -> Matcher:
     now = datetime.now(UTC)
     agents = {
         AgentId(number): Presence(AgentId(number), True, now)
         for number in range(1, size.agents + 1)
     }
     capacity = 2 + 2 * size.passes * size.batch // size.agents
-    return Plan(Roster(now, agents), CapacityRules(default=capacity))
+    return Matcher(Roster(now, agents), CapacityRules(default=capacity))
 
 
 def _pure(size: Size) -> float:
@@ -123,7 +124,7 @@ def _pure(size: Size) -> float:
     repeats = max(3, 2_000 // (size.agents + size.batch))
     began = time.perf_counter()
     for _ in range(repeats):
-        plan.look(Staffing(now)).place(chats)
+        plan.look(AgentLoads(now)).place(chats)
     return size.batch * repeats / (time.perf_counter() - began)
 
 

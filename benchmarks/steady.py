@@ -27,7 +27,7 @@ from benchmarks.stage import (
 )
 from sebastian_apps.dev.servers import free_port
 
-WEBHOOK, WORKER = "sebastian_apps.webhook.main", "sebastian_apps.worker.main"
+WEBHOOK, WORKER = "sebastian_apps.entry.webhook", "sebastian_apps.entry.worker"
 LATENCY_SECONDS = 0.02
 SERVICE_SECONDS = 1.0
 IDLE_SECONDS = 5.0

@@ -17,7 +17,7 @@ from benchmarks.stage import Program, Stage, settings, wait_until
 from sebastian_apps.dev.servers import free_port
 
 CONNECTIONS = 64
-SERVICE, RIVALS = "sebastian_apps.webhook.main", "benchmarks.way_in_rivals"
+SERVICE, RIVALS = "sebastian_apps.entry.webhook", "benchmarks.way_in_rivals"
 _TABLE = """
 create table if not exists bench_webhook (
     id bigint generated always as identity primary key,

@@ -19,18 +19,18 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.container import build_webhook
-from sebastian_apps.logging import configure_logging
+from sebastian_apps.http.listening import bind
+from sebastian_apps.http.parts import WebhookParts
+from sebastian_apps.http.payloads import decode_arrival
+from sebastian_apps.http.serving import run
+from sebastian_apps.observability.logging import configure_logging
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_apps.webhook.addresses import ARRIVAL_PATH
-from sebastian_apps.webhook.decoding import decode_arrival
-from sebastian_apps.webhook.listening import bind
-from sebastian_apps.webhook.parts import WebhookParts
-from sebastian_apps.webhook.serving import run
+from sebastian_apps.settings.webhook_urls import ARRIVAL_PATH
+from sebastian_apps.wiring import build_webhook
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Decision, Room
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.admit_chat import AdmitChat
+from sebastian_core.usecases.webhooks import AdmitChat
 
 T = TypeVar("T")
 _OK = b'{"status":"ok"}'

@@ -22,10 +22,10 @@ from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.testing.waiting import until
+from sebastian_apps.http.listening import bind
+from sebastian_apps.http.parts import WebhookParts
+from sebastian_apps.http.serving import make_server
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_apps.webhook.listening import bind
-from sebastian_apps.webhook.parts import WebhookParts
-from sebastian_apps.webhook.serving import make_server
 from sebastian_core.allocator import Allocator
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import RoomId

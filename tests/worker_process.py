@@ -49,7 +49,7 @@ async def worker_process(
     With `restarts` it is started again whenever it ends, as a service manager does.
     """
     log = config.with_name(f"{name}.log")
-    command = [sys.executable, "-m", "sebastian_apps.worker.main", "-c", str(config), *arguments]
+    command = [sys.executable, "-m", "sebastian_apps.entry.worker", "-c", str(config), *arguments]
     env = {**os.environ, **(environ or {})}
 
     def spawn() -> OwnedProcess:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import AgentId, ChannelId
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.ports.agent_store import AgentStore
 
 PATIENCE_SECONDS = 1.5
@@ -40,15 +40,15 @@ class SqliteAgentStore(AgentStore):
         self._path = path
         self._known: tuple[str, Roster] | None = None
 
-    async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
-        """See AgentStore.relist."""
+    async def replace(self, listing: Iterable[Presence], began_at: datetime) -> bool:
+        """See AgentStore.replace."""
         seen = tuple(listing)
-        return await self._change(lambda roster: (roster or NOBODY).relisted(seen, began_at))
+        return await self._change(lambda roster: (roster or NOBODY).merged_listing(seen, began_at))
 
-    async def observe(self, presences: Iterable[Presence]) -> None:
-        """See AgentStore.observe."""
+    async def update(self, presences: Iterable[Presence]) -> None:
+        """See AgentStore.update."""
         seen = tuple(presences)
-        await self._change(lambda roster: roster.observed(seen) if roster else None)
+        await self._change(lambda roster: roster.merged_sightings(seen) if roster else None)
 
     async def roster(self) -> Roster | None:
         """See AgentStore.roster."""

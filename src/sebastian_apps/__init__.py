@@ -17,9 +17,9 @@ def from_config(path: str | Path) -> Allocator:
     """
     import os
 
-    from sebastian_apps.container import build_worker
-    from sebastian_apps.own_policy import GuardedPolicy, own_policy
+    from sebastian_apps.policy.load import GuardedPolicy, own_policy
     from sebastian_apps.settings import load_settings
+    from sebastian_apps.wiring import build_worker
 
     settings = load_settings(Path(path), os.environ, needs={"db", "redis", "qiscus"})
     own, name = own_policy(settings), settings.assign.policy

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sebastian_core.allocator import Allocator
-    from sebastian_core.domain.arrivals import Arrival, Resolution
     from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, Policy, ReadyChat
+    from sebastian_core.domain.webhooks import Arrival, Resolution
     from sebastian_core.usecases.duties import Duty
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _HOMES = {"Allocator": "allocator", "Duty": "usecases.duties"}
-_HOMES |= dict.fromkeys(("Arrival", "Resolution"), "domain.arrivals")
+_HOMES |= dict.fromkeys(("Arrival", "Resolution"), "domain.webhooks")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from attrs import evolve, frozen
 
-from sebastian_core.domain.agent import CapacityRules
-from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.policy import LeastLoaded, Policy
+from sebastian_core.domain.rate_limit import Limits
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.agent_store import AgentStore
@@ -24,27 +24,28 @@ from sebastian_core.ports.journal import Journal
 from sebastian_core.ports.leadership import Leadership
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo
-from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.assign_by_hand import AssignByHand
-from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.usecases.assign import AssignChat, AssignmentResult
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
 from sebastian_core.usecases.dispatch import Dispatch, DispatchRules
-from sebastian_core.usecases.drop_chat import DropChat
 from sebastian_core.usecases.duties import Duty, DutyResult
-from sebastian_core.usecases.explain_room import Blocked, ExplainRoom, not_blocked
-from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.explain import Blocked, ExplainRoom, not_blocked
 from sebastian_core.usecases.lead import Lead
+from sebastian_core.usecases.manual import (
+    AssignByHand,
+    DropChat,
+    PauseAgent,
+    ReleaseChat,
+    SetCapacity,
+)
 from sebastian_core.usecases.observer import Observer
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.reconcile import Reconcile
 from sebastian_core.usecases.recover import Recover
-from sebastian_core.usecases.refresh_agents import RefreshAgents
-from sebastian_core.usecases.release_chat import ReleaseChat
-from sebastian_core.usecases.resolve_chat import ResolveChat
+from sebastian_core.usecases.refresh import RefreshAgents
+from sebastian_core.usecases.roster_cache import RosterCache
 from sebastian_core.usecases.run import Polling, Run
-from sebastian_core.usecases.set_capacity import SetCapacity
-from sebastian_core.usecases.settle_chat import SettleChat
+from sebastian_core.usecases.settle import SettleChat
 from sebastian_core.usecases.upkeep import Upkeep
+from sebastian_core.usecases.webhooks import AdmitChat, ResolveChat
 
 
 @frozen(kw_only=True)
@@ -106,8 +107,8 @@ class Allocator:
         self.rules = rules = rules or Rules()
         self.capacities = capacities = capacities or CapacityRules()
         self.observer = observer = observer or Observer()
-        self.roster = roster = KnownRoster(agent_store)
-        self.gate = gate = PlatformGate(qiscus_client, clock, limits)
+        self.roster = roster = RosterCache(agent_store)
+        self.breaker = breaker = CircuitBreaker(qiscus_client, clock, limits)
         self.qiscus_client = client = qiscus_client
         self._opening = opening
         self._open: AsyncExitStack | None = None
@@ -125,8 +126,8 @@ class Allocator:
         self.dispatch = Dispatch(
             room_repo,
             roster,
-            assign_chat(room_repo, roster, client, gate, clock, rules, verify=verify),
-            gate,
+            assign_chat(room_repo, roster, client, breaker, clock, rules, verify=verify),
+            breaker,
             clock,
             chosen,
             on_ended=self._assignment_ended,
@@ -136,7 +137,7 @@ class Allocator:
         self.explain = ExplainRoom(
             room_repo, journal, agent_settings, roster, chosen, verify=verify, blocked=blocked
         )
-        by_hand = assign_chat(room_repo, roster, client, gate, clock, rules, verify=False)
+        by_hand = assign_chat(room_repo, roster, client, breaker, clock, rules, verify=False)
         self.manual = Manual(
             release=ReleaseChat(room_repo, job_queue, rules),
             drop=DropChat(room_repo),
@@ -144,17 +145,17 @@ class Allocator:
             pause=PauseAgent(agent_settings, job_queue, roster),
             set_capacity=SetCapacity(agent_settings, job_queue, roster),
         )
-        self.settle = SettleChat(room_repo, client, gate, job_queue, rules)
-        self.refresh = RefreshAgents(room_repo, roster, client, gate, job_queue, clock, rules)
+        self.settle = SettleChat(room_repo, client, breaker, job_queue, rules)
+        self.refresh = RefreshAgents(room_repo, roster, client, breaker, job_queue, clock, rules)
         self.reconcile = Reconcile(
-            room_repo, client, gate, job_queue, self.settle, rules, max_age=reconcile_max_age
+            room_repo, client, breaker, job_queue, self.settle, rules, max_age=reconcile_max_age
         )
         self._lead = Lead(leadership, name or f"allocator-{secrets.token_hex(4)}")
         self._run = Run(
-            self._lead, self.dispatch, gate, job_queue, clock, observer, polling or Polling()
+            self._lead, self.dispatch, breaker, job_queue, clock, observer, polling or Polling()
         )
         self._upkeep = Upkeep(room_repo, journal, rules, history_keep, observer)
-        self._recover = Recover(room_repo, gate, observer, self._run.look)
+        self._recover = Recover(room_repo, breaker, observer, self._run.look)
         self._duties = [_paused(duty, every or {}) for duty in self._all_duties()]
 
     def _all_duties(self) -> list[Duty]:
@@ -242,7 +243,7 @@ class Allocator:
         self.stop()
         await running
 
-    def _assignment_ended(self, ended: Ended) -> None:
+    def _assignment_ended(self, ended: AssignmentResult) -> None:
         self.observer.assignment_ended(ended)
         self._run.assignment_ended(ended)
 

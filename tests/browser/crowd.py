@@ -119,7 +119,7 @@ def _start(postgres_url: str, redis_url: str, port: int) -> subprocess.Popen[byt
         "QT_LOG_LEVEL": "warning",
         "QT_LISTEN_PORT": str(port),
     }
-    command = [sys.executable, "-m", "sebastian_apps.webhook.main"]
+    command = [sys.executable, "-m", "sebastian_apps.entry.webhook"]
     return subprocess.Popen(command, env=os.environ | environ)
 
 

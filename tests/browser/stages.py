@@ -22,21 +22,22 @@ from sebastian_adapters.memory.platform import Platform
 from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.metrics import WebhookMetrics
+from sebastian_apps.http.metrics import WebhookMetrics
+from sebastian_apps.http.parts import WebhookParts
 from sebastian_apps.settings import Settings
 from sebastian_apps.status.blocked import blocked_by
 from sebastian_apps.status.heartbeat import own_version
-from sebastian_apps.webhook.parts import WebhookParts
 from sebastian_core.allocator import Allocator
 from sebastian_core.domain.adoption import Listed, adopt
-from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence
-from sebastian_core.domain.arrivals import Arrival, Resolution, admit, resolve
+from sebastian_core.domain.agent_loads import AgentSetting, CapacityRules
 from sebastian_core.domain.chat import Doubt
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, ServiceId
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.reservation import Reservation, confirm, doubt_attempt, refuse
+from sebastian_core.domain.roster import Presence
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.domain.webhooks import Arrival, Resolution, admit, resolve
+from sebastian_core.usecases.roster_cache import RosterCache
 from tests.webhook_service import some_settings
 
 MORNING = datetime(2026, 3, 9, 2, 24, tzinfo=UTC)
@@ -73,7 +74,7 @@ class Stage:
         self.leadership = InMemoryLeadership(self.clock)
         self.job_queue = InMemoryJobQueue()
         self.agent_store = InMemoryAgentStore()
-        self.roster = KnownRoster(self.agent_store)
+        self.roster = RosterCache(self.agent_store)
         self.settings: Settings = some_settings(
             {"QT_WEBHOOK_MAX_CURRENT_CUSTOMER": str(hour.capacity), **(environ or {})}
         )
@@ -123,7 +124,7 @@ class Stage:
             await self.see_agents()
             roster = await self.roster.roster()
         assert roster is not None
-        plan = Plan(
+        plan = Matcher(
             roster=evolve(roster, agents=agents),
             capacities=self.capacities,
             rules=self.rules,
@@ -175,7 +176,7 @@ class Stage:
 
     async def see_agents(self) -> None:
         """The agents are read."""
-        await self.roster.relist(self.agents(), self.clock.now())
+        await self.roster.replace(self.agents(), self.clock.now())
         await self.speak()
 
     async def speak(self) -> None:

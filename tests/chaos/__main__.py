@@ -7,7 +7,7 @@ import asyncio
 import click
 from attrs import evolve
 
-from sebastian_apps.progress import working
+from sebastian_apps.observability.progress import working
 from tests.chaos.run import run
 from tests.chaos.shape import BRIEF, long_form
 

@@ -200,10 +200,10 @@ def _start_ours(
     shape: Shape, deployment: Deployment, stack: AsyncExitStack, ports: list[int]
 ) -> None:
     for number, port in enumerate(ports, 1):
-        arguments = ["sebastian_apps.webhook.main", "--port", str(port)]
+        arguments = ["sebastian_apps.entry.webhook", "--port", str(port)]
         _start(shape, deployment, stack, f"webhook {number}", *arguments)
     for number in range(1, shape.workers + 1):
-        _start(shape, deployment, stack, f"worker {number}", "sebastian_apps.worker.main")
+        _start(shape, deployment, stack, f"worker {number}", "sebastian_apps.entry.worker")
 
 
 def _start(

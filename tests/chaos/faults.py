@@ -13,7 +13,7 @@ import redis
 from attrs import asdict, define, field
 
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey, ServerUnavailable
-from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.fake_qiscus import InjectedFault
 from sebastian_apps.fake_qiscus.faults import FaultKind
 from tests.chaos.deployment import Deployment
 from tests.chaos.proxy import Weather
@@ -158,12 +158,12 @@ class Mischief:
 
         return f"platform {self.done.total()}", f"{fault.kind}{status}{applied}", tell
 
-    def _fault(self) -> Fault:
+    def _fault(self) -> InjectedFault:
         rng, seconds = self.rng, self.rng.uniform(*LONG)
         kinds: tuple[FaultKind, ...] = ("status", "status", "reset", "silence", "rubbish")
         kind, status = rng.choice(kinds), rng.choice((429, 500, 502, 503, 400))
         may_be_applied = (kind, status) != ("status", 429)  # no platform says 429 and does it
-        return Fault(
+        return InjectedFault(
             kind=kind,
             operation=rng.choice(("*", "assign_agent", "assign_agent", "available_agents")),
             probability=rng.choice((0.2, 0.5, 1.0)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import ChatState, Transition
 from tests.canaries import Search
 from tests.chaos.shape import Shape
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
@@ -192,7 +192,7 @@ def after_kill(record: Record, kill: Kill, writers: Mapping[int, str]) -> AfterK
     confirmed = [
         row.at
         for row in record.history
-        if row.at > kill.at and row.move is Move.CONFIRM and row.chat_id not in held
+        if row.at > kill.at and row.move is Transition.CONFIRM and row.chat_id not in held
     ]
     return AfterKill(
         next_assigned_seconds=min(confirmed) - kill.at if confirmed else None,
@@ -220,7 +220,7 @@ def _reserver(record: Record, last: Row, writers: Mapping[int, str]) -> str | No
     reserving = [
         row.seq
         for row in record.history
-        if row.chat_id == last.chat_id and row.move is Move.RESERVE and row.seq <= last.seq
+        if row.chat_id == last.chat_id and row.move is Transition.RESERVE and row.seq <= last.seq
     ]
     return writers.get(reserving[-1])
 

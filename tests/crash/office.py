@@ -19,15 +19,15 @@ from typing import Any
 from attrs import evolve, frozen
 from dependency_injector import providers
 
-from sebastian_adapters.postgres.pools import worker_pool
-from sebastian_apps.container import Container
-from sebastian_apps.logging import configure_logging
+from sebastian_adapters.postgres.pool import worker_pool
+from sebastian_apps.http.payloads import decode_arrival, decode_resolution
+from sebastian_apps.observability.logging import configure_logging
 from sebastian_apps.settings import load_settings
-from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
-from sebastian_core.domain.by_hand import Wish
+from sebastian_apps.wiring import Container
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.manual import AssignRequest
 from sebastian_core.domain.rules import Rules
 from tests.crash.steps import Step, Steps, watch_ports
 from tests.simulation.mutants import Mutant, planted
@@ -162,11 +162,11 @@ class Office:
 
     async def _probe(self) -> int:
         """As a worker does: a chat that an outage held up is tried again at once."""
-        back_since = await self._allocator.gate.probe_if_due()
+        back_since = await self._allocator.breaker.probe_if_due()
         return 0 if back_since is None else await self._repo.hasten(back_since)
 
     async def _by_hand(self, room_id: str, agent_id: int) -> str:
-        wish = Wish(agent_id=AgentId(agent_id), actor=A_PERSON)
+        wish = AssignRequest(agent_id=AgentId(agent_id), actor=A_PERSON)
         given = await self._allocator.manual.assign(RoomId(room_id), wish)
         return str(given.handed.outcome)
 

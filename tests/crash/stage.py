@@ -14,7 +14,7 @@ from typing import Any, cast
 from attrs import define, field
 
 from sebastian_adapters.memory.platform import Resolved
-from sebastian_apps.fake_qiscus import FakeQiscus, Fault
+from sebastian_apps.fake_qiscus import FakeQiscus, InjectedFault
 from tests.crash import office
 from tests.oracle import Delivered
 from tests.simulation.mutants import Mutant
@@ -117,7 +117,7 @@ class Stage:
         """Time, at this pace."""
         await asyncio.sleep(seconds * self.pace)
 
-    def goes_wrong(self, fault: Fault) -> None:
+    def goes_wrong(self, fault: InjectedFault) -> None:
         """The platform misbehaves from now on."""
         self.fake.add_fault(fault)
         if fault.for_seconds is not None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Transaction
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Transaction
 from sebastian_adapters.postgres.queries import query
-from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
+from sebastian_adapters.qiscus.client import HttpxQiscusClient
 from sebastian_adapters.redis.agent_store import RedisAgentStore
 from sebastian_adapters.redis.dramatiq.job_queue import DramatiqJobQueue
 
@@ -23,8 +23,8 @@ UNDER_WAY_SECONDS = 0.03
 """How long a call that is killed in flight has been under way."""
 
 _CALLS = ("agents", "eligible_agents", "assign", "room", "waiting_rooms", "rooms_of", "account")
-_STORE_CALLS = ("relist", "observe", "roster")
-_CHANGING_CALLS = frozenset({"assign", "observe"})
+_STORE_CALLS = ("replace", "update", "roster")
+_CHANGING_CALLS = frozenset({"assign", "update"})
 _WRITES = re.compile(rb"\b(insert into|update|delete from)\b", re.IGNORECASE)
 _ROUTINE = frozenset({"report", "forget_reports", "hold_duty", "take_watches", "lift_exclusions"})
 """Statements that write in each round, whatever happened; as the roster is written each time."""
@@ -139,7 +139,7 @@ def _watch(steps: Steps, kind: type, name: str, owner: str) -> None:
 def _watch_transactions(steps: Steps) -> None:
     original: Asked = Transaction.send
 
-    async def stepping(self: Transaction, *statements: Statement, commit: bool = False) -> Any:
+    async def stepping(self: Transaction, *statements: NamedQuery, commit: bool = False) -> Any:
         changes = commit and (not statements or any(map(_changes, statements)))
         told = f"postgres {_told(statements, commit=commit)}"
         steps.take(f"before {told}", changes=changes)
@@ -161,12 +161,12 @@ def _watch_bell(steps: Steps) -> None:
     setattr(DramatiqJobQueue, "ring", stepping)  # noqa: B010
 
 
-def _told(statements: Sequence[Statement], *, commit: bool) -> str:
+def _told(statements: Sequence[NamedQuery], *, commit: bool) -> str:
     names = [each.name for each in statements]
     return " ".join([*names, "commit"] if commit else names)
 
 
-def _changes(statement: Statement) -> bool:
+def _changes(statement: NamedQuery) -> bool:
     return statement.name not in _ROUTINE and _WRITES.search(query(statement.name).text) is not None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.fake_qiscus import InjectedFault
 from tests.crash.stage import Stage
 
 LONGER_THAN_SETTLE_SECONDS = 0.45
@@ -40,20 +40,22 @@ async def two_chats_are_given(stage: Stage) -> None:
 
 async def the_platform_is_slow(stage: Stage) -> None:
     """The call is applied after the process that sent it is dead."""
-    stage.goes_wrong(Fault(kind="latency", operation="assign_agent", seconds=0.25, count=1))
+    stage.goes_wrong(InjectedFault(kind="latency", operation="assign_agent", seconds=0.25, count=1))
     await a_chat_is_given(stage)
 
 
 async def the_room_is_refused(stage: Stage) -> None:
     """Refused by 400, one look at the room, a rest, and given again."""
-    stage.goes_wrong(Fault(kind="status", operation="assign_agent", status=400, count=1))
+    stage.goes_wrong(InjectedFault(kind="status", operation="assign_agent", status=400, count=1))
     await a_chat_is_given(stage)
 
 
 async def the_platform_throttles(stage: Stage) -> None:
     """Answered 429: released at once, with its place."""
     stage.goes_wrong(
-        Fault(kind="status", operation="assign_agent", status=429, count=1, retry_after_seconds=1)
+        InjectedFault(
+            kind="status", operation="assign_agent", status=429, count=1, retry_after_seconds=1
+        )
     )
     await a_chat_is_given(stage)
 
@@ -61,20 +63,22 @@ async def the_platform_throttles(stage: Stage) -> None:
 async def applied_but_500(stage: Stage) -> None:
     """Nobody knows whether the call was applied (it was), and it is settled."""
     stage.goes_wrong(
-        Fault(kind="status", operation="assign_agent", status=500, is_applied=True, count=2)
+        InjectedFault(kind="status", operation="assign_agent", status=500, is_applied=True, count=2)
     )
     await _given_in_doubt(stage)
 
 
 async def not_applied_and_500(stage: Stage) -> None:
     """Nobody knows whether the call was applied (it was not), and it is settled."""
-    stage.goes_wrong(Fault(kind="status", operation="assign_agent", status=500, count=2))
+    stage.goes_wrong(InjectedFault(kind="status", operation="assign_agent", status=500, count=2))
     await _given_in_doubt(stage)
 
 
 async def no_answer_comes(stage: Stage) -> None:
     """Applied, and never answered."""
-    stage.goes_wrong(Fault(kind="silence", operation="assign_agent", is_applied=True, count=1))
+    stage.goes_wrong(
+        InjectedFault(kind="silence", operation="assign_agent", is_applied=True, count=1)
+    )
     await _given_in_doubt(stage)
 
 
@@ -203,7 +207,7 @@ async def a_person_drops_a_chat(stage: Stage) -> None:
 
 async def a_person_releases_a_chat(stage: Stage) -> None:
     """Refused, and made ready again by hand before its delay is over."""
-    stage.goes_wrong(Fault(kind="status", operation="assign_agent", status=400, count=1))
+    stage.goes_wrong(InjectedFault(kind="status", operation="assign_agent", status=400, count=1))
     room = await stage.arrived()
     await stage.act("dispatch")
     await stage.arm()
@@ -231,7 +235,7 @@ async def a_capacity_is_changed(stage: Stage) -> None:
 
 async def the_platform_was_away(stage: Stage) -> None:
     """An outage that is noticed by a chat; the probe finds that it is over."""
-    stage.goes_wrong(Fault(kind="status", operation="*", status=503, for_seconds=0.5))
+    stage.goes_wrong(InjectedFault(kind="status", operation="*", status=503, for_seconds=0.5))
     await stage.arrives()
     await stage.arm()
     await stage.act("refresh")

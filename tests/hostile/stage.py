@@ -43,7 +43,7 @@ async def a_stage(
     log = folder / "webhook.log"
     async with serve(FakeConfig()) as fake:
         command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
-        command += [sys.executable, "-m", "sebastian_apps.webhook.main", "--port", "0"]
+        command += [sys.executable, "-m", "sebastian_apps.entry.webhook", "--port", "0"]
         env = os.environ | _environ(fake, postgres_url, redis_url)
         process = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM, options={"env": env})
         try:

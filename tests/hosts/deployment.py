@@ -114,8 +114,8 @@ def _config(shape: HostsShape, deployment: Deployment, network: Network, name: s
 def _start_ours(
     shape: HostsShape, deployment: Deployment, stack: AsyncExitStack, host: Host, config: Path
 ) -> None:
-    webhook = host.command(*ours(config, "sebastian_apps.webhook.main"))
+    webhook = host.command(*ours(config, "sebastian_apps.entry.webhook"))
     watch(deployment, stack, f"{host.name} webhook", webhook)
     for number in range(1, shape.workers // len(OUR_HOSTS) + 1):
-        worker = host.command(*ours(config, "sebastian_apps.worker.main"))
+        worker = host.command(*ours(config, "sebastian_apps.entry.worker"))
         watch(deployment, stack, f"{host.name} worker {number}", worker)

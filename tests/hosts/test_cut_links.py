@@ -15,8 +15,8 @@ from attrs import define, field
 from yarl import URL
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Pool, webhook_pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, webhook_pool
 from sebastian_adapters.qiscus.api import ApiRequest
 from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
@@ -122,7 +122,7 @@ async def test_the_database_gives_us_up_after_25_seconds_of_silence(
 async def ask(pool: Pool) -> dict[str, str]:
     """One transaction."""
     (rows,) = await pool.run(
-        lambda each: each.send(Statement("settings", {"names": array(PATIENCE)}))
+        lambda each: each.send(NamedQuery("settings", {"names": array(PATIENCE)}))
     )
     return dict(rows)
 

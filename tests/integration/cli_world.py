@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_apps.cli.main import main
-from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, serve
 from sebastian_apps.settings import Settings, load_settings
+from sebastian_apps.wiring import build_webhook, build_worker
 from sebastian_core.allocator import Allocator
 from tests import canaries
 from tests.webhook_service import webhook_service

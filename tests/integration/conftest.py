@@ -15,7 +15,7 @@ import uvloop
 from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
 from sebastian_adapters.postgres.journal import PostgresJournal
 from sebastian_adapters.postgres.leadership import PostgresLeadership
-from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.pool import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from tests.integration.postgres import emptied, migrated_database, opened
 from tests.servers import PostgresServer, over_socket

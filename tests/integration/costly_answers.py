@@ -17,7 +17,7 @@ from pathlib import Path
 import uvloop
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
+from sebastian_adapters.qiscus.client import HttpxQiscusClient
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.pool import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from tests.servers import PostgresServer, fresh_database
 

@@ -17,7 +17,7 @@ from redis import Redis
 from sebastian_adapters.postgres.account import claim_account, rename_account
 from sebastian_adapters.postgres.leadership import PostgresLeadership
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.pool import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.testing.builders import some_rules
 from sebastian_adapters.testing.contracts.room_repo import arrive, chat_of
@@ -55,7 +55,7 @@ async def world(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncItera
 
 async def ended(world: World, service: str, *arguments: str) -> tuple[int | None, str]:
     """How a service ends that ends by itself, and all that it said."""
-    command = (sys.executable, "-m", f"sebastian_apps.{service}.main", "-c", str(world.config))
+    command = (sys.executable, "-m", f"sebastian_apps.entry.{service}", "-c", str(world.config))
     process = await asyncio.create_subprocess_exec(*command, *arguments, stdout=PIPE, stderr=STDOUT)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -188,7 +188,7 @@ async def test_an_existing_installation_goes_on_and_takes_the_first_account_that
     assert await migrate(postgres_url) == ["0007 account"]
 
     async with world.worker() as allocator:
-        await allocator.agent_settings.staffing()
+        await allocator.agent_settings.agent_loads()
     owner = world.fake.config.account.app_code
     assert rows(postgres_url, OWNER) == [(owner, "")]
 
@@ -210,7 +210,7 @@ async def test_a_rename_shows_both_names_and_asks(world: World, postgres_url: st
     assert done.exit_code == 0, done.output
     assert rows(postgres_url, "select app_id from sebastian.account") == [("renamed-account",)]
     async with world.worker() as allocator:
-        await allocator.agent_settings.staffing()
+        await allocator.agent_settings.agent_loads()
 
 
 async def test_a_rename_that_is_not_to_ask_does_not(world: World) -> None:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from sebastian_apps.admin_door import GUESSES_PER_SECOND
-from sebastian_apps.metrics import WebhookMetrics
+from sebastian_apps.http.auth.admin_token import GUESSES_PER_SECOND
+from sebastian_apps.http.metrics import WebhookMetrics
 from tests.scraping import Scrape
 from tests.webhook_service import WebhookService, parts_in_memory, webhook_service
 

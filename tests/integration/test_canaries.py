@@ -21,13 +21,13 @@ import redis
 from attrs import define
 from click.testing import CliRunner
 
-from sebastian_adapters.memory.platform import Account
+from sebastian_adapters.memory.platform import FakeAccount
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.testing.waiting import until
 from sebastian_apps.cli.main import main
 from sebastian_apps.dev.owned_process import OwnedProcess
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey, free_port
-from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
+from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, InjectedFault, serve
 from sebastian_apps.fake_qiscus.http_server import Response
 from tests import canaries
 from tests.canaries import Search
@@ -87,7 +87,7 @@ def a_body(room_id: object) -> dict[str, Any]:
     }
 
 
-ACCOUNT = Account(
+ACCOUNT = FakeAccount(
     secret_key=canaries.SECRET_KEY, admin_email=canaries.MAIL, admin_password=canaries.PASSWORD
 )
 USELESS = (
@@ -154,7 +154,7 @@ async def house(
         config.write_text(json.dumps(settings(fake, database_url, redis_url, port, metrics_port)))
         search = Search()
         house = House(fake, config, f"http://127.0.0.1:{port}", metrics_port, search)
-        command = [sys.executable, "-m", "sebastian_apps.webhook.main", "-c", str(config)]
+        command = [sys.executable, "-m", "sebastian_apps.entry.webhook", "-c", str(config)]
         log = tmp_path / "webhook.log"
         webhook = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM)
         stack.callback(webhook.stop)
@@ -189,7 +189,7 @@ def settings(
     }
 
 
-def echoing(_: FakeQiscus, fault: Fault) -> Response:
+def echoing(_: FakeQiscus, fault: InjectedFault) -> Response:
     """A platform that fails and, as servers do, says everything that it was told."""
     told = f"{canaries.SECRET_KEY} {canaries.AGENT_TOKEN} {canaries.PASSWORD} {canaries.MAIL}"
     escaped = quote(canaries.SECRET_KEY, safe="")
@@ -237,7 +237,7 @@ async def the_platform_misbehaves(house: House) -> None:
     """Customers whom the platform knows, while it refuses, fails and echoes what it was sent."""
     fake = house.fake
     for operation, status in (("assign_agent", 400), ("*", 500), ("*", 401)):
-        number = fake.add_fault(Fault(kind="status", operation=operation, status=status))
+        number = fake.add_fault(InjectedFault(kind="status", operation=operation, status=status))
         fake.platform.customer_message(fake.platform.new_room_id())
         hits = fake.faults.hits
         hits.clear()

@@ -17,7 +17,7 @@ from sebastian_adapters.memory.platform.app import App
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedValkey
-from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.fake_qiscus import InjectedFault
 from sebastian_apps.settings import load_settings
 from tests.integration.cli_world import World, a_world
 from tests.integration.postgres import as_role, execute, read_only_for_new_sessions, roles
@@ -202,7 +202,7 @@ async def test_a_roster_that_is_not_in_this_redis(world: World, own_valkey: Embe
 async def test_a_roster_that_nobody_renews(world: World, own_valkey: EmbeddedValkey) -> None:
     world.configure("redis", url=own_valkey.url)
     async with world.worker() as allocator:
-        await allocator.roster.relist([], allocator.clock.now() - timedelta(minutes=5))
+        await allocator.roster.replace([], allocator.clock.now() - timedelta(minutes=5))
 
     assert (await found(world))["roster-old"] == "warning"
 
@@ -430,7 +430,7 @@ async def test_an_agent_who_cannot_be_read(world: World, monkeypatch: pytest.Mon
 
 async def test_a_platform_that_is_silent(world: World) -> None:
     world.configure("qiscus", timeout="300ms")
-    world.fake.add_fault(Fault(kind="silence", operation="profile"))
+    world.fake.add_fault(InjectedFault(kind="silence", operation="profile"))
 
     assert (await found(world))["platform-unreachable"] == "problem"
 
@@ -480,7 +480,7 @@ async def test_nobody_is_online(world: World) -> None:
 
 
 async def test_a_listing_that_is_refused(world: World) -> None:
-    world.fake.add_fault(Fault(kind="status", status=403, operation="agents"))
+    world.fake.add_fault(InjectedFault(kind="status", status=403, operation="agents"))
 
     assert (await found(world))["platform-listing-fails"] == "problem"
 

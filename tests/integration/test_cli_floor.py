@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from sebastian_apps.cli.main import main
-from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.fake_qiscus import InjectedFault
 from sebastian_apps.status.heartbeat import WorkerStatus
-from sebastian_core.domain.chat import Move
+from sebastian_core.domain.chat import Transition
 from sebastian_core.domain.ids import AgentId, RoomId
 from tests.integration.cli_world import World, a_world
 
@@ -79,7 +79,7 @@ async def test_a_dropped_chat_leaves_the_line_and_stays_out(world: World, room: 
         await allocator.reconcile()
         newest, *_ = await allocator.journal.history(RoomId(room))
     assert said == f"Room {room} is out of the line, until its customer writes again.\n"
-    assert (newest.move, newest.actor) == (Move.CLOSE, ME)
+    assert (newest.move, newest.actor) == (Transition.CLOSE, ME)
     assert await world.output("queue") == "Nothing waits.\n"
 
 
@@ -200,7 +200,7 @@ async def test_without_redis_the_line_is_shown_and_what_is_missing_is_told(
 
 
 async def test_a_chat_that_the_platform_does_not_give_waits_again(world: World, room: str) -> None:
-    world.fake.add_fault(Fault(kind="status", status=400, operation="assign_agent"))
+    world.fake.add_fault(InjectedFault(kind="status", status=400, operation="assign_agent"))
 
     result = await world.run("assign", room, "7")
 
@@ -215,7 +215,7 @@ async def test_a_chat_that_the_platform_does_not_give_waits_again(world: World, 
 
 async def test_an_answer_that_never_came_leaves_the_chat_in_doubt(world: World, room: str) -> None:
     world.configure("qiscus", timeout="300ms")
-    world.fake.add_fault(Fault(kind="silence", operation="assign_agent", is_applied=True))
+    world.fake.add_fault(InjectedFault(kind="silence", operation="assign_agent", is_applied=True))
 
     result = await world.run("assign", room, "7")
 

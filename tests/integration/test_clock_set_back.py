@@ -72,7 +72,7 @@ async def test_a_reservation_whose_worker_died_is_settled_soon(
     await reserve_one(repo)
     execute(url, MOVED)
     await repo.bring_back(HORIZON)
-    now = (await agent_settings.staffing()).now
+    now = (await agent_settings.agent_loads()).now
 
     due = await repo.due(5)
 

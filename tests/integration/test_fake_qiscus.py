@@ -18,9 +18,9 @@ from sebastian_adapters.memory.platform import Event, Platform, Truth
 from sebastian_apps.fake_qiscus import (
     FakeConfig,
     FakeQiscus,
-    Fault,
     FloorConfig,
     FloorProgress,
+    InjectedFault,
     WebhookFaults,
     serve,
 )
@@ -498,7 +498,7 @@ class TestMisbehaviour:
         self, fake: FakeQiscus, client: httpx.AsyncClient, is_applied: bool
     ) -> None:
         fake.customer_message("1")
-        fake.add_fault(Fault(kind="status", status=502, is_applied=is_applied))
+        fake.add_fault(InjectedFault(kind="status", status=502, is_applied=is_applied))
 
         answer = await assign(client, "1")
 
@@ -510,7 +510,7 @@ class TestMisbehaviour:
         self, fake: FakeQiscus, client: httpx.AsyncClient, is_applied: bool
     ) -> None:
         fake.customer_message("1")
-        fake.add_fault(Fault(kind="reset", is_applied=is_applied))
+        fake.add_fault(InjectedFault(kind="reset", is_applied=is_applied))
 
         with pytest.raises(httpx.NetworkError):
             await assign(client, "1")
@@ -519,7 +519,7 @@ class TestMisbehaviour:
 
     async def test_can_be_silence(self, fake: FakeQiscus, client: httpx.AsyncClient) -> None:
         fake.customer_message("1")
-        fake.add_fault(Fault(kind="silence", is_applied=True))
+        fake.add_fault(InjectedFault(kind="silence", is_applied=True))
 
         with pytest.raises(httpx.ReadTimeout):
             await client.post(ASSIGN, data={"room_id": "1", "agent_id": "160001"}, timeout=0.1)
@@ -527,7 +527,7 @@ class TestMisbehaviour:
         assert fake.platform.agents_in("1") == (160001,)
 
     async def test_can_come_twice(self, fake: FakeQiscus) -> None:
-        fake.add_fault(Fault(kind="twice"))
+        fake.add_fault(InjectedFault(kind="twice"))
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(fake.url).port)
         writer.write(b"GET /api/v1/admin/get_profile HTTP/1.1\r\nhost: x\r\n\r\n")
 
@@ -541,7 +541,7 @@ class TestMisbehaviour:
     async def test_can_be_rubbish_with_a_good_status(
         self, fake: FakeQiscus, client: httpx.AsyncClient, rubbish: str
     ) -> None:
-        fake.add_fault(Fault(kind="rubbish", rubbish=rubbish))
+        fake.add_fault(InjectedFault(kind="rubbish", rubbish=rubbish))
 
         answer = await client.get(PROFILE)
 
@@ -551,7 +551,7 @@ class TestMisbehaviour:
     async def test_can_ask_to_come_back_after_seconds_or_at_a_date(
         self, fake: FakeQiscus, client: httpx.AsyncClient
     ) -> None:
-        too_many = Fault(kind="status", status=429, retry_after_seconds=7, count=1)
+        too_many = InjectedFault(kind="status", status=429, retry_after_seconds=7, count=1)
         fake.add_fault(too_many)
         fake.add_fault(evolve(too_many, retry_after_as_date=True))
 
@@ -564,7 +564,7 @@ class TestMisbehaviour:
     async def test_hits_the_named_call_only_and_as_often_as_told(
         self, fake: FakeQiscus, client: httpx.AsyncClient
     ) -> None:
-        fake.add_fault(Fault(kind="status", operation="agents", count=2))
+        fake.add_fault(InjectedFault(kind="status", operation="agents", count=2))
 
         statuses = [(await client.get("/api/v2/admin/agents")).status_code for _ in range(3)]
 
@@ -576,7 +576,7 @@ class TestMisbehaviour:
     async def test_ends_when_its_time_is_over(
         self, fake: FakeQiscus, client: httpx.AsyncClient
     ) -> None:
-        fake.add_fault(Fault(kind="status", for_seconds=0.0))
+        fake.add_fault(InjectedFault(kind="status", for_seconds=0.0))
 
         assert (await client.get(PROFILE)).status_code == 200
         assert fake.faults.in_force() == {}
@@ -584,7 +584,7 @@ class TestMisbehaviour:
     async def test_happens_with_the_probability_it_was_given(
         self, fake: FakeQiscus, client: httpx.AsyncClient
     ) -> None:
-        fake.add_fault(Fault(kind="status", probability=0.5))
+        fake.add_fault(InjectedFault(kind="status", probability=0.5))
 
         statuses = {(await client.get(PROFILE)).status_code for _ in range(50)}
 
@@ -595,7 +595,7 @@ class TestMisbehaviour:
     ) -> None:
         fake.customer_message("1")
         asked_at = fake.platform.clock()
-        fake.add_fault(Fault(kind="latency", seconds=0.1, jitter_seconds=0.01))
+        fake.add_fault(InjectedFault(kind="latency", seconds=0.1, jitter_seconds=0.01))
 
         await assign(client, "1")
 
@@ -832,7 +832,7 @@ class TestTheFloor:
 
 class TestTheServer:
     async def test_answers_pipelined_requests_in_order(self, fake: FakeQiscus) -> None:
-        fake.add_fault(Fault(kind="latency", operation="profile", seconds=0.05))
+        fake.add_fault(InjectedFault(kind="latency", operation="profile", seconds=0.05))
         head = "".join(f"{name}: {value}\r\n" for name, value in CREDENTIAL.items())
         requests = f"GET {PROFILE} HTTP/1.1\r\n{head}\r\nGET /nothing HTTP/1.1\r\n\r\n"
 

@@ -14,10 +14,10 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.ended_logins import InMemoryEndedLogins
 from sebastian_adapters.postgres.migrate import migrate
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.container import build_webhook
 from sebastian_apps.dev.servers import EmbeddedPostgres
-from sebastian_apps.floor.logins import ASK_SECONDS, Login, Logins
-from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.http.auth.logins import ASK_SECONDS, Login, Logins
+from sebastian_apps.http.parts import WebhookParts
+from sebastian_apps.wiring import build_webhook
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.browser.stages import empty
 from tests.webhook_service import WebhookService, some_settings, webhook_service
@@ -214,7 +214,7 @@ async def test_a_logout_ends_the_streams_of_that_login_and_no_other() -> None:
 
 
 async def test_a_stream_ends_with_its_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sebastian_apps.floor.entry.LASTS_SECONDS", 2)
+    monkeypatch.setattr("sebastian_apps.http.auth.session.LASTS_SECONDS", 2)
     async with webhook_service(await parts()) as service:
         cookie = await cookie_of(service)
 

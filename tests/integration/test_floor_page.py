@@ -13,9 +13,9 @@ import pytest
 
 from sebastian_adapters.memory.agent_settings import InMemoryAgentSettings
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.webhook.listening import bind
-from sebastian_apps.webhook.serving import make_server
-from sebastian_core.domain.agent import Staffing
+from sebastian_apps.http.listening import bind
+from sebastian_apps.http.serving import make_server
+from sebastian_core.domain.agent_loads import AgentLoads
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.browser.stages import Stage, busy, empty, outage
 from tests.webhook_service import WebhookService, parts_in_memory, some_settings, webhook_service
@@ -201,10 +201,10 @@ class CountedSettings(InMemoryAgentSettings):
 
     looks = 0
 
-    async def staffing(self) -> Staffing:
+    async def agent_loads(self) -> AgentLoads:
         """See AgentSettings.staffing."""
         self.looks += 1
-        return await super().staffing()
+        return await super().agent_loads()
 
 
 async def test_fifty_browsers_are_one_reader_and_nobody_looking_is_none() -> None:
@@ -251,11 +251,11 @@ class FragileSettings(InMemoryAgentSettings):
 
     is_away = False
 
-    async def staffing(self) -> Staffing:
+    async def agent_loads(self) -> AgentLoads:
         """See AgentSettings.staffing."""
         if self.is_away:
             raise StoreUnavailable("PostgreSQL", "gone")
-        return await super().staffing()
+        return await super().agent_loads()
 
 
 async def test_while_the_database_is_away_the_last_floor_stays_under_a_banner() -> None:

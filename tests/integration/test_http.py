@@ -20,10 +20,10 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from sebastian_adapters.qiscus import http, lane
-from sebastian_adapters.qiscus.answers import check_status, parse_object, unreadable
 from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.http import AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
+from sebastian_adapters.qiscus.response import check_status, parse_object, unreadable
 from sebastian_adapters.testing.waiting import until
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from tests.loops import Run, on_both_loops

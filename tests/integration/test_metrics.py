@@ -19,14 +19,14 @@ from structlog.testing import capture_logs
 from sebastian_adapters.memory import InMemoryArguments, in_memory
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.dev.servers import free_port
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
-from sebastian_apps.metrics import WebhookMetrics
-from sebastian_apps.own_policy import GuardedPolicy
+from sebastian_apps.http.metrics import WebhookMetrics
+from sebastian_apps.policy.load import GuardedPolicy
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_core.domain.chat import Move
+from sebastian_apps.wiring import build_webhook, build_worker
+from sebastian_core.domain.chat import Transition
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.policy import LeastLoaded
 from sebastian_core.usecases.duties import Duty
@@ -118,12 +118,12 @@ async def test_the_numbers_are_those_of_the_platform_and_of_the_history() -> Non
     moves = Counter(row.move for row in rows)
     ours = sum(event.kind == "assigned" and event.by == "api" for event in events)
     assert ours
-    assert worker.value("assignments_total", ending="assigned") == ours == moves[Move.CONFIRM]
+    assert worker.value("assignments_total", ending="assigned") == ours == moves[Transition.CONFIRM]
     assert worker.value("wait_seconds_count") == ours
     assert worker.value("platform_calls_total", operation="assign", code="200") == ours
     opened = ("admitted", "doubtful", "succeeded", "closed_and_next")
     admitted = sum(webhook.total("webhooks_total", outcome=each) for each in opened)
-    assert admitted == moves[Move.ADMIT]
+    assert admitted == moves[Transition.ADMIT]
     assert webhook.value("chats_waiting") == 0
     assert webhook.value("workers") == 1
     assert webhook.value("slots", state="free") == 10

@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 
 from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import free_port
-from sebastian_apps.metrics import WorkerMetrics, serve_metrics
-from sebastian_apps.metrics_server import CONNECTION_LIMIT
+from sebastian_apps.http.metrics_server import CONNECTION_LIMIT, serve_metrics
+from sebastian_apps.observability.metrics import WorkerMetrics
 from sebastian_apps.settings import SettingsError
 from tests.integration.cli_world import World, a_world
 from tests.scraping import Scrape

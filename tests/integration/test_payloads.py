@@ -14,18 +14,12 @@ import pytest
 from attrs import frozen
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
-from sebastian_core.domain.agent import Presence
+from sebastian_adapters.qiscus.client import HttpxQiscusClient
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
 from sebastian_core.domain.in_doubt import RoomState
-from sebastian_core.domain.readings import (
-    Account,
-    Answer,
-    PlatformRoom,
-    Reading,
-    Registration,
-)
+from sebastian_core.domain.platform import Account, Answer, PlatformRoom, Reading, Registration
+from sebastian_core.domain.roster import Presence
 from tests.payload_shapes import PAYLOADS
 from tests.raw_http import RawRequest, Respond, answer, answering, raw_server
 

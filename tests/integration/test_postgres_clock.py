@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from sebastian_adapters.postgres.clock import PostgresClock, boot_seconds
-from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.pool import Pool, worker_pool
 from sebastian_adapters.testing.contracts.clock import ClockContract
 from sebastian_core.domain.errors import StoreUnavailable
 

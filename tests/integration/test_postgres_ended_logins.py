@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sebastian_adapters.postgres.ended_logins import PostgresEndedLogins
-from sebastian_adapters.postgres.pools import webhook_pool
+from sebastian_adapters.postgres.pool import webhook_pool
 from sebastian_adapters.testing.contracts.ended_logins import A_WEEK_ON, EndedLoginsContract
 from sebastian_core.domain.errors import StoreUnavailable
 

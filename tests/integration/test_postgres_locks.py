@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import WORKER, Pool, Transaction, worker_pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import WORKER, Pool, Transaction, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.testing.builders import ANNE, BEN, CLEO, a_plan, an_agent
 from sebastian_adapters.testing.contracts.room_repo import (
@@ -29,13 +29,13 @@ from sebastian_adapters.testing.contracts.room_repo import (
     rooms_in,
 )
 from sebastian_adapters.testing.waiting import until
-from sebastian_core.domain.arrivals import Admission
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.policy import Candidate, LeastLoaded, Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, confirm
 from sebastian_core.domain.room import Decided, Room
+from sebastian_core.domain.webhooks import Admission
 from tests.integration.postgres import room_repo, rows
 
 LINE = "select pg_advisory_xact_lock(5337264819)"
@@ -97,7 +97,7 @@ async def test_a_stopped_holder_of_the_line_is_thrown_out_by_the_server(
     stopped = asyncio.Event()
 
     async def stop(transaction: Transaction) -> None:
-        await transaction.send(Statement("lock_line"))
+        await transaction.send(NamedQuery("lock_line"))
         stopped.set()
         await asyncio.Event().wait()
 
@@ -251,7 +251,7 @@ async def test_a_chat_closed_while_it_is_reserved_is_left_out(
 class Shift:
     """Eight processes that reserve, confirm, give back and resolve as fast as they can."""
 
-    def __init__(self, repos: list[PostgresRoomRepo], plan: Plan) -> None:
+    def __init__(self, repos: list[PostgresRoomRepo], plan: Matcher) -> None:
         self._repos = repos
         self._plan = plan
         self._chance = random.Random(7)

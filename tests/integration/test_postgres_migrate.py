@@ -15,7 +15,7 @@ from sebastian_adapters.postgres.migrate import (
     migrate,
     migrations,
 )
-from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.pool import Pool, worker_pool
 from sebastian_apps.cli.main import main
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 from tests.integration import postgres

@@ -14,9 +14,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sebastian_adapters.postgres.clock import PostgresClock
-from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_adapters.postgres.pools import Pool, Transaction, webhook_pool, worker_pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, Transaction, webhook_pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.testing.builders import a_plan, an_arrival
 from sebastian_adapters.testing.contracts.room_repo import (
@@ -28,10 +28,10 @@ from sebastian_adapters.testing.contracts.room_repo import (
 )
 from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedPostgres
-from sebastian_core.domain.arrivals import Admission, admit
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.room import Decided, Room
+from sebastian_core.domain.webhooks import Admission, admit
 from tests.integration.postgres import execute, read_only_for_new_sessions, room_repo, rows
 from tests.servers import temporary_directory
 
@@ -66,7 +66,7 @@ def one_connection(url: str) -> Pool:
 
 async def asleep(transaction: Transaction) -> None:
     """Hold a connection for a moment, without writing."""
-    await transaction.send(Statement("clock"))
+    await transaction.send(NamedQuery("clock"))
     await asyncio.sleep(0.05)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
 from sebastian_adapters.postgres.leadership import PostgresLeadership
-from sebastian_adapters.postgres.pools import Pool
+from sebastian_adapters.postgres.pool import Pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.testing.contracts.agent_settings import AgentSettingsContract
 from sebastian_adapters.testing.contracts.journal import JournalContract

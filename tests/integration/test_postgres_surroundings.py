@@ -10,15 +10,15 @@ import psycopg
 import pytest
 
 from sebastian_adapters.postgres.agent_settings import PostgresAgentSettings
-from sebastian_adapters.postgres.inspection import read_database
+from sebastian_adapters.postgres.health import read_database
 from sebastian_adapters.postgres.job_queue import PostgresJobQueue
 from sebastian_adapters.postgres.leadership import PostgresLeadership
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_adapters.postgres.pools import Pool, worker_pool
+from sebastian_adapters.postgres.pool import Pool, worker_pool
 from sebastian_adapters.postgres.room_repo import PostgresRoomRepo
 from sebastian_adapters.testing.builders import ANNE
 from sebastian_adapters.testing.contracts.room_repo import RoomRepoContract, arrive, chat_of
-from sebastian_core.domain.agent import AgentSetting
+from sebastian_core.domain.agent_loads import AgentSetting
 from tests.integration.postgres import as_role, emptied, execute, opened, roles, rows
 from tests.integration.transaction_pooler import transaction_pooler
 from tests.servers import PostgresServer, fresh_database

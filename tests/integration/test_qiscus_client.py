@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.memory.platform import Account, Platform, Switches
+from sebastian_adapters.memory.platform import FakeAccount, Platform, Switches
+from sebastian_adapters.qiscus.client import HttpxQiscusClient
 from sebastian_adapters.qiscus.lane import ANSWER_LIMIT_BYTES
-from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
 from sebastian_adapters.testing.contracts.qiscus_client import (
     Delay,
     Pacer,
@@ -27,12 +27,12 @@ from sebastian_adapters.testing.contracts.qiscus_client import (
     an_agent,
 )
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, serve
+from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, InjectedFault, serve
 from sebastian_core.domain.errors import Fault as Why
 from sebastian_core.domain.errors import InvalidInput, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from sebastian_core.domain.in_doubt import RoomState
-from sebastian_core.domain.readings import Answer
+from sebastian_core.domain.platform import Answer
 from tests.raw_http import (
     RawRequest,
     RawServer,
@@ -44,7 +44,7 @@ from tests.raw_http import (
     reset,
 )
 
-ACCOUNT = Account()
+ACCOUNT = FakeAccount()
 ROOM, AGENT = RoomId("273683234"), AgentId(160001)
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 A_ROOM = {"data": {"customer_room": {"room_id": ROOM, "is_resolved": False, "is_waiting": True}}}
@@ -77,7 +77,7 @@ async def client(fake: FakeQiscus, clock: InMemoryClock) -> AsyncIterator[HttpxQ
 @pytest.fixture
 def delay(fake: FakeQiscus) -> Delay:
     def delay(seconds: float) -> None:
-        fake.add_fault(Fault(kind="latency", seconds=seconds))
+        fake.add_fault(InjectedFault(kind="latency", seconds=seconds))
 
     return delay
 
@@ -95,7 +95,9 @@ class TestFaultsOfThePlatform:
     ) -> None:
         agent_id, room_id = an_agent(fake.platform), a_waiting_room(fake.platform)
         fake.add_fault(
-            Fault(kind="status", status=429, retry_after_seconds=30, retry_after_as_date=as_date)
+            InjectedFault(
+                kind="status", status=429, retry_after_seconds=30, retry_after_as_date=as_date
+            )
         )
 
         error = await unavailable(client.assign(room_id, agent_id))
@@ -110,7 +112,7 @@ class TestFaultsOfThePlatform:
         self, fake: FakeQiscus, client: HttpxQiscusClient, is_applied: bool
     ) -> None:
         agent_id, room_id = an_agent(fake.platform), a_waiting_room(fake.platform)
-        fake.add_fault(Fault(kind="status", status=503, is_applied=is_applied))
+        fake.add_fault(InjectedFault(kind="status", status=503, is_applied=is_applied))
 
         error = await unavailable(client.assign(room_id, agent_id))
 
@@ -123,7 +125,7 @@ class TestFaultsOfThePlatform:
         self, fake: FakeQiscus, client: HttpxQiscusClient, is_applied: bool
     ) -> None:
         agent_id, room_id = an_agent(fake.platform), a_waiting_room(fake.platform)
-        fake.add_fault(Fault(kind="reset", is_applied=is_applied))
+        fake.add_fault(InjectedFault(kind="reset", is_applied=is_applied))
 
         error = await unavailable(client.assign(room_id, agent_id))
 
@@ -136,7 +138,7 @@ class TestFaultsOfThePlatform:
     ) -> None:
         agents = [an_agent(fake.platform) for _ in range(50)]
         rooms = [a_waiting_room(fake.platform) for _ in range(50)]
-        fake.add_fault(Fault(kind="twice", operation="assign_agent"))
+        fake.add_fault(InjectedFault(kind="twice", operation="assign_agent"))
         async with a_client(fake.url, clock=clock, in_flight=2) as client:
             answers = await asyncio.gather(
                 *(client.assign(*pair) for pair in zip(rooms, agents, strict=True)),
@@ -151,7 +153,7 @@ class TestFaultsOfThePlatform:
         self, fake: FakeQiscus, client: HttpxQiscusClient
     ) -> None:
         room_id = a_waiting_room(fake.platform)
-        fake.add_fault(Fault(kind="reset", count=1))
+        fake.add_fault(InjectedFault(kind="reset", count=1))
 
         reading = await client.room(room_id)
 
@@ -160,7 +162,7 @@ class TestFaultsOfThePlatform:
     async def test_a_read_does_not_survive_two(
         self, fake: FakeQiscus, client: HttpxQiscusClient
     ) -> None:
-        fake.add_fault(Fault(kind="reset", count=2))
+        fake.add_fault(InjectedFault(kind="reset", count=2))
 
         error = await unavailable(client.waiting_rooms(Pacer()))
 
@@ -170,7 +172,7 @@ class TestFaultsOfThePlatform:
         self, fake: FakeQiscus, clock: InMemoryClock
     ) -> None:
         agent_id, room_id = an_agent(fake.platform), a_waiting_room(fake.platform)
-        fake.add_fault(Fault(kind="silence", count=1, is_applied=True))
+        fake.add_fault(InjectedFault(kind="silence", count=1, is_applied=True))
         async with a_client(fake.url, clock=clock, timeout=0.6, in_flight=1) as client:
             error = await unavailable(client.assign(room_id, agent_id))
 
@@ -184,7 +186,7 @@ class TestFaultsOfThePlatform:
     async def test_an_answer_of_another_shape_is_unreadable_and_leaves_open_what_was_applied(
         self, fake: FakeQiscus, client: HttpxQiscusClient, rubbish: str
     ) -> None:
-        fake.add_fault(Fault(kind="rubbish", rubbish=rubbish))
+        fake.add_fault(InjectedFault(kind="rubbish", rubbish=rubbish))
         asked = (
             client.agents(Pacer()),
             client.eligible_agents(ROOM, AGENT),
@@ -230,7 +232,7 @@ class TestFaultsOfThePlatform:
         async def fail_from_the_third_page_on() -> None:
             calls.append("page")
             if len(calls) == 3:
-                fake.add_fault(Fault(kind="status", status=500))
+                fake.add_fault(InjectedFault(kind="status", status=500))
 
         async with a_client(fake.url, clock=clock) as client:
             error = await unavailable(client.agents(fail_from_the_third_page_on))

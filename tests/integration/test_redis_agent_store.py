@@ -69,8 +69,8 @@ class TestRedisAgentStore(AgentStoreContract):
 async def test_keeps_everything_under_one_key_with_its_prefix(
     store: RedisAgentStore, redis: Redis, redis_prefix: str
 ) -> None:
-    await store.relist(listed(NOON, 1), NOON)
-    await store.observe([present(1, at(1))])
+    await store.replace(listed(NOON, 1), NOON)
+    await store.update([present(1, at(1))])
 
     keys = [key async for key in redis.scan_iter(f"{redis_prefix}*")]
 
@@ -80,7 +80,7 @@ async def test_keeps_everything_under_one_key_with_its_prefix(
 async def test_two_deployments_with_their_own_prefix_know_nothing_of_each_other(
     store: RedisAgentStore, redis_url: str, redis_prefix: str
 ) -> None:
-    await store.relist(listed(NOON, 1), NOON)
+    await store.replace(listed(NOON, 1), NOON)
 
     async with RedisAgentStore(redis_url, prefix=f"{redis_prefix}other:") as neighbour:
         assert await neighbour.roster() is None
@@ -89,38 +89,38 @@ async def test_two_deployments_with_their_own_prefix_know_nothing_of_each_other(
 async def test_what_cannot_be_read_counts_as_lost_until_the_next_listing(
     store: RedisAgentStore, another: AnotherStore, redis: Redis, redis_prefix: str
 ) -> None:
-    await store.relist(listed(NOON, 1), NOON)
+    await store.replace(listed(NOON, 1), NOON)
     torn = ["listing", '{"read_at": 1', "listed", "torn"]
     await redis.hset(roster_key(redis_prefix), items=torn)
 
     assert await store.roster() is None
     assert await another().roster() is None
-    assert await store.relist(listed(at(1), 2), at(1))
+    assert await store.replace(listed(at(1), 2), at(1))
     assert online(await another().roster()) == {2}
 
 
 async def test_a_flushed_redis_has_no_roster_and_takes_the_next_one(
     own_valkey: EmbeddedValkey, frail_store: RedisAgentStore
 ) -> None:
-    await frail_store.relist(listed(NOON, 1), NOON)
+    await frail_store.replace(listed(NOON, 1), NOON)
     await frail_store.roster()
     async with Redis.from_url(own_valkey.url) as redis:
         await redis.flushall()
 
     assert await frail_store.roster() is None
-    await frail_store.observe([present(1, at(1))])
+    await frail_store.update([present(1, at(1))])
     assert await frail_store.roster() is None
-    assert await frail_store.relist(listed(NOON, 2), NOON)
+    assert await frail_store.replace(listed(NOON, 2), NOON)
     assert online(await frail_store.roster()) == {2}
 
 
 async def test_a_roster_written_after_a_flush_is_never_taken_for_the_one_before(
     own_valkey: EmbeddedValkey, frail_store: RedisAgentStore
 ) -> None:
-    await frail_store.relist(listed(NOON, 1), NOON)
+    await frail_store.replace(listed(NOON, 1), NOON)
     async with Redis.from_url(own_valkey.url) as redis, RedisAgentStore(own_valkey.url) as other:
         await redis.flushall()
-        await other.relist(listed(NOON, 2), NOON)
+        await other.replace(listed(NOON, 2), NOON)
 
     assert online(await frail_store.roster()) == {2}
 
@@ -131,40 +131,40 @@ async def test_a_demoted_server_that_keeps_its_connections_is_left_for_the_next(
             Proxy([(LOOPBACK, first.port)], random.Random(0)) as proxy,
             RedisAgentStore(f"redis://{LOOPBACK}:{proxy.port}/0") as store,
         ):
-            await store.relist(listed(NOON, 1), NOON)
+            await store.replace(listed(NOON, 1), NOON)
 
             proxy.targets = [(LOOPBACK, second.port)]
             async with Redis.from_url(first.url) as redis:
                 await redis.execute_command("REPLICAOF", LOOPBACK, 1)  # type: ignore[no-untyped-call]
 
-            assert await store.relist(listed(at(1), 2), at(1))
+            assert await store.replace(listed(at(1), 2), at(1))
             assert online(await store.roster()) == {2}
 
 
 async def test_heals_by_itself_after_redis_was_killed_and_started_again(
     own_valkey: EmbeddedValkey, frail_store: RedisAgentStore
 ) -> None:
-    await frail_store.relist(listed(NOON, 1), NOON)
+    await frail_store.replace(listed(NOON, 1), NOON)
     own_valkey.kill()
     async with asyncio.timeout(ANSWERED_SECONDS):
         with pytest.raises(StoreUnavailable):
             await frail_store.roster()
         with pytest.raises(StoreUnavailable):
-            await frail_store.relist(listed(at(1), 1), at(1))
+            await frail_store.replace(listed(at(1), 1), at(1))
         with pytest.raises(StoreUnavailable):
-            await frail_store.observe([present(1, at(1))])
+            await frail_store.update([present(1, at(1))])
 
     own_valkey.start()
 
     assert await frail_store.roster() is None
-    assert await frail_store.relist(listed(at(1), 1), at(1))
+    assert await frail_store.replace(listed(at(1), 1), at(1))
     assert online(await frail_store.roster()) == {1}
 
 
 async def test_a_restart_between_two_calls_goes_unnoticed(
     own_valkey: EmbeddedValkey, frail_store: RedisAgentStore
 ) -> None:
-    await frail_store.relist(listed(NOON, 1), NOON)
+    await frail_store.replace(listed(NOON, 1), NOON)
 
     own_valkey.kill()
     own_valkey.start()
@@ -175,13 +175,13 @@ async def test_a_restart_between_two_calls_goes_unnoticed(
 async def test_a_silent_redis_is_unavailable_within_two_seconds_and_heals(
     own_valkey: EmbeddedValkey, frail_store: RedisAgentStore
 ) -> None:
-    await frail_store.relist(listed(NOON, 1), NOON)
+    await frail_store.replace(listed(NOON, 1), NOON)
     own_valkey.freeze()
     assert DEADLINE_SECONDS < 2
     async with asyncio.timeout(ANSWERED_SECONDS):
         answers = await asyncio.gather(
             *(frail_store.roster() for _ in range(10)),
-            frail_store.observe([present(1, at(1))]),
+            frail_store.update([present(1, at(1))]),
             return_exceptions=True,
         )
     assert {type(answer) for answer in answers} == {StoreUnavailable}
@@ -194,11 +194,11 @@ async def test_a_silent_redis_is_unavailable_within_two_seconds_and_heals(
 async def test_a_cancelled_call_leaves_the_next_one_its_own_answer(
     own_valkey: EmbeddedValkey, frail_store: RedisAgentStore
 ) -> None:
-    await frail_store.relist(listed(NOON, 1), NOON)
+    await frail_store.replace(listed(NOON, 1), NOON)
     own_valkey.freeze()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await frail_store.observe([present(1, at(1), online=False)])
+            await frail_store.update([present(1, at(1), online=False)])
     own_valkey.thaw()
 
     roster = await frail_store.roster()
@@ -229,19 +229,19 @@ async def test_a_redis_that_is_not_there_is_unavailable() -> None:
 async def test_a_crowd_of_words_does_not_keep_a_listing_out(another: AnotherStore) -> None:
     everyone = range(2_000)
     listers, talkers = another(), [another() for _ in range(4)]
-    await listers.relist(listed(NOON, *everyone), NOON)
+    await listers.replace(listed(NOON, *everyone), NOON)
     done = asyncio.Event()
 
     async def talk(number: int) -> None:
         seconds = 0.0
         while not done.is_set():
             seconds += 0.001
-            await talkers[number].observe([present(number, at(1 + seconds), online=False)])
+            await talkers[number].update([present(number, at(1 + seconds), online=False)])
 
     talking = [asyncio.create_task(talk(number)) for number in range(len(talkers))]
     for turn in range(5):
         began_at = at(100 + turn)
-        assert await listers.relist(listed(began_at, *everyone), began_at)
+        assert await listers.replace(listed(began_at, *everyone), began_at)
     done.set()
     await asyncio.gather(*talking)
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.qiscus.qiscus_client import HttpxQiscusClient
+from sebastian_adapters.qiscus.client import HttpxQiscusClient
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
 from tests.loops import Run, on_both_loops

@@ -21,11 +21,11 @@ from sebastian_adapters.testing.contracts.room_repo import (
     reserve_one,
     rooms_in,
 )
-from sebastian_core.domain.arrivals import Admission
-from sebastian_core.domain.chat import Move
+from sebastian_core.domain.chat import Transition
 from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, settle
+from sebastian_core.domain.webhooks import Admission
 from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.journal import Journal
 from tests.integration.cli_world import ADMIN_TOKEN, TOKEN, World, a_world
@@ -131,7 +131,7 @@ async def test_a_slot_that_it_fills_stays_filled(
         await assign_one(repo)
     write(url, "outlives_call = 'a smell', settle_at = clock_timestamp()")
 
-    assert (await agent_settings.staffing()).loads == {ANNE: 2}
+    assert (await agent_settings.agent_loads()).loads == {ANNE: 2}
     assert [chat.room_id for chat in await repo.held_by(ANNE)] == ["room-2"]
     assert [chat.room_id for chat in await journal.held(9)] == ["room-2"]
 
@@ -159,7 +159,7 @@ async def test_a_move_that_is_not_known_is_told_by_its_word(
 
     (row,) = await journal.history(RoomId("room-1"))
 
-    assert (row.move, row.details["move"]) == (Move.UNKNOWN, "merge")
+    assert (row.move, row.details["move"]) == (Transition.UNKNOWN, "merge")
     assert await journal.decisions(5) == [row]
 
 

@@ -103,7 +103,7 @@ async def test_the_webhook_service_answers_and_ends_when_it_is_told(
 ) -> None:
     await migrate(postgres_url)
     port = free_port()
-    command = ("-m", "sebastian_apps.webhook.main", "--port", str(port))
+    command = ("-m", "sebastian_apps.entry.webhook", "--port", str(port))
     environ = environ_of(postgres_url, redis_url)
     async with (
         started(*command, stderr=unread, environ=environ) as process,
@@ -129,7 +129,7 @@ async def test_the_webhook_service_answers_where_its_standard_error_is_closed(
     closed = (
         "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
-    command = ("-c", closed, "-m", "sebastian_apps.webhook.main", "--port", str(port))
+    command = ("-c", closed, "-m", "sebastian_apps.entry.webhook", "--port", str(port))
     environ = environ_of(postgres_url, redis_url)
     async with (
         started(*command, stderr=2, environ=environ) as process,
@@ -162,7 +162,7 @@ async def test_a_worker_gives_chats_and_ends_when_it_is_told(
         world.configure("webhook", max_current_customer=100)
         for _ in range(20):
             world.fake.platform.customer_message(world.fake.platform.new_room_id())
-        command = ("-m", "sebastian_apps.worker.main", "-c", str(world.config))
+        command = ("-m", "sebastian_apps.entry.worker", "-c", str(world.config))
         async with started(*command, stderr=unread) as process:
             await until(lambda: served(world) == 20, 20)
 

@@ -17,11 +17,11 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.webhook.body import BODY_LIMIT
-from sebastian_apps.webhook.parts import WebhookParts
-from sebastian_apps.webhook.routes.admin import DASHBOARD_NOTE
-from sebastian_apps.webhook.routes.health import KNOWN_SECONDS
-from sebastian_core.domain.agent import AgentSetting, Presence
+from sebastian_apps.http.body import BODY_LIMIT
+from sebastian_apps.http.parts import WebhookParts
+from sebastian_apps.http.routes.admin import DASHBOARD_NOTE
+from sebastian_apps.http.routes.health import KNOWN_SECONDS
+from sebastian_core.domain.agent_loads import AgentSetting
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import (
     Fault,
@@ -32,8 +32,9 @@ from sebastian_core.domain.errors import (
     StoreUnavailable,
 )
 from sebastian_core.domain.ids import AgentId, ChannelId
-from sebastian_core.domain.readings import Registration
+from sebastian_core.domain.platform import Registration
 from sebastian_core.domain.room import Decided, Decision
+from sebastian_core.domain.roster import Presence
 from tests.webhook_service import (
     APP_ID,
     ARRIVAL,
@@ -341,7 +342,7 @@ async def test_the_floor_shows_every_agent_with_presence_capacity_and_load() -> 
     channels = frozenset({ChannelId(9), ChannelId(7)})
     present = Presence(AgentId(2), True, NOW, channels, count=4, name="Ayu")
     absent = Presence(AgentId(3), False, NOW, name="Budi")
-    await roster.relist([absent, present], NOW)
+    await roster.replace([absent, present], NOW)
     await parts.allocator.agent_settings.set_agent(
         AgentId(2), lambda _: AgentSetting(paused=True), actor="test"
     )

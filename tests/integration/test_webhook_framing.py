@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from sebastian_apps.webhook.bounded_http import BoundedHttp
-from sebastian_apps.webhook.door import Door
+from sebastian_apps.http.bounded_http import BoundedHttp
+from sebastian_apps.http.connection_limit import ConnectionLimit
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 NAMES = ("Upgrade", "upgrade", "Connection", "HTTP2-Settings", "Expect", "TE", "Trailer", "X-A")
@@ -81,7 +81,7 @@ async def seen_of(packets: Sequence[bytes]) -> list[tuple[str, str, bytes]]:
     app = Recording()
     config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None)
     config.load()
-    make = partial(BoundedHttp, config, ServerState(), {}, door=Door())
+    make = partial(BoundedHttp, config, ServerState(), {}, door=ConnectionLimit())
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:

@@ -13,8 +13,8 @@ from typing import Any
 from attrs import define, field
 
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.webhook.door import NO_FILES, Door, Visitor
-from sebastian_apps.webhook.listening import Letting, bind
+from sebastian_apps.http.connection_limit import NO_FILES, ConnectionLimit, LimitedConnection
+from sebastian_apps.http.listening import Letting, bind
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def no_file_descriptor_left() -> Iterator[None]:
 
 
 @define(eq=False)
-class Idle(Visitor):
+class Idle(LimitedConnection):
     """A connection that waits for its other side."""
 
     was_sent_away: bool = field(default=False, init=False)
@@ -50,7 +50,7 @@ class Greeting(asyncio.Protocol):
 
 async def test_without_a_file_descriptor_room_is_made_and_who_waits_is_let_in_later() -> None:
     counted: list[str] = []
-    idle, door = Idle(), Door(counted.append)
+    idle, door = Idle(), ConnectionLimit(counted.append)
     door.enter(idle, 0)
     (listener,) = bind("127.0.0.1", 0)
     letting = Letting(listener, Greeting, door)

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_apps.container import build_webhook
 from sebastian_apps.dev.servers import EmbeddedPostgres
-from sebastian_apps.webhook.parts import WebhookParts
+from sebastian_apps.http.parts import WebhookParts
+from sebastian_apps.wiring import build_webhook
 from sebastian_core.domain.chat import ChatState
 from tests.integration.postgres import execute, read_only_for_new_sessions, rows
 from tests.integration.transaction_pooler import transaction_pooler

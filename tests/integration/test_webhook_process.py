@@ -22,7 +22,7 @@ from sebastian_adapters.postgres.migrate import migrate
 from tests.webhook_service import ARRIVAL, raw_post, read_answer
 
 TOKEN = "canary-webhook-token"
-COMMAND = (sys.executable, "-m", "sebastian_apps.webhook.main")
+COMMAND = (sys.executable, "-m", "sebastian_apps.entry.webhook")
 
 
 @define
@@ -417,10 +417,10 @@ async def test_an_address_that_is_taken_is_named(environ: dict[str, str]) -> Non
 
 
 STUCK = """
-from sebastian_apps.logging import configure_logging
+from sebastian_apps.observability.logging import configure_logging
 from sebastian_apps.settings import Settings
-from sebastian_apps.webhook.listening import bind
-from sebastian_apps.webhook.serving import run
+from sebastian_apps.http.listening import bind
+from sebastian_apps.http.serving import run
 from tests.webhook_service import parts_in_memory
 
 async def never_comes_back():

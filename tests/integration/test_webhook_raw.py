@@ -11,8 +11,8 @@ from contextlib import suppress
 import pytest
 
 from sebastian_adapters.testing.waiting import until
-from sebastian_apps.webhook import bounded_http
-from sebastian_apps.webhook import parts as reading
+from sebastian_apps.http import bounded_http
+from sebastian_apps.http import parts as reading
 from tests.webhook_service import (
     ARRIVAL,
     WebhookService,

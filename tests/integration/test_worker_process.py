@@ -15,16 +15,16 @@ import redis
 
 from sebastian_adapters.testing.waiting import until
 from sebastian_apps.dev.servers import EmbeddedValkey
-from sebastian_apps.fake_qiscus import Fault
-from sebastian_core.domain.chat import Move
+from sebastian_apps.fake_qiscus import InjectedFault
+from sebastian_core.domain.chat import Transition
 from tests.integration.cli_world import World, a_world
 from tests.worker_process import worker_process
 
 STUCK = """
 import asyncio, logging, threading, time
-from sebastian_apps.logging import configure_logging
+from sebastian_apps.observability.logging import configure_logging
 from sebastian_apps.settings import Settings
-from sebastian_apps.watchdog import Watchdog
+from sebastian_apps.runtime.watchdog import Watchdog
 
 class Endless:
     def __str__(self):
@@ -63,7 +63,7 @@ def served(world: World) -> int:
     return world.fake.platform.loads().get(7, 0)
 
 
-async def moves(world: World) -> Counter[Move]:
+async def moves(world: World) -> Counter[Transition]:
     async with world.worker() as allocator:
         return Counter(row.move for row in await allocator.journal.decisions(1000))
 
@@ -93,7 +93,7 @@ async def test_dispatch_goes_on_while_redis_is_flushed_silent_and_gone(
 
 async def test_sigterm_in_the_middle_of_a_batch_finishes_what_is_under_way(world: World) -> None:
     world.configure("qiscus", timeout="10s")
-    world.fake.add_fault(Fault(kind="latency", operation="assign_agent", seconds=1.5))
+    world.fake.add_fault(InjectedFault(kind="latency", operation="assign_agent", seconds=1.5))
     async with worker_process(world.config) as worker:
         arrive(world, 10)
         await until(lambda: world.fake.faults.hits["assign_agent latency"] >= 10, 20)
@@ -103,7 +103,7 @@ async def test_sigterm_in_the_middle_of_a_batch_finishes_what_is_under_way(world
 
     assert served(world) == 10
     seen = await moves(world)
-    assert (seen[Move.RESERVE], seen[Move.CONFIRM]) == (10, 10)
+    assert (seen[Transition.RESERVE], seen[Transition.CONFIRM]) == (10, 10)
 
 
 async def test_two_that_hold_the_duties_at_once_do_nothing_twice(world: World) -> None:
@@ -119,7 +119,11 @@ async def test_two_that_hold_the_duties_at_once_do_nothing_twice(world: World) -
 
     assert served(world) == 20
     seen = await moves(world)
-    assert (seen[Move.ADMIT], seen[Move.RESERVE], seen[Move.CONFIRM]) == (20, 20, 20)
+    assert (seen[Transition.ADMIT], seen[Transition.RESERVE], seen[Transition.CONFIRM]) == (
+        20,
+        20,
+        20,
+    )
 
 
 def ran(program: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from sebastian_core.domain.chat import LEGAL_MOVES, ChatState, CloseReason, Move
+from sebastian_core.domain.chat import LEGAL_TRANSITIONS, ChatState, CloseReason, Transition
 from tests.oracle.record import ChatNow, Record, Row
 from tests.oracle.verdict import Promise, Teller, Violation
 
@@ -33,11 +33,11 @@ def _judge_rows(rows: Sequence[Row], teller: Teller) -> Iterator[Violation]:
             yield _unexplained(row, f"comes after version {version}", teller)
         if row.before != state:
             yield _unexplained(row, f"was {row.before}, the row before says {state}", teller)
-        if (row.before, row.after) not in LEGAL_MOVES[row.move]:
+        if (row.before, row.after) not in LEGAL_TRANSITIONS[row.move]:
             yield _unexplained(row, f"is not legal: {row.move} {row.before} → {row.after}", teller)
         if row.holds_slot and row.agent_id is None:
             yield _unexplained(row, "holds a slot of nobody", teller)
-        if row.move is Move.RESERVE and row.reservation_id is None:
+        if row.move is Transition.RESERVE and row.reservation_id is None:
             yield _unexplained(row, "reserves without a reservation id", teller)
         state, version = row.after, row.version
 

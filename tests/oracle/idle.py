@@ -9,7 +9,7 @@ from itertools import count
 
 from attrs import define, field
 
-from sebastian_core.domain.chat import Move
+from sebastian_core.domain.chat import Transition
 from tests.oracle.record import Judging, Record, Row
 from tests.oracle.replay import Line, Standing
 from tests.oracle.verdict import Promise, Teller, Violation
@@ -111,7 +111,7 @@ class _Watch:
             self._become_ready(standing)
         elif standing is not None and standing.is_ready(standing.ready_at):
             self._at(standing.ready_at, self._ripen, standing)
-        if row.move is Move.RESERVE:
+        if row.move is Transition.RESERVE:
             span = self._spans.get(self._channels.get(row.chat_id))
             if span is not None:
                 span.quiet_since = self._now

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from sebastian_adapters.memory.platform import ServiceTruth, Truth
-from sebastian_core.domain.chat import ChatState, Doubt, Move
+from sebastian_core.domain.chat import ChatState, Doubt, Transition
 from tests.oracle.record import ChatNow, Judging, Record, Row
 from tests.oracle.replay import Pass, Standing, seen_by_passes
 from tests.oracle.verdict import Overtaking, Promise, Teller, Violation
@@ -64,7 +64,7 @@ def _changed_meanwhile(
     Both lock the chat: a change that the pass met was written before what the pass wrote.
     """
     following = later.get((standing.row.chat_id, standing.row.version + 1))
-    if following is None or following.move is Move.RESERVE:
+    if following is None or following.move is Transition.RESERVE:
         return False
     if following.seq < each.rows[-1].seq:
         return True
@@ -124,7 +124,7 @@ def _served(record: Record, truth: Truth) -> Iterator[_Served]:
     reserved: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in record.history:
         rows_of[row.chat_id].append(row)
-        if row.move is Move.RESERVE and row.agent_id is not None:
+        if row.move is Transition.RESERVE and row.agent_id is not None:
             reserved[row.room_id, row.agent_id].append(row)
     chats = {chat.id: chat for chat in record.chats}
     moments = _moments(record)
@@ -163,7 +163,7 @@ def _moments(record: Record) -> dict[int, tuple[float, float]]:
 def _is_plain(chat: ChatNow, rows: Sequence[Row]) -> bool:
     """Admitted when it arrived (no remembered arrival), without doubt; reserved once, confirmed."""
     up_to_given = [row.move for row in rows if row.after is not ChatState.CLOSED]
-    expected = [Move.ADMIT, Move.RESERVE, Move.CONFIRM]
+    expected = [Transition.ADMIT, Transition.RESERVE, Transition.CONFIRM]
     is_believed = bool(rows) and rows[0].reason not in _DOUBTS
     is_prompt = bool(rows) and rows[0].at - chat.arrived_at < _PROMPT_SECONDS
     return is_believed and is_prompt and up_to_given[:3] == expected[: len(up_to_given)]

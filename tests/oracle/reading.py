@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sebastian_adapters.memory.platform import Event
-from sebastian_core.domain.chat import Chat, ChatState, Move, Needs
+from sebastian_core.domain.chat import Chat, ChatState, Needs, Transition
 from sebastian_core.domain.history import HistoryRow
 from tests.oracle.record import ChatNow, Delivered, PassRow, Row, Snapshot
 
@@ -129,7 +129,7 @@ def _row(found: Mapping[str, Any]) -> Row:
         room_id=found["room_id"],
         version=found["version"],
         at=found["at"].timestamp(),
-        move=Move(found["move"]),
+        move=Transition(found["move"]),
         before=None if found["before"] is None else ChatState(found["before"]),
         after=ChatState(found["after"]),
         agent_id=found["agent_id"],

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from attrs import evolve, field, frozen
 
 from sebastian_adapters.memory.platform import Event
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import ChatState, Transition
 from sebastian_core.domain.rules import Rules
 
 Place = tuple[float, int]
@@ -27,7 +27,7 @@ class Row:
     room_id: str
     version: int
     at: float
-    move: Move
+    move: Transition
     before: ChatState | None
     after: ChatState
     agent_id: int | None = None

@@ -7,14 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field, frozen
 
-from sebastian_core.domain.chat import ChatState, Doubt, Move
+from sebastian_core.domain.chat import ChatState, Doubt, Transition
 from sebastian_core.domain.rules import Rules
 from tests.oracle.record import PassRow, Record, Row, Snapshot
 
 _DOUBTS = frozenset(str(each) for each in Doubt)
 _OUTLIVES_RESERVATION = (str(Doubt.UNNAMED_RESOLVE), str(Doubt.LATE_SUCCESS))
-_DOUBTING = (Move.ADMIT, Move.RELEASE, Move.DOUBT, Move.ASK_AGAIN)
-_BELIEVED_AGAIN = (Move.CLEAR, Move.RESERVE, Move.CONFIRM, Move.ADOPT, Move.TRANSFER)
+_DOUBTING = (Transition.ADMIT, Transition.RELEASE, Transition.DOUBT, Transition.ASK_AGAIN)
+_BELIEVED_AGAIN = (
+    Transition.CLEAR,
+    Transition.RESERVE,
+    Transition.CONFIRM,
+    Transition.ADOPT,
+    Transition.TRANSFER,
+)
 
 
 @frozen
@@ -44,19 +50,19 @@ def standing_after(before: Standing | None, row: Row, rules: Rules) -> Standing:
     )
     doubtful = before.is_doubtful
     if row.move in _DOUBTING:
-        doubtful = row.reason in _DOUBTS or row.move is Move.DOUBT or in_question
-    elif row.move in (Move.REFUSE, Move.PASS_OVER):
+        doubtful = row.reason in _DOUBTS or row.move is Transition.DOUBT or in_question
+    elif row.move in (Transition.REFUSE, Transition.PASS_OVER):
         doubtful = in_question
     elif row.move in _BELIEVED_AGAIN:
         doubtful = False
-    passed_over = row.move is Move.PASS_OVER or before.is_passed_over
+    passed_over = row.move is Transition.PASS_OVER or before.is_passed_over
     return Standing(row, _ready_at(before, row, rules), doubtful, passed_over, in_question)
 
 
 def _ready_at(before: Standing, row: Row, rules: Rules) -> float:
-    if row.move in (Move.ADMIT, Move.HASTEN):
+    if row.move in (Transition.ADMIT, Transition.EXPEDITED):
         return row.at
-    if row.move is Move.REFUSE:
+    if row.move is Transition.REFUSE:
         refusals = int(row.details.get("refusals", 1))
         return row.at + rules.delay_after(refusals).total_seconds()
     return before.ready_at
@@ -138,7 +144,7 @@ def passes_of(record: Record) -> list[Pass]:
     known = {each.xid: each for each in record.passes}
     groups: list[list[Row]] = []
     for row in record.history:
-        if row.move is not Move.RESERVE:
+        if row.move is not Transition.RESERVE:
             continue
         if groups and _continues(groups[-1], row, record):
             groups[-1].append(row)

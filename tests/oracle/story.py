@@ -9,20 +9,20 @@ from attrs import define, evolve, field
 
 from sebastian_adapters.memory.platform import Event
 from sebastian_adapters.memory.platform.log import Actor, EventKind
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import ChatState, Transition
 from tests.oracle.record import ChatNow, Delivered, PassRow, Record, Row, Snapshot
 
 _AFTER = {
-    Move.ADMIT: ChatState.WAITING,
-    Move.RESERVE: ChatState.RESERVED,
-    Move.CONFIRM: ChatState.ASSIGNED,
-    Move.RELEASE: ChatState.WAITING,
-    Move.REFUSE: ChatState.WAITING,
-    Move.PASS_OVER: ChatState.WAITING,
-    Move.ADOPT: ChatState.ASSIGNED,
-    Move.TRANSFER: ChatState.ASSIGNED,
-    Move.HASTEN: ChatState.WAITING,
-    Move.CLOSE: ChatState.CLOSED,
+    Transition.ADMIT: ChatState.WAITING,
+    Transition.RESERVE: ChatState.RESERVED,
+    Transition.CONFIRM: ChatState.ASSIGNED,
+    Transition.RELEASE: ChatState.WAITING,
+    Transition.REFUSE: ChatState.WAITING,
+    Transition.PASS_OVER: ChatState.WAITING,
+    Transition.ADOPT: ChatState.ASSIGNED,
+    Transition.TRANSFER: ChatState.ASSIGNED,
+    Transition.EXPEDITED: ChatState.WAITING,
+    Transition.CLOSE: ChatState.CLOSED,
 }
 
 
@@ -70,7 +70,7 @@ class Story:
             arrived_at=at,
             channel_id=channel,
         )
-        self.row(chat_id, Move.ADMIT, at, reason=reason)
+        self.row(chat_id, Transition.ADMIT, at, reason=reason)
 
     def acknowledged(self, chat_id: int, at: float) -> None:
         """The allocation webhook of a service, answered 200."""
@@ -88,14 +88,14 @@ class Story:
 
     def given(self, chat_id: int, agent_id: int, at: float, *, xid: int | None = None) -> None:
         """Reserved, assigned by us and confirmed, within 20 ms."""
-        self.row(chat_id, Move.RESERVE, at, agent_id=agent_id, xid=xid)
+        self.row(chat_id, Transition.RESERVE, at, agent_id=agent_id, xid=xid)
         self.happens("assigned", at + 0.01, chat_id, agent_id, by="api")
-        self.row(chat_id, Move.CONFIRM, at + 0.02, agent_id=agent_id, xid=xid and xid + 1)
+        self.row(chat_id, Transition.CONFIRM, at + 0.02, agent_id=agent_id, xid=xid and xid + 1)
 
     def resolved(self, chat_id: int, at: float) -> None:
         """The agent resolves, and we close the chat."""
         self.happens("resolved", at, chat_id, by="agent")
-        self.row(chat_id, Move.CLOSE, at + 0.005, reason="resolved")
+        self.row(chat_id, Transition.CLOSE, at + 0.005, reason="resolved")
 
     def served(self, chat_id: int, agent_id: int, at: float, *, until: float) -> None:
         """One chat from its coming to its end, given at once."""
@@ -120,7 +120,7 @@ class Story:
     def row(
         self,
         chat_id: int,
-        move: Move,
+        move: Transition,
         at: float,
         *,
         agent_id: int | None = None,
@@ -146,7 +146,7 @@ class Story:
                 before=None if chat.version == 0 else chat.state,
                 after=state,
                 agent_id=holder,
-                reservation_id=len(self.rows) if move is Move.RESERVE else None,
+                reservation_id=len(self.rows) if move is Transition.RESERVE else None,
                 reason=reason,
                 details=details or {},
                 xid=xid,

@@ -7,7 +7,7 @@ from typing import Literal
 import click
 from attrs import evolve
 
-from sebastian_apps.progress import working
+from sebastian_apps.observability.progress import working
 from tests.scenario.run import run
 from tests.scenario.scenarios import SCENARIOS
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from sebastian_core.domain.chat import ChatState, Doubt, Move
+from sebastian_core.domain.chat import ChatState, Doubt, Transition
 from sebastian_core.domain.errors import Fault
 from tests.oracle import Record
 from tests.oracle.perfect import presence_of
@@ -102,12 +102,12 @@ def _webhooks(told: Scrape, record: Record) -> Iterator[Compared]:
         unheard = unheard_rows(webhook, rows, record)
         yield Compared(f"webhooks {outcome}", number, len(rows), unheard=unheard)
     number = sum(told.total("webhooks_total", webhook=RESOLVES, outcome=each) for each in CLOSED)
-    closed = written[Move.CLOSE, "resolved"]
+    closed = written[Transition.CLOSE, "resolved"]
     unheard = unheard_rows(RESOLVES, closed, record)
     yield Compared("chats closed by a webhook", number, len(closed), unheard=unheard)
 
 
-def written_by_webhooks(record: Record) -> Mapping[tuple[Move, str], list[Row]]:
+def written_by_webhooks(record: Record) -> Mapping[tuple[Transition, str], list[Row]]:
     """History rows by move and reason, without those that workers write with the same words.
 
     A resolve of a reserved chat waits for its call, so it is a worker that closes such a chat and
@@ -116,9 +116,9 @@ def written_by_webhooks(record: Record) -> Mapping[tuple[Move, str], list[Row]]:
     by_worker = {
         (row.room_id, row.xid)
         for row in record.history
-        if row.move is Move.CLOSE and row.before is ChatState.RESERVED
+        if row.move is Transition.CLOSE and row.before is ChatState.RESERVED
     }
-    written: defaultdict[tuple[Move, str], list[Row]] = defaultdict(list)
+    written: defaultdict[tuple[Transition, str], list[Row]] = defaultdict(list)
     for row in record.history:
         if (row.room_id, row.xid) not in by_worker:
             written[row.move, row.reason].append(row)
@@ -152,12 +152,17 @@ _CARRIED_OUT_SECONDS = 1.0
 """How long after an answer 503 the database may carry the transaction out."""
 
 _OUTCOMES = (
-    (ARRIVALS, "admitted", Move.ADMIT, "the customer asked"),
-    (ARRIVALS, "doubtful", Move.ADMIT, Doubt.LATE_REPEAT),
-    (ARRIVALS, "succeeded", Move.ADMIT, "the customer asked again"),
-    (ARRIVALS, "proven", Move.CLEAR, "the customer asked again, behind a service that is resolved"),
-    (RESOLVES, "closed_and_next", Move.ADMIT, Doubt.NEXT_UNPROVEN),
-    (RESOLVES, "doubted", Move.DOUBT, Doubt.UNNAMED_RESOLVE),
+    (ARRIVALS, "admitted", Transition.ADMIT, "the customer asked"),
+    (ARRIVALS, "doubtful", Transition.ADMIT, Doubt.LATE_REPEAT),
+    (ARRIVALS, "succeeded", Transition.ADMIT, "the customer asked again"),
+    (
+        ARRIVALS,
+        "proven",
+        Transition.CLEAR,
+        "the customer asked again, behind a service that is resolved",
+    ),
+    (RESOLVES, "closed_and_next", Transition.ADMIT, Doubt.NEXT_UNPROVEN),
+    (RESOLVES, "doubted", Transition.DOUBT, Doubt.UNNAMED_RESOLVE),
 )
 """Each outcome of a webhook that leaves a history row of its own."""
 
@@ -169,16 +174,18 @@ _CALL_MAY_HAVE_WORKED = (Doubt.UNKNOWN_ANSWER, Doubt.OUTAGE, Doubt.LATE_SUCCESS)
 def _endings(scraped: Scraped, record: Record) -> Iterator[Compared]:
     rows = [row for row in record.history if row.reason != "the call failed and was not applied"]
     moves = Counter(row.move for row in rows)
-    reserved = moves[Move.RESERVE]
+    reserved = moves[Transition.RESERVE]
     confirmed = sum(row.reason == "the platform confirmed" for row in rows)
     ended = scraped.of_workers
     yield Compared("reservations", ended("assignments_total"), reserved)
     yield Compared("assigned", ended("assignments_total", ending="assigned"), confirmed)
-    closed = sum(row.reason == Doubt.RESOLVED_IN_CALL for row in rows if row.move is Move.CLOSE)
-    for ending, move in (("refused", Move.REFUSE), ("passed over", Move.PASS_OVER)):
+    closed = sum(
+        row.reason == Doubt.RESOLVED_IN_CALL for row in rows if row.move is Transition.CLOSE
+    )
+    for ending, move in (("refused", Transition.REFUSE), ("passed over", Transition.PASS_OVER)):
         told = ended("assignments_total", ending=ending)
         yield Compared(ending, told, moves[move], untold=closed)
-    if any(row.move is Move.DOUBT and row.reason in _CALL_MAY_HAVE_WORKED for row in rows):
+    if any(row.move is Transition.DOUBT and row.reason in _CALL_MAY_HAVE_WORKED for row in rows):
         return
     served = {
         (event.room_id, event.service_id)
@@ -191,7 +198,7 @@ def _endings(scraped: Scraped, record: Record) -> Iterator[Compared]:
     unheard = sum(
         row.chat_id in overtaken and row.before is ChatState.RESERVED
         for row in rows
-        if row.move is Move.CLOSE
+        if row.move is Transition.CLOSE
     )
     yield Compared("services that we gave", told, len(served), unheard=unheard)
 
@@ -201,7 +208,7 @@ def _waits(scraped: Scraped, record: Record) -> Iterator[Compared]:
     waits = [
         row.at - arrived[row.chat_id]
         for row in record.history
-        if row.move is Move.CONFIRM and row.reason == "the platform confirmed"
+        if row.move is Transition.CONFIRM and row.reason == "the platform confirmed"
     ]
     yield Compared("waits", scraped.of_workers("wait_seconds_count"), len(waits))
     yield Compared("seconds waited", scraped.of_workers("wait_seconds_sum"), sum(waits))

@@ -18,7 +18,7 @@ from contextlib import suppress
 import uvloop
 from attrs import field, frozen
 
-from sebastian_adapters.memory.platform import Account, Body, Switches
+from sebastian_adapters.memory.platform import Body, FakeAccount, Switches
 from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.http_client import Target
 from sebastian_apps.fake_qiscus.server import FakeQiscus
@@ -91,7 +91,7 @@ async def run(options: PlatformOptions) -> None:
     fake = FakeQiscus(
         FakeConfig(
             host=options.host,
-            account=Account(app_code=options.app_id, secret_key=options.secret_key),
+            account=FakeAccount(app_code=options.app_id, secret_key=options.secret_key),
             webhook_base_url=options.webhook_base,
             agents=options.agents,
             latency_seconds=options.latency_seconds,

@@ -100,9 +100,9 @@ def deployed(scenario: Scenario, directory: Path) -> Iterator[Deployment]:
         _start_platform(scenario, deployment, stack)
         config = _write_config(scenario, deployment, redis_url(valkey), port)
         _migrate(config)
-        _start(deployment, stack, "webhook", "sebastian_apps.webhook.main", "-c", str(config))
+        _start(deployment, stack, "webhook", "sebastian_apps.entry.webhook", "-c", str(config))
         for number in range(1, scenario.workers + 1):
-            module = "sebastian_apps.worker.main"
+            module = "sebastian_apps.entry.worker"
             _start(deployment, stack, f"worker {number}", module, "-c", str(config))
         _wait_until_ready(deployment, scenario)
         yield deployment

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from attrs import asdict, evolve
 
-from sebastian_apps.fake_qiscus.faults import Fault
+from sebastian_apps.fake_qiscus.faults import InjectedFault
 from tests.canaries import SUITE
 from tests.oracle import Record
 from tests.oracle.reading import deliveries_of_json, events_of_json, read_postgres
@@ -64,7 +64,7 @@ def _misbehave(scenario: Scenario, deployment: Deployment) -> None:
         lost = {"lost": scenario.lost_share}
         deployment.told("webhook-faults", {"allocation": lost, "resolved": lost})
     if scenario.failed_after_applied_share:
-        fault = Fault(
+        fault = InjectedFault(
             kind="status",
             status=500,
             probability=scenario.failed_after_applied_share,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import click
 
-from sebastian_apps.progress import counted
+from sebastian_apps.observability.progress import counted
 from tests.simulation.campaign import Campaign, examine_all
 from tests.simulation.mutants import MUTANTS, hunt
 from tests.simulation.plan import Scenario, draw

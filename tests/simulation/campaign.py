@@ -13,7 +13,7 @@ from multiprocessing import get_context
 
 from attrs import define, field, frozen
 
-from sebastian_core.domain.chat import LEGAL_MOVES
+from sebastian_core.domain.chat import LEGAL_TRANSITIONS
 from tests.simulation.plan import Kind, catalogue, draw
 from tests.simulation.run import run
 
@@ -99,7 +99,7 @@ def legal_moves() -> list[Hit]:
     """Every legal move, from where and to where."""
     return [
         (str(move), str(before), str(after))
-        for move, ways in LEGAL_MOVES.items()
+        for move, ways in LEGAL_TRANSITIONS.items()
         for before, after in sorted(ways, key=str)
     ]
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from attrs import evolve, frozen
 
 from sebastian_adapters.memory.platform import Event, Truth
-from sebastian_apps.webhook.parts import COMMIT_SECONDS
-from sebastian_core.domain.agent import AgentSetting
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_apps.http.parts import COMMIT_SECONDS
+from sebastian_core.domain.agent_loads import AgentSetting
+from sebastian_core.domain.chat import ChatState, Transition
 from sebastian_core.domain.rules import Rules
 from tests.oracle import Capacities, Judging, Promise, Record, Row, Verdict, judge
 from tests.oracle.capacity import judge_capacity
@@ -181,11 +181,11 @@ def _tried_again(record: Record) -> list[str]:
     passed: dict[tuple[int, int | None], float] = {}
     agent_id: int | None = None
     for row in sorted(record.history, key=lambda row: (row.chat_id, row.version)):
-        if row.move is Move.PASS_OVER:
+        if row.move is Transition.PASS_OVER:
             passed[row.chat_id, agent_id] = row.at + rules.exclusion.total_seconds()
         elif "by hand" in row.reason:
             passed.clear()
-        elif row.move is Move.RESERVE:
+        elif row.move is Transition.RESERVE:
             agent_id = row.agent_id
             if row.at < passed.get((row.chat_id, agent_id), 0.0):
                 found.append(
@@ -201,7 +201,7 @@ def _begun_too_late(stores: Stores, record: Record) -> list[str]:
     latest = (rules.reservation - rules.call).total_seconds() + CLOCK_READ_SECONDS
     reserved: defaultdict[tuple[str, int | None], list[float]] = defaultdict(list)
     for row in record.history:
-        if row.move is Move.RESERVE:
+        if row.move is Transition.RESERVE:
             reserved[row.room_id, row.agent_id].append(row.at)
     found = []
     for at, room_id, agent_id in stores.trace.begun:
@@ -222,9 +222,9 @@ def _unfounded(stores: Stores, record: Record) -> list[str]:
             given[event.room_id, event.agent_id].append(event.at)
     found, reserved_at = [], 0.0
     for row in sorted(record.history, key=lambda row: (row.chat_id, row.version)):
-        if row.move is Move.RESERVE:
+        if row.move is Transition.RESERVE:
             reserved_at = row.at
-        if row.move is not Move.CONFIRM or row.agent_id is None:
+        if row.move is not Transition.CONFIRM or row.agent_id is None:
             continue
         if not stores.platform.switches.user_ids_honoured and "confirmed" not in row.reason:
             continue
@@ -299,7 +299,7 @@ def _late_as_foreign(stores: Stores, record: Record) -> list[Event]:
     for event in record.events:
         while position < len(rows) and rows[position].at <= event.at:
             row = rows[position]
-            if row.move is Move.RESERVE:
+            if row.move is Transition.RESERVE:
                 reserved_at[row.room_id, row.agent_id] = row.at
             position += 1
         is_foreign = False

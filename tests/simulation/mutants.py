@@ -81,7 +81,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "capacity: <= for <",
         (
-            _core("domain.plan:Plan._agent", "load >= capacity", "load > capacity"),
+            _core("domain.matcher:Matcher._agent", "load >= capacity", "load > capacity"),
             _core("domain.policy:check_placements", "> candidate.free:", "> candidate.free + 1:"),
         ),
     ),
@@ -89,7 +89,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "acknowledged before the commit",
         (
             _core(
-                "usecases.admit_chat:AdmitChat.__call__",
+                "usecases.webhooks:AdmitChat.__call__",
                 "decided = await self._room_repo.decide(\n"
                 "        arrival.room_id, partial(admit, arrival, self._rules)\n"
                 "    )",
@@ -106,14 +106,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "a resolve frees a slot of whoever resolved",
         (
             Edit(
-                "sebastian_apps.webhook.decoding:decode_resolution",
+                "sebastian_apps.http.payloads:decode_resolution",
                 "return Resolution(",
-                "from sebastian_core.usecases import resolve_chat\n"
+                "from sebastian_core.usecases import webhooks as resolve_chat\n"
                 "resolve_chat.RESOLVED_BY = sent['resolved_by']['id']\n"
                 "return Resolution(",
             ),
             _core(
-                "usecases.resolve_chat:ResolveChat.__call__",
+                "usecases.webhooks:ResolveChat.__call__",
                 "decided = await self._room_repo.decide(\n"
                 "        resolution.room_id, partial(resolve, resolution, self._rules)\n"
                 "    )",
@@ -129,9 +129,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "counts are added to load",
         (
             _core(
-                "domain.plan:Plan._agent",
-                "staffing.loads.get(presence.agent_id, 0)",
-                "staffing.loads.get(presence.agent_id, 0) + (presence.count or 0)",
+                "domain.matcher:Matcher._agent",
+                "agent_loads.loads.get(presence.agent_id, 0)",
+                "agent_loads.loads.get(presence.agent_id, 0) + (presence.count or 0)",
             ),
         ),
     ),
@@ -139,7 +139,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "reserved chats do not count as load",
         (
             _memory(
-                "record:Record.staffing",
+                "record:Record.agent_loads",
                 "chat.holds_slot and",
                 "chat.state is ChatState.ASSIGNED and",
             ),
@@ -147,11 +147,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a capacity that a person set is ignored",
-        (_core("domain.agent:CapacityRules.of", "setting.capacity is not None", "False"),),
+        (_core("domain.agent_loads:CapacityRules.of", "setting.capacity is not None", "False"),),
     ),
     Mutant(
         "paused agents are given chats",
-        (_core("domain.plan:Plan._standing", "if setting.paused:", "if False:"),),
+        (_core("domain.matcher:Matcher._standing", "if setting.paused:", "if False:"),),
     ),
     Mutant(
         "a cheating policy is not checked",
@@ -162,7 +162,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "last come, first served",
         (
             _core(
-                "domain.plan:Floor.place",
+                "domain.matcher:AgentPool.place",
                 "key=lambda chat: (chat.arrived_at, chat.id)",
                 "key=lambda chat: (chat.arrived_at, chat.id), reverse=True",
             ),
@@ -173,9 +173,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "a repeat loses its place",
         (
             _core(
-                "domain.arrivals:_repeat",
+                "domain.webhooks:_repeat",
                 "return Decided(Admission.REPEATED, learned)",
-                "change = moved(chat, Move.DOUBT, now, arrived_at=now)\n"
+                "change = moved(chat, Transition.DOUBT, now, arrived_at=now)\n"
                 "return Decided(Admission.REPEATED, with_chat(room, change), (change,))",
             ),
         ),
@@ -194,7 +194,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "an unknown answer is released at once",
         (
             _core(
-                "usecases.assign_chat:AssignChat._attempt_again",
+                "usecases.assign:AssignChat._attempt_again",
                 "return await self._doubt(reservation, doubt, str(error))",
                 "return await self._release(reservation, str(doubt))",
             ),
@@ -204,7 +204,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a second attempt goes to another agent",
         (
             _core(
-                "usecases.assign_chat:AssignChat._attempt_again",
+                "usecases.assign:AssignChat._attempt_again",
                 "answer = await self._assign(reservation)",
                 "other = type(reservation.agent_id)(reservation.agent_id + 1)\n"
                 "await self._client.assign(reservation.chat.room_id, other)\n"
@@ -216,8 +216,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a refused call is confirmed",
         (
             _core(
-                "usecases.assign_chat:AssignChat._refused",
-                "self._gate.permits.charge()",
+                "usecases.assign:AssignChat._refused",
+                "self._breaker.permits.charge()",
                 "return await self._answered(reservation, Answer())",
             ),
         ),
@@ -226,7 +226,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the deadline is not kept",
         (
             _core(
-                "usecases.assign_chat:AssignChat._fits",
+                "usecases.assign:AssignChat._fits",
                 "return elapsed + self._rules.call <= self._rules.reservation",
                 "return True",
             ),
@@ -236,11 +236,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "presence is not verified",
         (
             _core(
-                "usecases.assign_chat:AssignChat._verify",
+                "usecases.assign:AssignChat._verify",
                 "if not presence.online:",
                 "if False:",
             ),
-            _core("domain.plan:Plan._standing", "if not presence.online:", "if False:"),
+            _core("domain.matcher:Matcher._standing", "if not presence.online:", "if False:"),
         ),
     ),
     Mutant(
@@ -319,13 +319,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a resolve frees a slot under its call",
-        (_core("domain.arrivals:resolve", "if chat.state is ChatState.RESERVED:", "if False:"),),
+        (_core("domain.webhooks:resolve", "if chat.state is ChatState.RESERVED:", "if False:"),),
     ),
     Mutant(
         "a lost resolve is never suspected",
         (
             _core(
-                "usecases.refresh_agents:RefreshAgents._suspect_missing",
+                "usecases.refresh:RefreshAgents._suspect_missing",
                 "if not _is_missing(chat, shown, listing, self._rules):",
                 "if True:",
             ),
@@ -333,13 +333,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a late resolve closes the next chat",
-        (_core("domain.arrivals:_repeats_close", "if service_id is None:", "if True:"),),
+        (_core("domain.webhooks:_repeats_close", "if service_id is None:", "if True:"),),
     ),
     Mutant(
         "a returning customer is taken for a repeat",
         (
             _core(
-                "domain.arrivals:_admit_new",
+                "domain.webhooks:_admit_new",
                 "base = arrival.base",
                 "base = arrival.base\n"
                 "if room.closed_service_id is not None:\n"
@@ -351,7 +351,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "asking again is not remembered",
         (
             _core(
-                "domain.arrivals:_remember_asking",
+                "domain.webhooks:_remember_asking",
                 "change = moved(",
                 "return Decided(Admission.REMEMBERED)\nchange = moved(",
             ),
@@ -361,7 +361,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the next chat is not opened",
         (
             _core(
-                "domain.arrivals:close_resolved",
+                "domain.webhooks:close_resolved",
                 "if chat.asked_again_at is None:",
                 "if True:",
             ),
@@ -389,11 +389,15 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the breaker never closes",
-        (_core("usecases.platform_gate:PlatformGate._ask", "self.permits.restore()", "pass"),),
+        (_core("usecases.circuit_breaker:CircuitBreaker._ask", "self.permits.restore()", "pass"),),
     ),
     Mutant(
         "a younger roster is overwritten by an older one",
-        (_core("domain.agent:Roster.relisted", "if began_at <= self.read_at:", "if False:"),),
+        (
+            _core(
+                "domain.roster:Roster.merged_listing", "if began_at <= self.read_at:", "if False:"
+            ),
+        ),
     ),
     Mutant(
         "the duties stay with who had them first",

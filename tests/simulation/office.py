@@ -10,21 +10,23 @@ from typing import Any
 
 from attrs import frozen
 
-from sebastian_core.domain.agent import AgentSetting, CapacityRules
-from sebastian_core.domain.by_hand import Wish
+from sebastian_core.domain.agent_loads import AgentSetting, CapacityRules
 from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import SebastianError
 from sebastian_core.domain.ids import AgentId, RoomId
+from sebastian_core.domain.manual import AssignRequest
 from sebastian_core.domain.room import Decided
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.assign_by_hand import AssignByHand
-from sebastian_core.usecases.assign_chat import AssignChat
-from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.platform_gate import PlatformGate
-from sebastian_core.usecases.release_chat import ReleaseChat
-from sebastian_core.usecases.set_capacity import SetCapacity
+from sebastian_core.usecases.assign import AssignChat
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
+from sebastian_core.usecases.manual import (
+    AssignByHand,
+    DropChat,
+    PauseAgent,
+    ReleaseChat,
+    SetCapacity,
+)
+from sebastian_core.usecases.roster_cache import RosterCache
 from tests.simulation.plan import CHAOS_SECONDS, STOPPED_SECONDS, Fault
 from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.stores import Ports, Stores
@@ -101,7 +103,10 @@ class Office:
             lambda: self._drop(desk),
             lambda: self._with_waiting(desk, lambda room: desk.release_chat(room, actor=ACTOR)),
             lambda: self._with_waiting(
-                desk, lambda room: desk.assign_by_hand(room, Wish(agent_id=agent_id, actor=ACTOR))
+                desk,
+                lambda room: desk.assign_by_hand(
+                    room, AssignRequest(agent_id=agent_id, actor=ACTOR)
+                ),
             ),
         ]
 
@@ -135,9 +140,11 @@ class Desk:
         """Build the real use cases on this process's ports."""
         ports, rules = stores.ports_of(process), Rules()
         repo, settings, bell = ports.room_repo, ports.agent_settings, ports.job_queue
-        roster = KnownRoster(ports.agent_store)
-        gate = PlatformGate(ports.client, ports.clock)
-        assign_chat = AssignChat(repo, roster, ports.client, gate, ports.clock, rules, verify=False)
+        roster = RosterCache(ports.agent_store)
+        breaker = CircuitBreaker(ports.client, ports.clock)
+        assign_chat = AssignChat(
+            repo, roster, ports.client, breaker, ports.clock, rules, verify=False
+        )
         capacities = CapacityRules(default=stores.scenario.capacity)
         return cls(
             ports=ports,
@@ -155,7 +162,7 @@ class Desk:
         since = self.ports.clock.now() - timedelta(minutes=5)
         return {
             ("journal", "summary"): lambda: journal.summary(5),
-            ("agent_settings", "staffing"): settings.staffing,
+            ("agent_settings", "agent_loads"): settings.agent_loads,
             ("journal", "ahead_of"): self._ahead,
             ("journal", "history"): lambda: journal.history(RoomId("1000")),
             ("journal", "decisions"): lambda: journal.decisions(20),
@@ -177,7 +184,7 @@ class Desk:
 
     async def _nothing_on_floor(self) -> None:
         await self.ports.room_repo.decide_on_floor(
-            RoomId("1000"), lambda room, staffing, reservation_id: Decided(None)
+            RoomId("1000"), lambda room, agent_loads, reservation_id: Decided(None)
         )
 
     async def _ahead(self) -> None:

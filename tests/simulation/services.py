@@ -8,8 +8,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sebastian_apps.webhook.decoding import decode_arrival, decode_resolution
-from sebastian_apps.webhook.parts import COMMIT_SECONDS
+from sebastian_apps.http.parts import COMMIT_SECONDS
+from sebastian_apps.http.payloads import decode_arrival, decode_resolution
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.domain.errors import StoreUnavailable
 from tests.simulation.process import OUTSIDE, Process

@@ -26,17 +26,18 @@ from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_apps.worker.observer import WorkerObserver
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.allocator import Allocator
-from sebastian_core.domain.agent import AgentSetting, CapacityRules, Presence, Roster
-from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.agent_loads import AgentSetting, CapacityRules
+from sebastian_core.domain.chat import Chat, ChatState, Transition
 from sebastian_core.domain.errors import Fault as PlatformFault
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.permits import Limits
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
+from sebastian_core.domain.platform import Answer
 from sebastian_core.domain.policy import Policy
-from sebastian_core.domain.readings import Answer
+from sebastian_core.domain.rate_limit import Limits
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Change, Decided, Decision
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.ports.agent_settings import AgentChange, AgentSettings
 from sebastian_core.ports.agent_store import AgentStore
 from sebastian_core.ports.clock import Clock
@@ -74,7 +75,7 @@ class RecordingRepo(InMemoryRoomRepo):
         super().__init__(record)
         self._trace = trace
 
-    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+    async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
         """Reserve, and see whether anything was left undone."""
         reserved = await super().reserve(plan, limit=limit)
         if len(reserved) < limit:
@@ -104,7 +105,7 @@ class RecordingRepo(InMemoryRoomRepo):
                     f"of chat {change.chat.id}: {change.reason}"
                 )
 
-    def _complain_of_idleness(self, plan: Plan) -> None:
+    def _complain_of_idleness(self, plan: Matcher) -> None:
         """P7, worked out anew: after a pass no ready chat waits beside a free eligible slot."""
         now = self._record.clock.now()
         ready = [chat for chat in self._record.live.values() if _could_be_given(chat, now)]
@@ -118,7 +119,7 @@ class RecordingRepo(InMemoryRoomRepo):
                     f"{asyncio.get_running_loop().time():.3f} s beside {[a.agent_id for a in free]}"
                 )
 
-    def _is_free(self, agent: Presence, plan: Plan, now: datetime) -> bool:
+    def _is_free(self, agent: Presence, plan: Matcher, now: datetime) -> bool:
         if not agent.online or (plan.max_age and agent.read_at < now - plan.max_age):
             return False
         setting = self._record.settings.get(agent.agent_id, AgentSetting())
@@ -157,14 +158,16 @@ class RecordingSettings(InMemoryAgentSettings):
         return setting
 
 
-_ENDS_OF_RESERVATIONS = frozenset({Move.CONFIRM, Move.RELEASE, Move.REFUSE, Move.PASS_OVER})
+_ENDS_OF_RESERVATIONS = frozenset(
+    {Transition.CONFIRM, Transition.RELEASE, Transition.REFUSE, Transition.PASS_OVER}
+)
 
 
 def _could_be_given(chat: Chat, now: datetime) -> bool:
     return chat.state is ChatState.WAITING and chat.settle_at is None and chat.ready_at <= now
 
 
-def _may_take(agent: Presence, chat: Chat, plan: Plan) -> bool:
+def _may_take(agent: Presence, chat: Chat, plan: Matcher) -> bool:
     channel, only = chat.needs.channel_id, chat.needs.only
     if only is not None and agent.agent_id not in only:
         return False

@@ -9,7 +9,7 @@ import psycopg
 import redis
 from attrs import field, frozen
 
-from sebastian_apps.fake_qiscus import Fault
+from sebastian_apps.fake_qiscus import InjectedFault
 from tests.truth.stage import ANNE, Stage
 
 
@@ -33,13 +33,13 @@ class Situation:
 
 async def outage(stage: Stage) -> None:
     """Qiscus answers everything with 503."""
-    stage.world.fake.add_fault(Fault(kind="status", status=503))
+    stage.world.fake.add_fault(InjectedFault(kind="status", status=503))
     await stage.arrives()
 
 
 async def credentials(stage: Stage) -> None:
     """Qiscus answers everything with 401."""
-    stage.world.fake.add_fault(Fault(kind="status", status=401))
+    stage.world.fake.add_fault(InjectedFault(kind="status", status=401))
     await stage.arrives()
 
 

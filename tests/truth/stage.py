@@ -136,7 +136,7 @@ async def on_stage(
             world.configure(section, **values)
         world.fake.platform.add_agent("Anne", agent_id=ANNE)
         world.fake.send_webhooks_to(f"http://127.0.0.1:{port}", TOKEN)
-        command = [sys.executable, "-m", "sebastian_apps.webhook.main", "-c", str(world.config)]
+        command = [sys.executable, "-m", "sebastian_apps.entry.webhook", "-c", str(world.config)]
         log = directory / "webhook.log"
         webhook = OwnedProcess.spawn(command, log=log, stop_signal=SIGTERM)
         try:

@@ -16,9 +16,9 @@ from attrs import define, field
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_core.allocator import Allocator
-from sebastian_core.domain.chat import Chat, Move
+from sebastian_core.domain.chat import Chat, Transition
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.permits import Limits
+from sebastian_core.domain.rate_limit import Limits
 from sebastian_core.domain.rules import Rules
 from sebastian_core.usecases.run import Polling
 from tests.unit.core.building import NOW
@@ -86,11 +86,11 @@ class Desk:
     def given(self) -> list[RoomId]:
         """The rooms in the order in which they were given to agents and confirmed."""
         history = self.stage.record.history
-        confirmed = {row.reservation_id for row in history if row.move is Move.CONFIRM}
+        confirmed = {row.reservation_id for row in history if row.move is Transition.CONFIRM}
         return [
             row.room_id
             for row in history
-            if row.move is Move.RESERVE and row.reservation_id in confirmed
+            if row.move is Transition.RESERVE and row.reservation_id in confirmed
         ]
 
     async def all_chats(self) -> list[Chat]:

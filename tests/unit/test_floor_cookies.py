@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sebastian_apps.floor.cookies import VALUE_LIMIT, cookie_named
+from sebastian_apps.http.auth.cookies import VALUE_LIMIT, cookie_named
 
 VALUE = "1764540000.0123456789abcdef"
 

@@ -9,16 +9,17 @@ import pytest
 from attrs import evolve
 
 from sebastian_adapters.testing.builders import NOON, a_chat, an_agent
-from sebastian_apps.floor.look import Look
+from sebastian_apps.floor.build_view import build_view
+from sebastian_apps.floor.query import FloorData
 from sebastian_apps.floor.view import FloorView, Waits
-from sebastian_apps.floor.viewing import view_of
+from sebastian_apps.observability.tracing import trace_of
 from sebastian_apps.status.checks import Level
 from sebastian_apps.status.floor_state import FloorRules
 from sebastian_apps.status.heartbeat import own_version
-from sebastian_apps.tracing import trace_of
-from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, CapacityRules
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.ids import ChatId
+from sebastian_core.domain.roster import Roster
 from sebastian_core.ports.journal import Summary
 from sebastian_core.ports.leadership import Report
 
@@ -39,10 +40,10 @@ def a_report(state: dict[str, Any], name: str = "worker-1", seconds_ago: float =
     return Report(name=name, at=NOON - timedelta(seconds=seconds_ago), state=state)
 
 
-def a_look(*reports: Report, **changes: Any) -> Look:
+def a_look(*reports: Report, **changes: Any) -> FloorData:
     """A calm floor: Anne is online, one worker is up, nobody waits."""
     values: dict[str, Any] = {
-        "staffing": Staffing(NOON),
+        "agent_loads": AgentLoads(NOON),
         "summary": Summary(at=NOON),
         "roster": Roster(NOON, {agent.agent_id: agent for agent in (an_agent(),)}),
         "agent_store_is_up": True,
@@ -52,15 +53,15 @@ def a_look(*reports: Report, **changes: Any) -> Look:
         "reports": reports or (a_report(UP),),
         "minutes": [],
     }
-    return Look(**(values | changes))
+    return FloorData(**(values | changes))
 
 
-def seen(look: Look) -> FloorView:
+def seen(look: FloorData) -> FloorView:
     """The page."""
-    return view_of(look, RULES)
+    return build_view(look, RULES)
 
 
-def names(look: Look) -> list[str]:
+def names(look: FloorData) -> list[str]:
     """What is wrong, worst first."""
     return [banner.name for banner in seen(look).banners]
 
@@ -101,7 +102,7 @@ DRIFT = {"at": NOON.isoformat(), "admitted": 1, "settled": 2}
         (a_look(a_report(UP | {"honours_user_ids": False})), "user-ids-ignored"),
     ],
 )
-def test_each_trouble_has_a_banner_of_its_own(look: Look, name: str) -> None:
+def test_each_trouble_has_a_banner_of_its_own(look: FloorData, name: str) -> None:
     assert names(look) == [name]
 
 
@@ -142,7 +143,7 @@ def test_an_old_drift_is_no_longer_news() -> None:
         (a_look(a_report({"stopped": True}), **waiting()), Waits.HALT, "on hold: no worker runs"),
     ],
 )
-def test_each_chat_in_the_line_says_why_not_yet(look: Look, waits: Waits, why: str) -> None:
+def test_each_chat_in_the_line_says_why_not_yet(look: FloorData, waits: Waits, why: str) -> None:
     (row,) = seen(look).line
 
     assert (row.waits, row.why) == (waits, why)
@@ -169,7 +170,7 @@ def test_an_agent_holds_what_is_shown_of_them() -> None:
         evolve(a_chat(), id=ChatId(n), state=ChatState.ASSIGNED, agent_id=an_agent().agent_id)
         for n in (1, 2)
     ]
-    look = a_look(staffing=Staffing(NOON, loads={an_agent().agent_id: 1}), held=chats)
+    look = a_look(agent_loads=AgentLoads(NOON, loads={an_agent().agent_id: 1}), held=chats)
     (agent,) = seen(look).agents
 
     assert agent.load == len(agent.places) == 2

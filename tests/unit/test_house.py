@@ -54,7 +54,7 @@ def test_only_the_container_names_dependency_injector() -> None:
         if "dependency_injector" in packages_named_in(path)
     }
 
-    assert named_in <= {"sebastian_apps/container.py"}
+    assert named_in <= {"sebastian_apps/wiring.py"}
 
 
 def test_no_port_has_more_than_twelve_verbs() -> None:

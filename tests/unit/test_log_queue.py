@@ -16,9 +16,15 @@ import structlog
 from attrs import define
 from prometheus_client import generate_latest
 
-from sebastian_apps.log_queue import FLUSH_SECONDS, LINES_AT_MOST, PIPE_BYTES, LogQueue
-from sebastian_apps.logging import configure_logging, dropped_lines, get_logger
-from sebastian_apps.metrics import WebhookMetrics, WorkerMetrics
+from sebastian_apps.http.metrics import WebhookMetrics
+from sebastian_apps.observability.log_queue import (
+    FLUSH_SECONDS,
+    LINES_AT_MOST,
+    PIPE_BYTES,
+    LogQueue,
+)
+from sebastian_apps.observability.logging import configure_logging, dropped_lines, get_logger
+from sebastian_apps.observability.metrics import WorkerMetrics
 from sebastian_apps.settings import Settings
 from sebastian_apps.settings.model import LogSettings
 
@@ -26,7 +32,7 @@ DEADLINE_SECONDS = 10
 PIPE_HOLDS = 65536
 LOGS_AND_ENDS = """
 import logging
-from sebastian_apps.logging import configure_logging, get_logger
+from sebastian_apps.observability.logging import configure_logging, get_logger
 from sebastian_apps.settings import Settings
 
 configure_logging(Settings())

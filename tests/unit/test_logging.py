@@ -20,7 +20,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sebastian_apps.logging import (
+from sebastian_apps.observability.logging import (
     SHORTEST_HIDDEN,
     Redactor,
     configure_logging,

@@ -25,9 +25,9 @@ class TestInMemoryAgentStore(AgentStoreContract):
     async def test_what_it_lost_is_there_again_after_the_next_listing(
         self, store: InMemoryAgentStore
     ) -> None:
-        await store.relist(listed(NOON, 1), NOON)
+        await store.replace(listed(NOON, 1), NOON)
 
         store.lose()
 
         assert await store.roster() is None
-        assert await store.relist(listed(NOON, 1), NOON)
+        assert await store.replace(listed(NOON, 1), NOON)

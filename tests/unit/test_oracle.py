@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from sebastian_core.domain.chat import ChatState, Doubt, Move
+from sebastian_core.domain.chat import ChatState, Doubt, Transition
 from tests.oracle import Capacities, Judging, Promise, Snapshot, judge
 from tests.oracle.perfect import Customer, perfect_waits
 from tests.oracle.story import Story
@@ -45,7 +45,7 @@ def test_a_chat_that_ends_right_after_its_acknowledgement_was_durable() -> None:
     story = a_quiet_floor()
     story.arrives(9, 40.0)
     story.happens("resolved", 40.006, 9, by="person")
-    story.row(9, Move.CLOSE, 40.008, reason="taken out by hand")
+    story.row(9, Transition.CLOSE, 40.008, reason="taken out by hand")
 
     assert broken(story) == set()
 
@@ -53,7 +53,7 @@ def test_a_chat_that_ends_right_after_its_acknowledgement_was_durable() -> None:
 def test_a_chat_that_ended_before_its_acknowledgement_was_not_durable() -> None:
     story = a_quiet_floor()
     story.arrives(9, 40.0)
-    story.row(9, Move.CLOSE, 39.9, reason="taken out by hand")
+    story.row(9, Transition.CLOSE, 39.9, reason="taken out by hand")
     story.happens("resolved", 41.0, 9, by="person")
 
     assert Promise.P1 in broken(story)
@@ -73,12 +73,12 @@ def test_a_customer_whom_nobody_serves_at_the_end_is_lost() -> None:
     assert broken(story) == {Promise.P2}
 
 
-@pytest.mark.parametrize("last", [Move.ADMIT, Move.RESERVE])
-def test_a_chat_that_waits_or_is_reserved_at_the_end_is_lost(last: Move) -> None:
+@pytest.mark.parametrize("last", [Transition.ADMIT, Transition.RESERVE])
+def test_a_chat_that_waits_or_is_reserved_at_the_end_is_lost(last: Transition) -> None:
     story = a_quiet_floor()
     story.arrives(3, 98.0)
-    if last is Move.RESERVE:
-        story.row(3, Move.RESERVE, 98.1, agent_id=ANNA)
+    if last is Transition.RESERVE:
+        story.row(3, Transition.RESERVE, 98.1, agent_id=ANNA)
     story.happens("assigned", 98.5, 3, ANNA, by="person")
 
     assert broken(story) == {Promise.P2}
@@ -154,12 +154,12 @@ def test_two_of_one_pass_count_together() -> None:
     story.arrives(1, 20.0)
     story.arrives(2, 20.1)
     for chat_id in (1, 2):
-        story.row(chat_id, Move.RESERVE, 20.2, agent_id=ANNA)
+        story.row(chat_id, Transition.RESERVE, 20.2, agent_id=ANNA)
         story.happens("assigned", 20.3, chat_id, ANNA, by="api")
         story.happens("resolved", 21.0, chat_id, by="agent")
     for chat_id in (1, 2):
-        story.row(chat_id, Move.CONFIRM, 20.3, agent_id=ANNA)
-        story.row(chat_id, Move.CLOSE, 21.0)
+        story.row(chat_id, Transition.CONFIRM, 20.3, agent_id=ANNA)
+        story.row(chat_id, Transition.CLOSE, 21.0)
 
     assert broken(story, Judging(capacities=Capacities(default=1))) == {Promise.P4}
 
@@ -170,13 +170,13 @@ def test_two_passes_that_could_not_see_each_other_count_together() -> None:
     story.arrives(1, 20.0)
     story.arrives(2, 20.1)
     for chat_id, xid in ((1, 30), (2, 31)):
-        story.row(chat_id, Move.RESERVE, 20.2, agent_id=ANNA, xid=xid)
+        story.row(chat_id, Transition.RESERVE, 20.2, agent_id=ANNA, xid=xid)
         story.passed(xid, 20.2, "30:32:30,31")
         story.happens("assigned", 20.3, chat_id, ANNA, by="api")
         story.happens("resolved", 21.0, chat_id, by="agent")
     for chat_id in (1, 2):
-        story.row(chat_id, Move.CONFIRM, 20.3, agent_id=ANNA, xid=40 + chat_id)
-        story.row(chat_id, Move.CLOSE, 21.0, xid=50 + chat_id)
+        story.row(chat_id, Transition.CONFIRM, 20.3, agent_id=ANNA, xid=40 + chat_id)
+        story.row(chat_id, Transition.CLOSE, 21.0, xid=50 + chat_id)
 
     assert Promise.P4 in broken(story, Judging(capacities=Capacities(default=1)))
     assert Promise.P4 not in broken(story, Judging(capacities=Capacities(default=2)))
@@ -200,7 +200,7 @@ def test_a_room_that_we_gave_and_forgot_still_counts_at_the_platform() -> None:
     story.online(ANNA)
     story.arrives(1, 20.0)
     story.given(1, ANNA, 20.1)
-    story.row(1, Move.CLOSE, 22.0, reason="a resolve of the chat before, taken for its own")
+    story.row(1, Transition.CLOSE, 22.0, reason="a resolve of the chat before, taken for its own")
     story.served(2, ANNA, 23.0, until=24.0)
     story.happens("resolved", 25.0, 1, by="agent")
 
@@ -234,15 +234,15 @@ def test_a_pass_can_not_leave_the_older_one_waiting() -> None:
 def test_a_pass_can_leave_a_doubtful_one_waiting() -> None:
     story = two_in_line(reason=Doubt.LATE_REPEAT)
     story.given(2, ANNA, 20.03)
-    story.row(1, Move.CLEAR, 20.05)
+    story.row(1, Transition.CLEAR, 20.05)
 
     assert broken(end_of(story)) == set()
 
 
 def test_a_pass_can_leave_a_refused_one_waiting_until_its_delay_is_over() -> None:
     story = two_in_line()
-    story.row(1, Move.RESERVE, 20.015, agent_id=ANNA)
-    story.row(1, Move.REFUSE, 20.02, details={"refusals": 1})
+    story.row(1, Transition.RESERVE, 20.015, agent_id=ANNA)
+    story.row(1, Transition.REFUSE, 20.02, details={"refusals": 1})
     story.given(2, ANNA, 20.03)
 
     assert broken(end_of(story)) == set()
@@ -265,12 +265,12 @@ def test_a_pass_does_not_see_what_it_gives_itself() -> None:
     story = Story()
     story.online(ANNA)
     story.arrives(1, 20.0)
-    story.row(1, Move.RESERVE, 20.1, agent_id=ANNA, xid=30)
+    story.row(1, Transition.RESERVE, 20.1, agent_id=ANNA, xid=30)
     story.passed(30, 20.1, "30:32:")  # 31 had ended; 30 is never among its own running ones
     story.happens("assigned", 20.2, 1, ANNA, by="api")
     story.happens("resolved", 21.0, 1, by="agent")
-    story.row(1, Move.CONFIRM, 20.2, agent_id=ANNA, xid=40)
-    story.row(1, Move.CLOSE, 21.0, reason="resolved", xid=50)
+    story.row(1, Transition.CONFIRM, 20.2, agent_id=ANNA, xid=40)
+    story.row(1, Transition.CLOSE, 21.0, reason="resolved", xid=50)
 
     assert broken(story, Judging(capacities=Capacities(default=1))) == set()
 
@@ -295,12 +295,12 @@ def two_calls(first_at: float, second_at: float) -> Story:
     story.arrives(1, 20.0)
     story.arrives(2, 20.2)
     if first_at < second_at:
-        story.row(1, Move.RESERVE, first_at, agent_id=ANNA)
+        story.row(1, Transition.RESERVE, first_at, agent_id=ANNA)
     story.given(2, BEN, second_at)
     if first_at > second_at:
-        story.row(1, Move.RESERVE, first_at, agent_id=ANNA)
+        story.row(1, Transition.RESERVE, first_at, agent_id=ANNA)
     story.happens("assigned", 20.5, 1, ANNA, by="api")
-    story.row(1, Move.CONFIRM, 20.5, agent_id=ANNA)
+    story.row(1, Transition.CONFIRM, 20.5, agent_id=ANNA)
     story.resolved(1, 22.0)
     story.resolved(2, 23.0)
     return story
@@ -324,9 +324,9 @@ def test_somebody_released_meanwhile_can_be_assigned_after_the_other() -> None:
     story.online(ANNA, BEN)
     story.arrives(1, 20.0)
     story.arrives(2, 20.2)
-    story.row(1, Move.RESERVE, 20.21, agent_id=ANNA)
+    story.row(1, Transition.RESERVE, 20.21, agent_id=ANNA)
     story.given(2, BEN, 20.22)
-    story.row(1, Move.RELEASE, 20.3, reason="the agent is not online")
+    story.row(1, Transition.RELEASE, 20.3, reason="the agent is not online")
     story.given(1, BEN, 20.5)
     story.resolved(1, 22.0)
     story.resolved(2, 23.0)
@@ -390,8 +390,8 @@ def test_a_chat_that_is_always_tried_first_can_not_hide_the_one_behind_it() -> N
     story.arrives(1, 20.0)
     story.arrives(2, 20.0)
     for second in range(14):
-        story.row(1, Move.RESERVE, 21.0 + second, agent_id=ANNA)
-        story.row(1, Move.RELEASE, 21.5 + second)
+        story.row(1, Transition.RESERVE, 21.0 + second, agent_id=ANNA)
+        story.row(1, Transition.RELEASE, 21.5 + second)
     story.given(2, ANNA, 35.0)
     story.given(1, ANNA, 35.1)
     story.resolved(1, 36.0)
@@ -410,7 +410,7 @@ def test_every_version_of_a_chat_must_be_told() -> None:
 def test_a_move_must_be_legal() -> None:
     story = a_quiet_floor()
     story.arrives(3, 40.0)
-    story.row(3, Move.CONFIRM, 40.1, agent_id=ANNA)
+    story.row(3, Transition.CONFIRM, 40.1, agent_id=ANNA)
     story.happens("assigned", 40.1, 3, ANNA, by="person")
     story.resolved(3, 41.0)
 

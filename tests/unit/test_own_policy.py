@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sebastian_adapters.testing.builders import ANNE, NOON
-from sebastian_apps.own_policy import GuardedPolicy, TookTooLong, own_policy
+from sebastian_apps.policy.load import GuardedPolicy, TookTooLong, own_policy
 from sebastian_apps.settings import SettingsError, load_settings
 from sebastian_core.domain.chat import Needs
 from sebastian_core.domain.errors import PlanRefused

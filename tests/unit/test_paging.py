@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from sebastian_adapters.qiscus import paging
+from sebastian_adapters.qiscus.decode import DecodedPage
 from sebastian_adapters.qiscus.paging import AskPage, IsEnough, Position, never_enough
-from sebastian_adapters.qiscus.wire import Page
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 
 
 class Pages:
     """Answers one page after the other and remembers what it was asked."""
 
-    def __init__(self, *pages: Page[str]) -> None:
+    def __init__(self, *pages: DecodedPage[str]) -> None:
         self._pages = list(pages)
         self.asked: list[Position] = []
 
-    async def __call__(self, position: Position) -> Page[str]:
+    async def __call__(self, position: Position) -> DecodedPage[str]:
         self.asked.append(position)
         return self._pages.pop(0) if len(self._pages) > 1 else self._pages[0]
 
@@ -83,7 +83,7 @@ async def test_a_list_without_end_is_unreadable(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(paging, "PAGES_LIMIT", 10)
     number = iter(range(1000))
 
-    async def another(_: Position) -> Page[str]:
+    async def another(_: Position) -> DecodedPage[str]:
         return page(str(next(number)), cursor="x")
 
     with pytest.raises(PlatformUnavailable) as unavailable:
@@ -126,8 +126,10 @@ def page(
     cursor: str | None = None,
     size: int | None = None,
     total: int | None = None,
-) -> Page[str]:
+) -> DecodedPage[str]:
     rows: dict[str, str | None] = {**dict.fromkeys(unwanted or [], None), **{i: i for i in items}}
     marks = frozenset(unreadable or ())
     count = len(rows) + len(marks)
-    return Page(items=rows, rows=count, unreadable=marks, cursor=cursor, size=size, total=total)
+    return DecodedPage(
+        items=rows, rows=count, unreadable=marks, cursor=cursor, size=size, total=total
+    )

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sebastian_adapters.memory.platform import (
-    AgentView,
     Assigned,
     Channel,
+    FakeAgentView,
     Platform,
     Refusal,
     Resolved,
@@ -70,7 +70,7 @@ def rooms_of(platform: Platform, wanted: RoomFilter) -> list[str]:
     return [room.room_id for room in platform.rooms(wanted).items]
 
 
-def an_agent_of(platform: Platform) -> AgentView:
+def an_agent_of(platform: Platform) -> FakeAgentView:
     """The first in the list who is no admin."""
     return next(each for each in platform.agents().items if each.type == AGENT)
 
@@ -814,7 +814,7 @@ class TestTheTruth:
         assert heard == ["agent_added", "online"]
 
 
-def all_pages(platform: Platform) -> list[AgentView]:
+def all_pages(platform: Platform) -> list[FakeAgentView]:
     page = platform.agents(limit=10)
     listed = list(page.items)
     while page.after:

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sebastian_apps.own_policy import digest_of
+from sebastian_apps.policy.choices import Choices, ask_to_retry, state_dir
+from sebastian_apps.policy.guard import Guard
+from sebastian_apps.policy.load import digest_of
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_apps.worker.choices import Choices, ask_to_retry, state_dir
-from sebastian_apps.worker.policy_guard import Guard
 
 CRASHES_IN_A_CHOICE = """
 import os, pathlib, sys
-from sebastian_apps.worker.choices import Choices
+from sebastian_apps.policy.choices import Choices
 choices = Choices.kept_in(pathlib.Path(sys.argv[1]), sys.argv[2])
 choices.begin()
 choices.end()
@@ -29,7 +29,7 @@ os.kill(os.getpid(), 9)
 """
 TIMED = """
 import re, signal, sys, time
-from sebastian_apps.worker.policy_guard import EndTimer
+from sebastian_apps.policy.guard import EndTimer
 timer = EndTimer(0.5)
 timer.prepare()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sebastian_apps.policy_trial import try_policy
+from sebastian_apps.policy.trial import try_policy
 from sebastian_apps.settings import Settings, SettingsError, load_settings
 
 A_POLICY = """
@@ -90,7 +90,7 @@ def test_without_a_policy_of_ones_own_no_process_is_started(
 
 def test_what_it_prints_goes_where_it_spoils_no_answer(tmp_path: Path) -> None:
     (tmp_path / "theirs.py").write_text(LEAVES_SOMETHING_BEHIND)
-    command = [sys.executable, "-m", "sebastian_apps.policy_trial", "theirs:Mine"]
+    command = [sys.executable, "-m", "sebastian_apps.policy.trial", "theirs:Mine"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 

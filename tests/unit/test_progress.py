@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from sebastian_apps.progress import counted, counting, working
+from sebastian_apps.observability.progress import counted, counting, working
 
 CODE = """
-from sebastian_apps.progress import counted, working
+from sebastian_apps.observability.progress import counted, working
 with working("Looking"):
     print(sum(counted("seeds", [1, 2, 3], 3)))
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sebastian_apps.proxies import platform_proxy
 from sebastian_apps.settings import SettingsError, load_settings
+from sebastian_apps.settings.proxy import platform_proxy
 
 VARIABLES = [
     name

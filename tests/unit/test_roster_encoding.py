@@ -13,8 +13,8 @@ from sebastian_adapters.redis.encoding import (
     encode_listing,
     encode_sightings,
 )
-from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.ids import AgentId, ChannelId
+from sebastian_core.domain.roster import Presence, Roster
 
 ids = st.integers(min_value=0, max_value=2**63 - 1)
 moments = st.datetimes(timezones=st.just(UTC))

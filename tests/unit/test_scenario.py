@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import ChatState, Transition
 from tests.oracle.record import Delivered, Record
 from tests.oracle.story import Story
 from tests.scenario.heartbeat import stalls_between
 from tests.scenario.metrics import RESOLVES, Compared, unheard_rows, written_by_webhooks
 
 ANNA = 1
-CLOSED = (Move.CLOSE, "resolved")
+CLOSED = (Transition.CLOSE, "resolved")
 
 
 @pytest.mark.parametrize(("told", "agrees"), [(6, False), (7, True), (9, True), (10, False)])
@@ -31,7 +31,7 @@ def resolved_at(at: float, *, answered_at: float, status: int) -> Record:
     story = Story()
     story.arrives(1, 20.0)
     story.given(1, ANNA, 20.1)
-    story.row(1, Move.CLOSE, at, reason="resolved", xid=9)
+    story.row(1, Transition.CLOSE, at, reason="resolved", xid=9)
     story.deliveries.append(
         Delivered(
             kind="resolved",
@@ -60,8 +60,8 @@ def test_a_webhook_that_was_given_up_may_be_carried_out(
 def test_whoever_closes_a_reserved_chat_is_a_worker() -> None:
     story = Story()
     story.arrives(1, 20.0)
-    story.row(1, Move.RESERVE, 20.1, agent_id=ANNA, xid=7)
-    story.row(1, Move.CLOSE, 30.0, reason="resolved", xid=8)
+    story.row(1, Transition.RESERVE, 20.1, agent_id=ANNA, xid=7)
+    story.row(1, Transition.CLOSE, 30.0, reason="resolved", xid=8)
 
     written = written_by_webhooks(story.record(100.0))
 

@@ -18,7 +18,7 @@ def test_whole_deployments_run_one_after_the_other() -> None:
 
 def test_a_module_stays_together_and_apart_from_others() -> None:
     assert piece(f"{MODULE}::TestIt::test_a[b::c]") == piece(f"{MODULE}::test_d") == MODULE
-    assert piece("tests/unit/test_wire.py::test_a") != MODULE
+    assert piece("tests/unit/test_decode.py::test_a") != MODULE
 
 
 def test_each_test_of_the_simulation_may_run_beside_the_others() -> None:

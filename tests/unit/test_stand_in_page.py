@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import fields_dict
 
 from sebastian_adapters.memory.platform import Switches
-from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, Fault, WebhookFaults
+from sebastian_apps.fake_qiscus import FakeConfig, FakeQiscus, InjectedFault, WebhookFaults
 from sebastian_apps.fake_qiscus.control import Control
 from sebastian_apps.fake_qiscus.faults import FAULT_KINDS, RUBBISH
 from sebastian_apps.fake_qiscus.routes import OPERATIONS, ROUTES
@@ -47,6 +47,6 @@ def test_every_switch_is_named() -> None:
 
 
 def test_every_fault_is_named() -> None:
-    assert set(first_column("Faults")) == set(fields_dict(Fault))
+    assert set(first_column("Faults")) == set(fields_dict(InjectedFault))
     words = set(re.findall(r"`(\w+)`", section("Faults")))
     assert {*FAULT_KINDS, *RUBBISH, *fields_dict(WebhookFaults)} <= words

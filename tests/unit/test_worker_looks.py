@@ -9,10 +9,10 @@ import pytest
 
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_core.domain.agent import CapacityRules
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.rules import Rules
 from sebastian_core.usecases.run import Polling
@@ -29,7 +29,7 @@ NO_REFRESH = {"refresh": timedelta(hours=3)}
 class UnhurriedRoomRepo(InMemoryRoomRepo):
     """One whose looks at the line take a while, as they do."""
 
-    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+    async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
         reserved = await super().reserve(plan, limit=limit)
         await asyncio.sleep(0.013)
         return reserved

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from sebastian_adapters.memory.record import Record
-from sebastian_core.domain.agent import AgentSetting, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, AgentSetting
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.agent_settings import AgentChange, AgentSettings, SettingChange
 
@@ -20,10 +20,10 @@ class InMemoryAgentSettings(AgentSettings):
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    async def staffing(self) -> Staffing:
+    async def agent_loads(self) -> AgentLoads:
         """See AgentSettings.staffing."""
         await asyncio.sleep(0)
-        return self._record.staffing(self._record.clock.now())
+        return self._record.agent_loads(self._record.clock.now())
 
     async def set_agent(
         self, agent_id: AgentId, change: AgentChange, *, actor: str

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from attrs import evolve
 
-from sebastian_core.domain.agent import Presence, Roster
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.ports.agent_store import AgentStore
 
 _EMPTY = Roster(read_at=datetime.min.replace(tzinfo=UTC))
@@ -26,19 +26,19 @@ class InMemoryAgentStore(AgentStore):
         self._lock = Lock()
         self._roster = roster
 
-    async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
-        """Merge a complete listing as `Roster.relisted` says."""
+    async def replace(self, listing: Iterable[Presence], began_at: datetime) -> bool:
+        """Merge a complete listing as `Roster.merged_listing` says."""
         presences = tuple(listing)
         with self._lock:
             before = self._roster or _EMPTY
-            return self._replace(before, before.relisted(presences, began_at))
+            return self._replace(before, before.merged_listing(presences, began_at))
 
-    async def observe(self, presences: Iterable[Presence]) -> None:
-        """Merge single agents as `Roster.observed` says."""
+    async def update(self, presences: Iterable[Presence]) -> None:
+        """Merge single agents as `Roster.merged_sightings` says."""
         seen = tuple(presences)
         with self._lock:
             if self._roster is not None:
-                self._replace(self._roster, self._roster.observed(seen))
+                self._replace(self._roster, self._roster.merged_sightings(seen))
 
     async def roster(self) -> Roster | None:
         """The roster; the same object for as long as nothing changed."""

@@ -15,9 +15,10 @@ from sebastian_adapters.memory.platform import Platform
 from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_core.domain.agent import CapacityRules, Presence, Roster
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.readings import Answer, PlatformRoom, Presences, Reading
+from sebastian_core.domain.platform import Answer, PlatformRoom, Presences, Reading
+from sebastian_core.domain.roster import Presence, Roster
 
 
 class InMemoryArguments(TypedDict):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 
 from sebastian_adapters.memory.record import Record, place_of
-from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.chat import Chat, ChatState, Transition
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.ports.journal import BARE_ROOMS_KEPT, Journal, Minute, Summary
@@ -64,7 +64,7 @@ class InMemoryJournal(Journal):
         """See Journal.flow."""
         await asyncio.sleep(0)
         recent = takewhile(lambda row: row.at >= _minute_of(since), reversed(self._record.history))
-        told = [row for row in recent if row.move in (Move.ADMIT, Move.CONFIRM)]
+        told = [row for row in recent if row.move in (Transition.ADMIT, Transition.CONFIRM)]
         by_minute = groupby(reversed(told), key=lambda row: _minute_of(row.at))
         return [self._minute(began_at, list(rows)) for began_at, rows in by_minute]
 
@@ -97,11 +97,11 @@ class InMemoryJournal(Journal):
         waits = [
             row.at - self._record.chats[row.chat_id].arrived_at
             for row in rows
-            if row.move is Move.CONFIRM and row.chat_id in self._record.chats
+            if row.move is Transition.CONFIRM and row.chat_id in self._record.chats
         ]
         return Minute(
             began_at=began_at,
-            arrived=sum(row.move is Move.ADMIT for row in rows),
+            arrived=sum(row.move is Transition.ADMIT for row in rows),
             assigned=len(waits),
             mean_wait=sum(waits, timedelta()) / (len(waits) or 1),
             longest_wait=max(waits, default=timedelta()),

@@ -11,19 +11,18 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from sebastian_adapters.memory.platform import (
-    AgentView,
-    Page,
+    FakeAgentView,
+    FakePage,
     Platform,
     Refusal,
     RoomFilter,
     RoomView,
 )
 from sebastian_adapters.memory.platform.values import AGENT
-from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import PlatformRefused
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, parse_room_id
 from sebastian_core.domain.in_doubt import RoomState
-from sebastian_core.domain.readings import (
+from sebastian_core.domain.platform import (
     Account,
     Answer,
     PlatformRoom,
@@ -32,6 +31,7 @@ from sebastian_core.domain.readings import (
     Reading,
     Registration,
 )
+from sebastian_core.domain.roster import Presence
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import Pace, QiscusClient
 
@@ -70,7 +70,7 @@ class InMemoryQiscusClient(QiscusClient):
     async def agents(self, pace: Pace) -> Reading[Presences]:
         """All agents, page by page, by cursor or by number."""
 
-        def page_at(number: int, cursor: str | None) -> Page[AgentView]:
+        def page_at(number: int, cursor: str | None) -> FakePage[FakeAgentView]:
             return self.platform.agents(page=number, cursor_after=cursor, limit=AGENTS_PER_PAGE)
 
         return await self._listed("agents", pace, page_at, _presence)
@@ -78,7 +78,7 @@ class InMemoryQiscusClient(QiscusClient):
     async def eligible_agents(self, room_id: RoomId, sought: AgentId) -> Reading[Presences]:
         """Whom the platform holds eligible by the room's channel, up to the sought agent's page."""
 
-        def page_at(_: int, cursor: str | None) -> Page[AgentView]:
+        def page_at(_: int, cursor: str | None) -> FakePage[FakeAgentView]:
             return _unless_refused(
                 self.platform.available_agents(room_id, cursor_after=cursor, limit=AGENTS_PER_PAGE)
             )
@@ -151,7 +151,7 @@ class InMemoryQiscusClient(QiscusClient):
     async def _listed_rooms(
         self, operation: str, wanted: RoomFilter, pace: Pace
     ) -> Reading[PlatformRooms]:
-        def page_at(_: int, cursor: str | None) -> Page[RoomView]:
+        def page_at(_: int, cursor: str | None) -> FakePage[RoomView]:
             return self.platform.rooms(wanted, cursor_after=cursor, limit=ROOMS_PER_PAGE)
 
         return await self._listed(operation, pace, page_at, lambda view, _: self._room(view))
@@ -160,7 +160,7 @@ class InMemoryQiscusClient(QiscusClient):
         self,
         operation: str,
         pace: Pace,
-        page_at: Callable[[int, str | None], Page[Item]],
+        page_at: Callable[[int, str | None], FakePage[Item]],
         read: Callable[[Item, datetime], T | None],
         is_enough: Callable[[Sequence[T | None]], bool] = lambda items: False,
     ) -> Reading[tuple[T, ...]]:
@@ -216,7 +216,7 @@ def _unless_refused(answer: T | Refusal) -> T:
     return answer
 
 
-def _presence(agent: AgentView, read_at: datetime) -> Presence | None:
+def _presence(agent: FakeAgentView, read_at: datetime) -> Presence | None:
     if agent.type != AGENT:
         return None
     return Presence(

@@ -9,7 +9,7 @@ from itertools import count
 
 from attrs import define, evolve, field
 
-from sebastian_core.domain.agent import AgentSetting, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, AgentSetting
 from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
@@ -55,14 +55,14 @@ class Record:
         if chat.is_live:
             self.rooms[chat.room_id] = evolve(room, chat=chat)
 
-    def staffing(self, now: datetime) -> Staffing:
+    def agent_loads(self, now: datetime) -> AgentLoads:
         """Loads and settings of all agents."""
         loads = Counter(
             chat.agent_id
             for chat in self.live.values()
             if chat.holds_slot and chat.agent_id is not None
         )
-        return Staffing(now, dict(loads), dict(self.settings), self.default_capacity)
+        return AgentLoads(now, dict(loads), dict(self.settings), self.default_capacity)
 
     def line(self) -> Iterator[Chat]:
         """The waiting chats, from the head of the line."""

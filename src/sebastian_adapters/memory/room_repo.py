@@ -14,11 +14,11 @@ from typing import TypeVar
 from attrs import evolve
 
 from sebastian_adapters.memory.record import Record, place_of
-from sebastian_core.domain.agent import Holding
-from sebastian_core.domain.chat import UNSAVED, Chat, ChatState, Move, Needs
+from sebastian_core.domain.agent_loads import CountBounds
+from sebastian_core.domain.chat import UNSAVED, Chat, ChatState, Needs, Transition
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
+from sebastian_core.domain.matcher import AgentPool, Matcher
 from sebastian_core.domain.moments import Horizon
-from sebastian_core.domain.plan import Floor, Plan
 from sebastian_core.domain.policy import Placement, ReadyChat
 from sebastian_core.domain.reservation import Reservation, reserve
 from sebastian_core.domain.room import Change, Decided, Decision, Room
@@ -53,11 +53,11 @@ class InMemoryRoomRepo(RoomRepo):
             self._record.watches[watch.agent_id] = watch.list_at
         return evolve(decided, changes=changes)
 
-    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+    async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
         """See RoomRepo.reserve."""
         await asyncio.sleep(0)
         now = self._record.clock.now()
-        floor = plan.look(self._record.staffing(now))
+        floor = plan.look(self._record.agent_loads(now))
         heads = self._heads(floor, limit, now)
         choice = floor.place([ReadyChat.of(chat) for chat in heads])
         given = choice.placements[:limit]
@@ -94,8 +94,8 @@ class InMemoryRoomRepo(RoomRepo):
         line = (chat for chat in self._record.line() if after is None or place_of(chat) > after)
         return [chat for chat, _ in zip(line, range(limit), strict=False)]
 
-    async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
-        """See RoomRepo.holdings."""
+    async def count_bounds(self, at: datetime, settle: timedelta) -> Mapping[AgentId, CountBounds]:
+        """See RoomRepo.count_bounds."""
         await asyncio.sleep(0)
         low: Counter[AgentId] = Counter()
         high: Counter[AgentId] = Counter()
@@ -104,10 +104,10 @@ class InMemoryRoomRepo(RoomRepo):
                 continue
             high[chat.agent_id] += 1
             low[chat.agent_id] += _must_be_counted(chat, at - settle)
-        return {agent_id: Holding(low[agent_id], high[agent_id]) for agent_id in high}
+        return {agent_id: CountBounds(low[agent_id], high[agent_id]) for agent_id in high}
 
-    async def watched(self, limit: int) -> Sequence[AgentId]:
-        """See RoomRepo.watched."""
+    async def take_rechecks(self, limit: int) -> Sequence[AgentId]:
+        """See RoomRepo.take_rechecks."""
         await asyncio.sleep(0)
         now = self._record.clock.now()
         due = [agent_id for agent_id, list_at in self._record.watches.items() if list_at <= now][
@@ -122,11 +122,11 @@ class InMemoryRoomRepo(RoomRepo):
 
         def on_floor(room: Room, now: datetime) -> Decided[T]:
             reservation_id = ReservationId(next(self._record.reservation_ids))
-            return decision(room, self._record.staffing(now), reservation_id)
+            return decision(room, self._record.agent_loads(now), reservation_id)
 
         decided = await self.decide(room_id, on_floor, alters_line=True)
         for change in decided.changes:
-            if change.move is Move.RESERVE and change.chat.agent_id is not None:
+            if change.move is Transition.RESERVE and change.chat.agent_id is not None:
                 self._record.mark_given(change.chat.agent_id, change.chat.changed_at)
         return decided
 
@@ -169,7 +169,7 @@ class InMemoryRoomRepo(RoomRepo):
             return change
         return evolve(change, chat=evolve(change.chat, id=ChatId(next(self._record.chat_ids))))
 
-    def _heads(self, floor: Floor, limit: int, now: datetime) -> list[Chat]:
+    def _heads(self, floor: AgentPool, limit: int, now: datetime) -> list[Chat]:
         ready = [chat for chat in self._record.line() if chat.is_ready(now)]
         wanted = set(floor.open_needs(dict.fromkeys(chat.needs for chat in ready)))
         taken: Counter[Needs] = Counter()
@@ -181,7 +181,7 @@ class InMemoryRoomRepo(RoomRepo):
         return heads
 
     def _reserve(
-        self, placement: Placement, floor: Floor, policy: str, now: datetime
+        self, placement: Placement, floor: AgentPool, policy: str, now: datetime
     ) -> Reservation:
         chat = self._record.chats[placement.chat_id]
         candidate = floor.candidates[placement.agent_id]
@@ -201,9 +201,9 @@ class InMemoryRoomRepo(RoomRepo):
 
     def _hasten(self, chat: Chat, now: datetime) -> None:
         change = Change(
-            move=Move.HASTEN,
+            move=Transition.EXPEDITED,
             before=chat.state,
-            chat=chat.after(Move.HASTEN, now, ready_at=now, conclusive_from=None),
+            chat=chat.after(Transition.EXPEDITED, now, ready_at=now, conclusive_from=None),
             reason="the outage is over",
         )
         self._record.write(change, now)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import translated
-from sebastian_adapters.postgres.exchanging import Statement
 from sebastian_adapters.postgres.migrate import check_schema
-from sebastian_adapters.postgres.pools import Pool, Transaction
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, Transaction
 from sebastian_adapters.postgres.sessions import Connection, connect, value
 
 CONNECT_SECONDS = 4
@@ -39,10 +39,10 @@ async def claim_account(pool: Pool) -> None:
     """
     if pool.app_id is None:
         return
-    claim = Statement("claim_account", {"app_id": pool.app_id})
+    claim = NamedQuery("claim_account", {"app_id": pool.app_id})
 
     async def work(transaction: Transaction) -> None:
-        _, found = await transaction.send(claim, Statement("account"), commit=True)
+        _, found = await transaction.send(claim, NamedQuery("account"), commit=True)
         pool.check_account(found)
 
     await pool.run(work)

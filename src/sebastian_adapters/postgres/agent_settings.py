@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import evolve
 
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Pool, Transaction
-from sebastian_adapters.postgres.reserving import read_staffing
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, Transaction
+from sebastian_adapters.postgres.reserve import read_loads
 from sebastian_adapters.postgres.rows import as_json
-from sebastian_core.domain.agent import AgentSetting, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, AgentSetting
 from sebastian_core.domain.ids import AgentId
 from sebastian_core.ports.agent_settings import AgentChange, AgentSettings, SettingChange
 
@@ -22,9 +22,9 @@ class PostgresAgentSettings(AgentSettings):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def staffing(self) -> Staffing:
+    async def agent_loads(self) -> AgentLoads:
         """See AgentSettings.staffing."""
-        return await self._pool.run(read_staffing)
+        return await self._pool.run(read_loads)
 
     async def set_agent(
         self, agent_id: AgentId, change: AgentChange, *, actor: str
@@ -57,7 +57,7 @@ async def _set_agent(
 ) -> AgentSetting:
     """Change what people decided about an agent, under the lock; what holds from now on."""
     _, rows = await transaction.send(
-        Statement("lock_line"), Statement("agent_setting", {"agent_id": agent_id})
+        NamedQuery("lock_line"), NamedQuery("agent_setting", {"agent_id": agent_id})
     )
     known = AgentSetting(*rows[0]) if rows else AgentSetting()
     setting = evolve(change(known), last_given_at=known.last_given_at)
@@ -67,7 +67,7 @@ async def _set_agent(
         return setting
     asked = {"paused": setting.paused, "capacity": setting.capacity}
     await transaction.send(
-        Statement("set_agent", {"agent_id": agent_id, "actor": actor, **asked}),
+        NamedQuery("set_agent", {"agent_id": agent_id, "actor": actor, **asked}),
         _told(actor, changed, agent_id),
         commit=True,
     )
@@ -76,19 +76,19 @@ async def _set_agent(
 
 async def _set_default_capacity(transaction: Transaction, capacity: int | None, actor: str) -> None:
     """Keep the default capacity, or forget it, under the lock."""
-    _, rows = await transaction.send(Statement("lock_line"), Statement("default_capacity"))
+    _, rows = await transaction.send(NamedQuery("lock_line"), NamedQuery("default_capacity"))
     known = rows[0][0] if rows else None
     if capacity == known:
         await transaction.rollback()
         return
-    keep = Statement("set_default_capacity", {"capacity": capacity, "actor": actor})
+    keep = NamedQuery("set_default_capacity", {"capacity": capacity, "actor": actor})
     await transaction.send(
-        Statement("drop_default_capacity") if capacity is None else keep,
+        NamedQuery("drop_default_capacity") if capacity is None else keep,
         _told(actor, {"default_capacity": capacity}),
         commit=True,
     )
 
 
-def _told(actor: str, change: Mapping[str, Any], agent_id: AgentId | None = None) -> Statement:
+def _told(actor: str, change: Mapping[str, Any], agent_id: AgentId | None = None) -> NamedQuery:
     asked = {"actor": actor, "agent_id": agent_id, "change": as_json(change)}
-    return Statement("tell_setting_change", asked)
+    return NamedQuery("tell_setting_change", asked)

@@ -10,8 +10,8 @@ from threading import Lock
 from attrs import frozen
 
 from sebastian_adapters.postgres.errors import STORE
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Pool, Transaction
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, Transaction
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.ports.clock import Clock
 
@@ -84,7 +84,7 @@ class PostgresClock(Clock):
 
     async def _read(self, transaction: Transaction) -> _Reading:
         before = self._seconds()
-        (((moment,),),) = await transaction.send(Statement("clock"))
+        (((moment,),),) = await transaction.send(NamedQuery("clock"))
         after = self._seconds()
         return _Reading((before + after) / 2, moment, (after - before) / 2)
 

@@ -11,12 +11,12 @@ from attrs import define, evolve, field
 from psycopg.errors import SerializationFailure
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.group_commit import Call
-from sebastian_adapters.postgres.pools import Pool, Transaction
+from sebastian_adapters.postgres.changeset import Changeset
+from sebastian_adapters.postgres.group_commit import PendingDecision
+from sebastian_adapters.postgres.loads import loads_from, loads_statement
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, Transaction
 from sebastian_adapters.postgres.rows import remembered, rooms_from
-from sebastian_adapters.postgres.staffing import staffing_from, staffing_statement
-from sebastian_adapters.postgres.writing import Writing
 from sebastian_core.domain.chat import UNSAVED
 from sebastian_core.domain.errors import InvalidInput, UnknownWord
 from sebastian_core.domain.ids import ChatId, RoomId
@@ -41,7 +41,7 @@ class Groups:
     _alters_line: bool = False
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
-    async def carry_out(self, calls: Sequence[Call]) -> None:
+    async def carry_out(self, calls: Sequence[PendingDecision]) -> None:
         """Decide for all calls in one transaction and answer them; singly where one spoils it."""
 
         async def work(transaction: Transaction) -> list[Outcome]:
@@ -55,14 +55,18 @@ class Groups:
             for call, outcome in zip(calls, outcomes, strict=True):
                 call.settle(outcome)
 
-    async def _carry_out_singly(self, calls: Sequence[Call], error: InvalidInput) -> None:
+    async def _carry_out_singly(
+        self, calls: Sequence[PendingDecision], error: InvalidInput
+    ) -> None:
         if len(calls) == 1:
             calls[0].settle(error)
             return
         for call in calls:
             await self.carry_out([call])
 
-    async def _decide(self, transaction: Transaction, calls: Sequence[Call]) -> list[Outcome]:
+    async def _decide(
+        self, transaction: Transaction, calls: Sequence[PendingDecision]
+    ) -> list[Outcome]:
         room_ids = [call.room_id for call in calls]
         async with self._turn:
             rooms, now = await _lock_rooms(transaction, room_ids, alters_line=self._alters_line)
@@ -92,15 +96,15 @@ async def decide_on_floor(
     """Decide about one room by what all agents hold, both read under the lock."""
     rooms, _ = await _lock_rooms(transaction, [room_id], alters_line=True)
     ((reservation_id,),), agents = await transaction.send(
-        Statement("reservation_id"), staffing_statement()
+        NamedQuery("reservation_id"), loads_statement()
     )
-    staffing = staffing_from(agents)
-    decided = decision(_read(rooms[room_id]), staffing, reservation_id)
+    agent_loads = loads_from(agents)
+    decided = decision(_read(rooms[room_id]), agent_loads, reservation_id)
     writing = _writing(rooms, [decided])
     if not writing:
         await transaction.rollback()
         return decided
-    ids = await writing.write(transaction, staffing.now)
+    ids = await writing.write(transaction, agent_loads.now)
     return _identified(decided, ids)
 
 
@@ -110,9 +114,9 @@ async def _lock_rooms(
     """The rooms as nobody can change them any more, and the moment from which that holds."""
     transaction.keep_plans()
     asked = {"room_ids": array(room_ids)}
-    first = [Statement("lock_line")] if alters_line else []
+    first = [NamedQuery("lock_line")] if alters_line else []
     *_, rooms, locked = await transaction.send(
-        *first, Statement("lock_rooms", asked), Statement("lock_live_chats", asked)
+        *first, NamedQuery("lock_rooms", asked), NamedQuery("lock_live_chats", asked)
     )
     if len(rooms) < len(room_ids):
         raise SerializationFailure("somebody else added or pruned a room while it was being locked")
@@ -120,7 +124,7 @@ async def _lock_rooms(
     return rooms_from(rooms, (chat for _, *chat in locked if chat[0] is not None)), now
 
 
-def _outcome(call: Call, room: Room | UnknownWord, now: datetime) -> Outcome:
+def _outcome(call: PendingDecision, room: Room | UnknownWord, now: datetime) -> Outcome:
     return room if isinstance(room, UnknownWord) else call.decide(room, now)
 
 
@@ -130,9 +134,9 @@ def _read(room: Room | UnknownWord) -> Room:
     return room
 
 
-def _writing(rooms: Rooms, outcomes: Sequence[Outcome]) -> Writing:
+def _writing(rooms: Rooms, outcomes: Sequence[Outcome]) -> Changeset:
     decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
-    return Writing(
+    return Changeset(
         changes=[change for each in decided for change in each.changes],
         rooms=[each.room for each in decided if each.room and _remembers_more(each.room, rooms)],
         watches=[watch for each in decided for watch in each.watches],

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sebastian_adapters.postgres.arrays import array
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool
 from sebastian_core.ports.ended_logins import EndedLogins
 
 
@@ -19,11 +19,11 @@ class PostgresEndedLogins(EndedLogins):
 
     async def end(self, login: str, until: datetime) -> None:
         """See EndedLogins.end."""
-        kept, forgotten = Statement("end_login", {"login": login, "until": until}), "forget_logins"
-        await self._pool.run(lambda t: t.send(kept, Statement(forgotten), commit=True))
+        kept, forgotten = NamedQuery("end_login", {"login": login, "until": until}), "forget_logins"
+        await self._pool.run(lambda t: t.send(kept, NamedQuery(forgotten), commit=True))
 
     async def among(self, logins: Collection[str]) -> frozenset[str]:
         """See EndedLogins.among."""
-        asked = Statement("ended_logins", {"logins": array(logins)})
+        asked = NamedQuery("ended_logins", {"logins": array(logins)})
         (rows,) = await self._pool.run(lambda t: t.send(asked, commit=True))
         return frozenset(login for (login,) in rows)

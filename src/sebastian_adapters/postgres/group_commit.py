@@ -27,7 +27,7 @@ of two processes cost what the waiting saved.
 
 
 @define(eq=False)
-class Call:
+class PendingDecision:
     """One decision that waits for its transaction; its caller waits for `answer`."""
 
     room_id: RoomId
@@ -58,10 +58,10 @@ class Deadlines:
     """Ends each call whose time is over; one timer for all, because all have the same time."""
 
     _patience: timedelta
-    _waiting: deque[tuple[float, Call]] = field(factory=deque, init=False)
+    _waiting: deque[tuple[float, PendingDecision]] = field(factory=deque, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
-    def add(self, call: Call) -> None:
+    def add(self, call: PendingDecision) -> None:
         """Let the call's time begin."""
         self._forget_answered()
         due_at = asyncio.get_running_loop().time() + self._patience.total_seconds()
@@ -89,10 +89,10 @@ class Deadlines:
             self._expect_first()
 
 
-CarryOut = Callable[[list[Call]], Awaitable[None]]
+CarryOut = Callable[[list[PendingDecision]], Awaitable[None]]
 
 
-class Lane:
+class GroupCommit:
     """Begins calls in the order in which they came, in so many groups at a time where many wait.
 
     A room is in one group at a time, and once; its next call waits until that has ended. A call
@@ -114,7 +114,7 @@ class Lane:
         self._enough = enough
         self._limit = limit
         self._deadlines = Deadlines(patience)
-        self._queue: deque[Call] = deque()
+        self._queue: deque[PendingDecision] = deque()
         self._runners: list[asyncio.Task[None]] = []
         self._rooms: set[RoomId] = set()
 
@@ -123,7 +123,7 @@ class Lane:
 
         Raises StoreUnavailable when it is not known in time; it may have been carried out then.
         """
-        call = Call(room_id, decision)
+        call = PendingDecision(room_id, decision)
         self._queue.append(call)
         self._deadlines.add(call)
         self._runners = [each for each in self._runners if not each.done()]
@@ -149,9 +149,9 @@ class Lane:
             finally:
                 self._rooms -= rooms
 
-    def _next_group(self) -> list[Call]:
-        group: dict[RoomId, Call] = {}
-        later: deque[Call] = deque()
+    def _next_group(self) -> list[PendingDecision]:
+        group: dict[RoomId, PendingDecision] = {}
+        later: deque[PendingDecision] = deque()
         while self._queue and len(group) < self._limit:
             call = self._queue.popleft()
             if call.answer.done():
@@ -164,6 +164,6 @@ class Lane:
         return list(group.values())
 
 
-def _settle_all(calls: Iterable[Call], error: Exception) -> None:
+def _settle_all(calls: Iterable[PendingDecision], error: Exception) -> None:
     for call in calls:
         call.settle(error)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool
 from sebastian_adapters.postgres.rows import chats_from, history_from
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.history import HistoryRow
@@ -71,9 +71,9 @@ class PostgresJournal(Journal):
         asked = {"keep": keep, "batch": batch}
         bare = {"keep": min(keep, BARE_ROOMS_KEPT), "batch": batch}
         chats, rooms, *_ = await self._pool.send(
-            Statement("prune_chats", asked),
-            Statement("prune_rooms", bare),
-            Statement("prune_passes", asked),
-            Statement("prune_setting_changes", asked),
+            NamedQuery("prune_chats", asked),
+            NamedQuery("prune_rooms", bare),
+            NamedQuery("prune_passes", asked),
+            NamedQuery("prune_setting_changes", asked),
         )
         return len(chats) + len(rooms)

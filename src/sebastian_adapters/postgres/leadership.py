@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import Pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool
 from sebastian_adapters.postgres.rows import as_json
 from sebastian_core.ports.leadership import REPORTS_AHEAD, REPORTS_KEPT, Leadership, Report
 
@@ -29,7 +29,7 @@ class PostgresLeadership(Leadership):
         """See Leadership.report."""
         word = {"name": name, "state": as_json(state)}
         await self._pool.send(
-            Statement("report", word), Statement("forget_reports", _REMEMBERED_REPORTS)
+            NamedQuery("report", word), NamedQuery("forget_reports", _REMEMBERED_REPORTS)
         )
 
     async def reports(self) -> Sequence[Report]:

@@ -11,8 +11,8 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from sebastian_adapters.postgres.errors import STORE, translated
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.pools import OLDEST_SERVER, Pool
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import OLDEST_SERVER, Pool
 from sebastian_adapters.postgres.sessions import Connection, connect, value
 from sebastian_core.domain.errors import SchemaMismatch, StoreUnavailable
 
@@ -122,7 +122,7 @@ async def migrate(
 
 async def check_tables(pool: Pool) -> None:
     """Raise SchemaMismatch, or StoreUnavailable, unless the pool's database has our tables."""
-    (applied,) = await pool.run(lambda transaction: transaction.send(Statement("migrations")))
+    (applied,) = await pool.run(lambda transaction: transaction.send(NamedQuery("migrations")))
     _check(dict(applied))
 
 

@@ -10,16 +10,16 @@ from attrs import asdict
 
 from sebastian_adapters.postgres.arrays import array
 from sebastian_adapters.postgres.deciding import Groups, decide_on_floor, rehearse
-from sebastian_adapters.postgres.exchanging import Statement
-from sebastian_adapters.postgres.group_commit import Lane
-from sebastian_adapters.postgres.pools import Pool, Transaction
-from sebastian_adapters.postgres.reserving import Reserving
+from sebastian_adapters.postgres.group_commit import GroupCommit
+from sebastian_adapters.postgres.pipeline import NamedQuery
+from sebastian_adapters.postgres.pool import Pool, Transaction
+from sebastian_adapters.postgres.reserve import ReservePasses
 from sebastian_adapters.postgres.rows import chats_from, rooms_from
-from sebastian_core.domain.agent import Holding
+from sebastian_core.domain.agent_loads import CountBounds
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.moments import Horizon
-from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import SYSTEM, Decided, Decision, Room
 from sebastian_core.ports.room_repo import FloorDecision, RoomRepo
@@ -37,9 +37,11 @@ class PostgresRoomRepo(RoomRepo):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         patience = pool.limits.whole
-        self._lane = Lane(Groups(pool).carry_out, groups=2, patience=patience)
-        self._altering_lane = Lane(Groups(pool, alters_line=True).carry_out, patience=patience)
-        self._reserving = Reserving()
+        self._lane = GroupCommit(Groups(pool).carry_out, groups=2, patience=patience)
+        self._altering_lane = GroupCommit(
+            Groups(pool, alters_line=True).carry_out, patience=patience
+        )
+        self._reserving = ReservePasses()
 
     async def decide(
         self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
@@ -59,7 +61,7 @@ class PostgresRoomRepo(RoomRepo):
 
         await self._pool.run(work)
 
-    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+    async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
         """See RoomRepo.reserve."""
 
         async def work(transaction: Transaction) -> tuple[Reservation, ...]:
@@ -75,7 +77,7 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.rooms."""
         asked = {"room_ids": array(room_ids)}
         rooms, chats = await self._pool.send(
-            Statement("rooms", asked), Statement("live_chats", asked)
+            NamedQuery("rooms", asked), NamedQuery("live_chats", asked)
         )
         found = rooms_from(rooms, chats)
         return {
@@ -97,13 +99,13 @@ class PostgresRoomRepo(RoomRepo):
             await self._pool.rows("waiting", limit=limit, after_at=after_at, after_id=after_id)
         )
 
-    async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
-        """See RoomRepo.holdings."""
+    async def count_bounds(self, at: datetime, settle: timedelta) -> Mapping[AgentId, CountBounds]:
+        """See RoomRepo.count_bounds."""
         ((agent_ids, low, high),) = await self._pool.rows("holdings", lagging=at - settle)
-        return dict(zip(agent_ids, map(Holding, low, high), strict=True))
+        return dict(zip(agent_ids, map(CountBounds, low, high), strict=True))
 
-    async def watched(self, limit: int) -> Sequence[AgentId]:
-        """See RoomRepo.watched."""
+    async def take_rechecks(self, limit: int) -> Sequence[AgentId]:
+        """See RoomRepo.take_rechecks."""
         return [agent_id for (agent_id,) in await self._pool.rows("take_watches", limit=limit)]
 
     async def decide_on_floor(self, room_id: RoomId, decision: FloorDecision[T]) -> Decided[T]:
@@ -127,16 +129,16 @@ class PostgresRoomRepo(RoomRepo):
         """See RoomRepo.bring_back."""
         passed = {"passed": horizon.passed}
         _, chats, rooms, _ = await self._pool.send(
-            Statement("lock_line"),
-            Statement("bring_chats_back", asdict(horizon)),
-            Statement("bring_rooms_back", passed),
-            Statement("bring_watches_back", passed),
+            NamedQuery("lock_line"),
+            NamedQuery("bring_chats_back", asdict(horizon)),
+            NamedQuery("bring_rooms_back", passed),
+            NamedQuery("bring_watches_back", passed),
         )
         return len(chats) + len(rooms)
 
     async def _alter(self, name: str, **asked: Any) -> int:
         """Carry out what changes who may be given what; how many rows it changed."""
-        _, changed = await self._pool.send(Statement("lock_line"), Statement(name, asked))
+        _, changed = await self._pool.send(NamedQuery("lock_line"), NamedQuery(name, asked))
         return len(changed)
 
 

@@ -18,10 +18,10 @@ from sebastian_core.domain.chat import (
     ChatState,
     CloseReason,
     Doubt,
-    Move,
     Needs,
     OutlivesCall,
     ResolvedInCall,
+    Transition,
 )
 from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.evidence import facts_of
@@ -126,7 +126,7 @@ _doubts = {doubt.value: doubt for doubt in Doubt}
 _in_call = {each.value: each for each in ResolvedInCall}
 _outliving = {each.value: each for each in OutlivesCall}
 _close_reasons = {reason.value: reason for reason in CloseReason}
-_moves = {move.value: move for move in Move}
+_moves = {move.value: move for move in Transition}
 _needs = lru_cache(maxsize=4096)(Needs.from_key)
 
 
@@ -242,7 +242,7 @@ def _history_row(row: Row) -> HistoryRow:
         room_id=room_id,
         version=version,
         at=at,
-        move=_moves.get(move, Move.UNKNOWN),
+        move=_moves.get(move, Transition.UNKNOWN),
         before=_states.get(before),
         after=_states[after],
         agent_id=agent_id,

@@ -13,11 +13,11 @@ import httpx
 from attrs import define, field, frozen
 from yarl import URL
 
-from sebastian_adapters.qiscus.answers import check_status
 from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.http import KEEP_ALIVE_SECONDS, AiohttpTransport
 from sebastian_adapters.qiscus.lane import LaneOptions
-from sebastian_adapters.qiscus.login import Login
+from sebastian_adapters.qiscus.login import PlatformLogin
+from sebastian_adapters.qiscus.response import check_status
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.ports.clock import Clock
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @frozen(kw_only=True)
-class Question:
+class ApiCall:
     """One request to the platform, and how its answer may be taken."""
 
     operation: str
@@ -59,7 +59,7 @@ class Calls:
     timeout: timedelta
     connect_timeout: timedelta
     in_flight: int
-    login: Login | None = None
+    login: PlatformLogin | None = None
     ssl_context: ssl.SSLContext | None = None
     proxy: str | None = field(default=None, repr=False)
     on_call: OnCall | None = None
@@ -80,7 +80,7 @@ class Calls:
         if transport is not None:
             await transport.aclose()
 
-    async def ask(self, question: Question, read: Callable[[ApiResponse], T]) -> T:
+    async def ask(self, question: ApiCall, read: Callable[[ApiResponse], T]) -> T:
         """What `read` makes of the answer; it is given only statuses that the question takes."""
         transport = self._transport
         if transport is None:
@@ -97,7 +97,7 @@ class Calls:
             call.exception()
 
     async def _told(
-        self, transport: AiohttpTransport, question: Question, read: Callable[[ApiResponse], T]
+        self, transport: AiohttpTransport, question: ApiCall, read: Callable[[ApiResponse], T]
     ) -> T:
         began = time.monotonic()
         outcome = "failed"
@@ -123,7 +123,7 @@ class Calls:
                 self.on_call(question.operation, outcome, time.monotonic() - began)
 
     async def _in_time(
-        self, transport: AiohttpTransport, question: Question, take: Callable[[ApiResponse], T]
+        self, transport: AiohttpTransport, question: ApiCall, take: Callable[[ApiResponse], T]
     ) -> T:
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
@@ -132,7 +132,7 @@ class Calls:
             raise PlatformUnavailable(Fault.TIMEOUT, "no complete answer in time") from error
 
     async def _authorised(
-        self, transport: AiohttpTransport, question: Question, take: Callable[[ApiResponse], T]
+        self, transport: AiohttpTransport, question: ApiCall, take: Callable[[ApiResponse], T]
     ) -> T:
         """By the secret key; where that is refused and a login is known, by its token."""
         login = self.login
@@ -157,7 +157,7 @@ class Calls:
     async def _sent(
         self,
         transport: AiohttpTransport,
-        question: Question,
+        question: ApiCall,
         token: str | None,
         take: Callable[[ApiResponse], T],
     ) -> T:
@@ -199,7 +199,7 @@ def _asks_for_login(status: int, token: str | None) -> bool:
     return status == 401 or (status == 403 and token is None)
 
 
-def _request(question: Question, credentials: dict[str, str]) -> ApiRequest:
+def _request(question: ApiCall, credentials: dict[str, str]) -> ApiRequest:
     headers = credentials
     if question.content is not None:
         headers = {**credentials, "Content-Type": question.content_type}

@@ -17,10 +17,10 @@ from typing import Self, TypeVar
 import aiohttp
 from attrs import define, field
 
-from sebastian_adapters.qiscus.answers import unreadable
 from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse
 from sebastian_adapters.qiscus.lane import Lane, LaneOptions
 from sebastian_adapters.qiscus.resolver import SharedResolver
+from sebastian_adapters.qiscus.response import unreadable
 from sebastian_core.domain.errors import Fault, PlatformUnavailable
 from sebastian_core.domain.reaching import why_unreached
 

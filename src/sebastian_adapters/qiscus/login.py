@@ -7,10 +7,10 @@ import asyncio
 from attrs import define, field
 from yarl import URL
 
-from sebastian_adapters.qiscus.answers import parse_object
 from sebastian_adapters.qiscus.api import ApiRequest, ApiResponse, multipart
+from sebastian_adapters.qiscus.decode import login_token
 from sebastian_adapters.qiscus.http import AiohttpTransport
-from sebastian_adapters.qiscus.wire import login_token
+from sebastian_adapters.qiscus.response import parse_object
 from sebastian_core.domain.errors import PlatformUnavailable
 from sebastian_core.ports.clock import Clock
 
@@ -19,7 +19,7 @@ PAUSE_SECONDS = 60.0
 
 
 @define(eq=False, kw_only=True)
-class Login:
+class PlatformLogin:
     """Gets a token for e-mail and password (contract section 0), once for all who need it."""
 
     url: URL

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
-from sebastian_adapters.qiscus.answers import unreadable
-from sebastian_adapters.qiscus.wire import Page
+from sebastian_adapters.qiscus.decode import DecodedPage
+from sebastian_adapters.qiscus.response import unreadable
 
 #: A list that goes on beyond this is taken for one that never ends.
 PAGES_LIMIT = 5_000
@@ -24,13 +24,13 @@ class Position:
     cursor: str | None = None
 
 
-AskPage = Callable[[Position], Awaitable[Page[T]]]
+AskPage = Callable[[Position], Awaitable[DecodedPage[T]]]
 
 #: Whether a page shows what was looked for, so that no further one is needed.
-IsEnough = Callable[[Page[T]], bool]
+IsEnough = Callable[[DecodedPage[T]], bool]
 
 
-def never_enough(_: Page[T]) -> bool:
+def never_enough(_: DecodedPage[T]) -> bool:
     """Read all pages."""
     return False
 
@@ -77,7 +77,7 @@ class Listing(Generic[T]):
             raise unreadable("not one row of the list can be read")
         return self
 
-    def take(self, page: Page[T], position: Position) -> Position | None:
+    def take(self, page: DecodedPage[T], position: Position) -> Position | None:
         """Keep what the page shows and tell where the next one begins; None after the last."""
         known = self._rows
         self.found.update(page.items)
@@ -94,7 +94,7 @@ class Listing(Generic[T]):
     def _rows(self) -> int:
         return len(self.found) + len(self.unreadable)
 
-    def _is_last(self, page: Page[T]) -> bool:
+    def _is_last(self, page: DecodedPage[T]) -> bool:
         if page.total is not None:
             return self._rows >= page.total
         return page.size is not None and page.rows < min(page.size, self.page_size)

@@ -21,8 +21,8 @@ from sebastian_adapters.redis.encoding import (
 )
 from sebastian_adapters.redis.errors import redis_errors
 from sebastian_adapters.redis.keys import PREFIX, roster_key
-from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.ports.agent_store import AgentStore
 
 #: How long one call may take in all, whatever it waits for.
@@ -49,7 +49,7 @@ class _Known:
     def _merged(self) -> Roster | None:
         if self.listing is None:
             return None
-        merged = self.listing.observed(self.sightings.values())
+        merged = self.listing.merged_sightings(self.sightings.values())
         return evolve(
             merged,
             agents=MappingProxyType(dict(merged.agents)),
@@ -74,27 +74,27 @@ class RedisAgentStore(AgentStore):
         self._lock = asyncio.Lock()
         self._known = _Known()
 
-    async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
-        """Merge a complete listing as `Roster.relisted` says."""
+    async def replace(self, listing: Iterable[Presence], began_at: datetime) -> bool:
+        """Merge a complete listing as `Roster.merged_listing` says."""
         presences = tuple(listing)
         async with self._turn():
             while True:
                 before = (await self._look()).roster or _EMPTY
-                after = before.relisted(presences, began_at)
+                after = before.merged_listing(presences, began_at)
                 if after is before:
                     return False
                 if await self._put_listing(after):
                     return True
 
-    async def observe(self, presences: Iterable[Presence]) -> None:
-        """Merge single agents as `Roster.observed` says."""
+    async def update(self, presences: Iterable[Presence]) -> None:
+        """Merge single agents as `Roster.merged_sightings` says."""
         seen = tuple(presences)
         async with self._turn():
             while True:
                 before = (await self._look()).roster
                 if before is None:
                     return
-                after = before.observed(seen)
+                after = before.merged_sightings(seen)
                 if after is before or await self._put_sightings(_changes(before, after, seen)):
                     return
 

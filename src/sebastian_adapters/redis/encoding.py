@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.ids import AgentId, ChannelId
+from sebastian_core.domain.roster import Presence, Roster
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

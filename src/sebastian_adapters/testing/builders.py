@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sebastian_core.domain.agent import CapacityRules, Presence, Roster
-from sebastian_core.domain.arrivals import Arrival, Service
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, RoomId, ServiceId
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import Arrival, Service
 
 NOON = datetime(2025, 6, 22, 12, 0, tzinfo=UTC)
 ANNE, BEN, CLEO = AgentId(7), AgentId(8), AgentId(9)
@@ -65,10 +66,10 @@ def a_plan(
     per_agent: Mapping[AgentId, int] | None = None,
     rules: Rules | None = None,
     **changes: Any,
-) -> Plan:
+) -> Matcher:
     """The shipped policy for these agents; Anne alone where none is named."""
     present = {agent.agent_id: agent for agent in agents or (an_agent(),)}
-    return Plan(
+    return Matcher(
         roster=Roster(read_at=NOON, agents=present),
         capacities=CapacityRules(default=capacity, per_agent=per_agent or {}),
         rules=rules or some_rules(),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sebastian_apps.cli.options import HintingGroup, config_option
-from sebastian_apps.cli.running import actor, tell
+from sebastian_apps.entry.options import HintingGroup, config_option
+from sebastian_apps.entry.run import actor, tell
 from sebastian_apps.printable import printable
 
 
@@ -34,7 +34,7 @@ def rename(config: Path | None, yes: bool) -> None:
     Example: sebastian account rename -c config.yml
     """
     from sebastian_adapters.postgres.account import read_account, rename_account
-    from sebastian_apps.cli.starting import read_settings
+    from sebastian_apps.entry.startup import read_settings
 
     settings = read_settings(config, needs={"db", "qiscus"})
     url, new = settings.db.owners_connection_string, settings.qiscus.app_id

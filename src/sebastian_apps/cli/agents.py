@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sebastian_apps.cli.options import AGENT, HintingGroup, config_option, json_option
-from sebastian_apps.cli.running import actor, print_json, run
+from sebastian_apps.entry.options import AGENT, HintingGroup, config_option, json_option
+from sebastian_apps.entry.run import actor, print_json, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sebastian_core.allocator import Allocator
-    from sebastian_core.domain.agent import Roster, Staffing
+    from sebastian_core.domain.agent_loads import AgentLoads
     from sebastian_core.domain.ids import AgentId
+    from sebastian_core.domain.roster import Roster
     from sebastian_core.ports.agent_settings import SettingChange
 
 
@@ -140,33 +141,38 @@ def changes(limit: int, as_json: bool, config: Path | None) -> None:
         click.echo("Nobody has paused, resumed or given a capacity to anybody yet.")
         return
     from sebastian_apps.cli.tables import print_table
-    from sebastian_apps.telling import local_time
+    from sebastian_apps.wording import local_time
 
     rows = [[f"{local_time(s.at):%Y-%m-%d %H:%M:%S}", s.actor, _changed(s)] for s in found]
     print_table(["when", "who", "what"], rows)
 
 
 async def _look(allocator: Allocator) -> tuple[list[dict[str, Any]], Roster | None]:
-    staffing, roster = await allocator.agent_settings.staffing(), await allocator.roster.roster()
+    agent_loads, roster = (
+        await allocator.agent_settings.agent_loads(),
+        await allocator.roster.roster(),
+    )
     known = roster.agents if roster else {}
-    ids = sorted({*known, *staffing.loads, *(i for i, s in staffing.settings.items() if s.paused)})
-    return [_agent(agent_id, allocator, staffing, roster) for agent_id in ids], roster
+    ids = sorted(
+        {*known, *agent_loads.loads, *(i for i, s in agent_loads.settings.items() if s.paused)}
+    )
+    return [_agent(agent_id, allocator, agent_loads, roster) for agent_id in ids], roster
 
 
 def _agent(
-    agent_id: AgentId, allocator: Allocator, staffing: Staffing, roster: Roster | None
+    agent_id: AgentId, allocator: Allocator, agent_loads: AgentLoads, roster: Roster | None
 ) -> dict[str, Any]:
-    from sebastian_core.domain.agent import AgentSetting
+    from sebastian_core.domain.agent_loads import AgentSetting
 
     presence = roster.agents.get(agent_id) if roster else None
-    setting = staffing.settings.get(agent_id, AgentSetting())
+    setting = agent_loads.settings.get(agent_id, AgentSetting())
     return {
         "id": agent_id,
         "name": presence.name if presence else "",
         "online": bool(presence and presence.online),
         "listed": presence is not None,
-        "load": staffing.loads.get(agent_id, 0),
-        "capacity": allocator.capacities.of(agent_id, setting, staffing),
+        "load": agent_loads.loads.get(agent_id, 0),
+        "capacity": allocator.capacities.of(agent_id, setting, agent_loads),
         "paused": setting.paused,
         "channels": sorted(presence.channels) if presence else [],
     }
@@ -174,7 +180,7 @@ def _agent(
 
 def _print(rows: list[dict[str, Any]], roster: Roster | None) -> None:
     from sebastian_apps.cli.tables import print_table
-    from sebastian_apps.telling import local_time
+    from sebastian_apps.wording import local_time
 
     if not rows:
         click.echo("No agents are known yet. A worker reads them: is one running? sebastian doctor")

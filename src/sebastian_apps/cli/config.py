@@ -13,8 +13,8 @@ import click
 from attrs import frozen
 
 from sebastian_apps.cli.config_file import file_text, write_private
-from sebastian_apps.cli.options import HintingGroup, config_option
-from sebastian_apps.cli.running import quiet
+from sebastian_apps.entry.options import HintingGroup, config_option
+from sebastian_apps.entry.run import quiet
 
 if TYPE_CHECKING:
     from sebastian_apps.settings import Settings
@@ -45,7 +45,7 @@ def check(offline: bool, config: Path | None) -> None:
     """
     from sebastian_apps.cli.doctor import print_findings
     from sebastian_apps.cli.examine import POLICY_UNUSABLE
-    from sebastian_apps.cli.starting import config_path, read_settings
+    from sebastian_apps.entry.startup import config_path, read_settings
     from sebastian_apps.status.checks import Level
 
     settings = read_settings(config, needs={"db", "redis", "qiscus", "exposure"})
@@ -58,7 +58,7 @@ def check(offline: bool, config: Path | None) -> None:
 
 def _looked_at(settings: Settings) -> list[CheckResult]:
     from sebastian_apps.cli.examine import try_own_policy
-    from sebastian_apps.progress import working
+    from sebastian_apps.observability.progress import working
     from sebastian_apps.status.configuration import check_secrets
 
     with working("Reading what the file says"):
@@ -67,7 +67,7 @@ def _looked_at(settings: Settings) -> list[CheckResult]:
 
 def _examined(settings: Settings) -> list[CheckResult]:
     from sebastian_apps.cli.examine import examine
-    from sebastian_apps.progress import working
+    from sebastian_apps.observability.progress import working
 
     with quiet(), working("Asking everything that the file names"):
         return asyncio.run(examine(settings, running=False))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sebastian_apps.cli.options import config_option, json_option
-from sebastian_apps.cli.running import print_json, quiet
+from sebastian_apps.entry.options import config_option, json_option
+from sebastian_apps.entry.run import print_json, quiet
 from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def doctor(as_json: bool, config: Path | None) -> None:
 
 def diagnosed(config: Path | None) -> list[CheckResult]:
     """Everything that is found; a configuration that cannot be read is a finding like others."""
-    from sebastian_apps.cli.starting import load
+    from sebastian_apps.entry.startup import load
     from sebastian_apps.settings import SettingsError
     from sebastian_apps.status.checks import problem
 
@@ -56,7 +56,7 @@ def diagnosed(config: Path | None) -> list[CheckResult]:
         remedy = "Correct it; sebastian config check tells the same."
         return [problem("config-invalid", str(each), remedy) for each in error.problems]
     from sebastian_apps.cli.examine import examine
-    from sebastian_apps.progress import working
+    from sebastian_apps.observability.progress import working
 
     with quiet(), working("Asking PostgreSQL, Redis, Qiscus and the webhook service"):
         return asyncio.run(examine(settings))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from sebastian_apps.container import open_client, open_stores
 from sebastian_apps.own_adapters import OwnAdapter, own_adapters
-from sebastian_apps.policy_trial import try_policy
+from sebastian_apps.policy.trial import try_policy
 from sebastian_apps.settings import Settings, SettingsError
 from sebastian_apps.status.checks import (
     DATABASE_REFUSES,
@@ -23,6 +22,7 @@ from sebastian_apps.status.floor_state import FloorRules, FloorState
 from sebastian_apps.status.probes.platform import probe_platform
 from sebastian_apps.status.probes.stores import probe_database, probe_redis
 from sebastian_apps.status.probes.webhook import probe_webhook
+from sebastian_apps.wiring import open_client, open_stores
 from sebastian_core.domain.errors import SebastianError
 
 POLICY_UNUSABLE = "policy-unusable"

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from sebastian_apps.cli.options import HintingGroup, config_option
-from sebastian_apps.cli.printing import Program
+from sebastian_apps.entry.options import HintingGroup, config_option
+from sebastian_apps.entry.printing import Program
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("sebastian_apps.dev.command:dev", "Run everything here, with nothing to install."),
@@ -70,7 +70,7 @@ class LazyGroup(HintingGroup, Program):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            from sebastian_apps.cli.starting import without_secrets
+            from sebastian_apps.entry.startup import without_secrets
 
             if ctx.meta[DEBUG]:
                 _mask_traceback(ctx)
@@ -89,9 +89,9 @@ def _sentence(error: Exception) -> str:
 
 
 def _mask_traceback(ctx: click.Context) -> None:
-    from sebastian_apps.cli.starting import SETTINGS
-    from sebastian_apps.logging import Redactor
-    from sebastian_apps.tracebacks import hide_in_tracebacks
+    from sebastian_apps.entry.startup import SETTINGS
+    from sebastian_apps.observability.logging import Redactor
+    from sebastian_apps.observability.tracebacks import hide_in_tracebacks
 
     if settings := ctx.meta.get(SETTINGS):
         hide_in_tracebacks(Redactor.for_settings(settings))
@@ -120,7 +120,7 @@ def main(ctx: click.Context, service: str | None, config: Path | None) -> None:
     if service is None:
         click.echo(ctx.get_help())
         return
-    module = importlib.import_module(f"sebastian_apps.{service}.main")
+    module = importlib.import_module(f"sebastian_apps.entry.{service}")
     arguments = [] if config is None else ["--config", str(config)]
     module.main.main(arguments, prog_name=f"sebastian-{service}")
 

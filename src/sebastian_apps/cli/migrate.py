@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sebastian_apps.cli.options import config_option
+from sebastian_apps.entry.options import config_option
 
 
 @click.command()
@@ -22,8 +22,8 @@ def migrate(config: Path | None, grant_to: str | None) -> None:
     Example: sebastian migrate -c config.yml
     """
     from sebastian_adapters.postgres.migrate import migrate as apply
-    from sebastian_apps.cli.starting import read_settings
-    from sebastian_apps.progress import working
+    from sebastian_apps.entry.startup import read_settings
+    from sebastian_apps.observability.progress import working
 
     settings = read_settings(config, needs={"db"})
     database = settings.db.owners_connection_string

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sebastian_apps.cli.options import HintingGroup, config_option
-from sebastian_apps.cli.running import run
+from sebastian_apps.entry.options import HintingGroup, config_option
+from sebastian_apps.entry.run import run
 from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def retry(config: Path | None) -> None:
     async def suspended(allocator: Allocator) -> Sequence[WorkerStatus]:
         from sebastian_apps.status.heartbeat import living
 
-        now = (await allocator.agent_settings.staffing()).now
+        now = (await allocator.agent_settings.agent_loads()).now
         reports = await allocator.leadership.reports()
         return [each for each in living(reports, now) if each.policy_is_suspended]
 
@@ -55,7 +55,7 @@ def retry(config: Path | None) -> None:
 
 def _retried(worker: WorkerStatus) -> tuple[bool, str]:
     """Whether the worker will try it again, and what is to be said of it."""
-    from sebastian_apps.worker.choices import ask_to_retry
+    from sebastian_apps.policy.choices import ask_to_retry
 
     name, folder = worker.name, worker.policy.get("state_dir")
     host = name.partition(":")[0]

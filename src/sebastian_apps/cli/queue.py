@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sebastian_apps.cli.options import ROOM, HintingGroup, config_option, json_option
-from sebastian_apps.cli.running import actor, print_json, run, tell
+from sebastian_apps.entry.options import ROOM, HintingGroup, config_option, json_option
+from sebastian_apps.entry.run import actor, print_json, run, tell
 from sebastian_apps.printable import as_argument
 
 if TYPE_CHECKING:
-    from sebastian_apps.telling import Teller
+    from sebastian_apps.wording import Phrases
     from sebastian_core.allocator import Allocator
-    from sebastian_core.domain.by_hand import Handled
-    from sebastian_core.domain.explaining import Waiting
+    from sebastian_core.domain.explanation import WaitWhy
     from sebastian_core.domain.ids import RoomId
+    from sebastian_core.domain.manual import ManualResult
     from sebastian_core.ports.journal import Summary
-    from sebastian_core.usecases.explain_room import ExplainedLine
+    from sebastian_core.usecases.explain import ExplainedLine
 
 
 @click.group(cls=HintingGroup, invoke_without_command=True)
@@ -70,7 +70,7 @@ def release(room: RoomId | None, stuck: bool, all_refused: bool, config: Path | 
 
 
 def _release_refused(config: Path | None, *, is_stuck: bool) -> None:
-    from sebastian_apps.telling import counted
+    from sebastian_apps.wording import counted
 
     async def work(allocator: Allocator) -> int:
         times = allocator.rules.alert_refusals if is_stuck else 1
@@ -82,7 +82,7 @@ def _release_refused(config: Path | None, *, is_stuck: bool) -> None:
 
 
 def _release_one(room: RoomId, config: Path | None) -> None:
-    async def work(allocator: Allocator) -> Handled:
+    async def work(allocator: Allocator) -> ManualResult:
         return await allocator.manual.release(room, actor=actor())
 
     handled = run(config, work)
@@ -99,7 +99,7 @@ def drop(room: RoomId, config: Path | None) -> None:
     Example: sebastian queue drop 68303333
     """
 
-    async def work(allocator: Allocator) -> Handled:
+    async def work(allocator: Allocator) -> ManualResult:
         return await allocator.manual.drop(room, actor=actor())
 
     handled = run(config, work)
@@ -107,15 +107,15 @@ def drop(room: RoomId, config: Path | None) -> None:
     tell(handled.is_done, done if handled.is_done else _not_done(room, handled))
 
 
-def _not_done(room: RoomId, handled: Handled) -> str:
-    from sebastian_core.domain.by_hand import ByHand
+def _not_done(room: RoomId, handled: ManualResult) -> str:
+    from sebastian_core.domain.manual import ManualOutcome
 
     agent = handled.chat.agent_id if handled.chat else None
     match handled.outcome:
-        case ByHand.NO_CHAT:
+        case ManualOutcome.NO_CHAT:
             see = f"See: sebastian why {as_argument(room)}"
             return f"Room {room} does not wait: it has no live chat. {see}"
-        case ByHand.BEING_GIVEN:
+        case ManualOutcome.BEING_GIVEN:
             return f"Room {room} is being given to agent {agent} right now; look again in 10 s."
         case _:
             return f"Room {room} is with agent {agent}: resolve or move it in Qiscus."
@@ -123,14 +123,14 @@ def _not_done(room: RoomId, handled: Handled) -> str:
 
 def _print(line: ExplainedLine, summary: Summary) -> None:
     from sebastian_apps.cli.tables import print_table
-    from sebastian_apps.telling import Teller, duration, left_aside, local_time, why_not_yet
+    from sebastian_apps.wording import Phrases, duration, left_aside, local_time, why_not_yet
 
     if summary.left_aside:
         click.echo(left_aside(summary.left_aside), err=True)
     if not line.entries:
         click.echo("Nothing waits.")
         return
-    teller = Teller(line.at, local_time(line.at).tzinfo or UTC)
+    teller = Phrases(line.at, local_time(line.at).tzinfo or UTC)
     rows = [
         [
             waiting.place,
@@ -150,7 +150,7 @@ def _print(line: ExplainedLine, summary: Summary) -> None:
     )
 
 
-def _until(waiting: Waiting, teller: Teller) -> str:
+def _until(waiting: WaitWhy, teller: Phrases) -> str:
     if waiting.until is None:
         return ""
     is_over = waiting.until <= teller.now
@@ -158,7 +158,7 @@ def _until(waiting: Waiting, teller: Teller) -> str:
 
 
 def _document(line: ExplainedLine, summary: Summary) -> dict[str, Any]:
-    from sebastian_apps.telling import why_not_yet
+    from sebastian_apps.wording import why_not_yet
 
     return {
         "at": line.at.isoformat(),

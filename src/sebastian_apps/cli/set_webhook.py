@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sebastian_apps.cli.options import config_option
+from sebastian_apps.entry.options import config_option
 from sebastian_apps.printable import printable
 
 
@@ -18,8 +18,8 @@ def set_webhook(config: Path | None) -> None:
 
     Example: sebastian set-webhook -c config.yml
     """
-    from sebastian_apps.cli.starting import starting
-    from sebastian_apps.container import register_webhooks
+    from sebastian_apps.entry.startup import starting
+    from sebastian_apps.wiring import register_webhooks
 
     settings = starting(config, needs={"qiscus", "set-webhook"})
     registrations = asyncio.run(register_webhooks(settings))

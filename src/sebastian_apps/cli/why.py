@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sebastian_apps.cli.options import ROOM, config_option, json_option
-from sebastian_apps.cli.running import print_json, run
+from sebastian_apps.entry.options import ROOM, config_option, json_option
+from sebastian_apps.entry.run import print_json, run
 from sebastian_apps.printable import printable
 
 if TYPE_CHECKING:
     from sebastian_core.allocator import Allocator
     from sebastian_core.domain.chat import Chat
-    from sebastian_core.domain.explaining import Explanation, Waiting
+    from sebastian_core.domain.explanation import Explanation, WaitWhy
     from sebastian_core.domain.ids import RoomId
 
 
@@ -28,7 +28,7 @@ def why(room: RoomId, as_json: bool, config: Path | None) -> None:
 
     Example: sebastian why 68303333
     """
-    from sebastian_apps.telling import explained, local_time
+    from sebastian_apps.wording import explained, local_time
 
     async def explain(allocator: Allocator) -> Explanation:
         return await allocator.explain(room)
@@ -47,9 +47,9 @@ def document(explanation: Explanation) -> dict[str, Any]:
     """The explanation for programs, with the sentences that people are told."""
     from attrs import asdict
 
-    from sebastian_apps.telling import Teller, explained
+    from sebastian_apps.wording import Phrases, explained
 
-    teller = Teller(explanation.at, names=explanation.names)
+    teller = Phrases(explanation.at, names=explanation.names)
     return {
         "room_id": explanation.room_id,
         "at": explanation.at.isoformat(),
@@ -64,10 +64,10 @@ def document(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _waiting(chat: Chat | None, waiting: Waiting | None) -> dict[str, Any] | None:
+def _waiting(chat: Chat | None, waiting: WaitWhy | None) -> dict[str, Any] | None:
     from attrs import asdict
 
-    from sebastian_apps.telling import why_not_yet
+    from sebastian_apps.wording import why_not_yet
 
     if chat is None or waiting is None:
         return None

@@ -40,10 +40,10 @@ def dev(**options: Any) -> None:
 
     import uvloop
 
-    from sebastian_apps.cli.starting import telling_misconfiguration
     from sebastian_apps.dev.options import DevOptions
     from sebastian_apps.dev.run import run
-    from sebastian_apps.webhook.listening import CannotListen
+    from sebastian_apps.entry.startup import telling_misconfiguration
+    from sebastian_apps.http.listening import CannotListen
 
     try:
         tempfile.gettempdir()

@@ -14,7 +14,7 @@ _TRY_TO_EXECUTE = ("/bin/sh", "-c", 'test -x "$0"')
 
 
 @frozen
-class Account:
+class SystemUser:
     """The user that PostgreSQL's programs run as: ours, or `nobody` where we are root.
 
     `nobody` gets no privilege, and owns nothing but the folders that it must write to: what we
@@ -25,7 +25,7 @@ class Account:
     options: dict[str, Any] = field(factory=dict)
 
     @classmethod
-    def for_postgres(cls) -> "Account":
+    def for_postgres(cls) -> "SystemUser":
         """Ours, or `nobody`."""
         if os.geteuid() != 0:
             return cls()
@@ -65,7 +65,7 @@ class Account:
         return subprocess.run(command, capture_output=True, check=False, **options).returncode == 0
 
 
-def reachable_installation(account: Account, installation: Path, scratch: Path) -> Path:
+def reachable_installation(account: SystemUser, installation: Path, scratch: Path) -> Path:
     """Where `account` can run PostgreSQL: where it is, or a copy of it under `scratch`.
 
     Root's home, with a checkout in it, is closed to anybody else.

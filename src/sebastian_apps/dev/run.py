@@ -20,7 +20,6 @@ import uvicorn
 from sebastian_adapters.memory import InMemoryArguments, in_memory
 from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.postgres.migrate import migrate
-from sebastian_apps.container import build_webhook, build_worker
 from sebastian_apps.dev.config_file import write_config
 from sebastian_apps.dev.options import DevOptions
 from sebastian_apps.dev.people import hire
@@ -29,19 +28,21 @@ from sebastian_apps.dev.screen import Screen, slots_of
 from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
-from sebastian_apps.metrics_server import served
+from sebastian_apps.http.app import create_app
+from sebastian_apps.http.bounded_http import BoundedHttp
+from sebastian_apps.http.connection_limit import ConnectionLimit
+from sebastian_apps.http.listening import bind
+from sebastian_apps.http.metrics_server import served
+from sebastian_apps.policy.guard import Guard
+from sebastian_apps.runtime.watchdog import PATIENCE_SECONDS
 from sebastian_apps.settings import Settings, load_settings
-from sebastian_apps.watchdog import PATIENCE_SECONDS
-from sebastian_apps.webhook.app import create_app
-from sebastian_apps.webhook.bounded_http import BoundedHttp
-from sebastian_apps.webhook.door import Door
-from sebastian_apps.webhook.listening import bind
-from sebastian_apps.worker.policy_guard import Guard
+from sebastian_apps.wiring import build_webhook, build_worker
 from sebastian_apps.worker.worker import Worker
 from sebastian_core.allocator import Allocator
-from sebastian_core.domain.agent import AgentSetting, CapacityRules, Roster, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, AgentSetting, CapacityRules
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import AgentId
+from sebastian_core.domain.roster import Roster
 
 LOOK_SECONDS = 0.3
 ROWS_AT_ONCE = 500
@@ -149,7 +150,7 @@ async def _webhook(
     parts = build_webhook(settings, stores, floor_is_open=True)
     config = uvicorn.Config(
         create_app(parts),
-        http=partial(BoundedHttp, door=Door()),  # type: ignore[arg-type]
+        http=partial(BoundedHttp, door=ConnectionLimit()),  # type: ignore[arg-type]
         ws="none",
         log_level="error",
         access_log=False,
@@ -197,15 +198,17 @@ async def _look(screen: Screen, allocator: Allocator) -> None:
     roster = await allocator.roster.roster()
     screen.take(await allocator.journal.decisions(ROWS_AT_ONCE), roster)
     summary = await allocator.journal.summary(alert_refusals=5)
-    staffing = await allocator.agent_settings.staffing()
-    capacities = _capacities(roster, staffing, allocator.capacities)
-    screen.summarise(summary, slots_of(roster, staffing.loads, capacities))
+    agent_loads = await allocator.agent_settings.agent_loads()
+    capacities = _capacities(roster, agent_loads, allocator.capacities)
+    screen.summarise(summary, slots_of(roster, agent_loads.loads, capacities))
 
 
 def _capacities(
-    roster: Roster | None, staffing: Staffing, rules: CapacityRules
+    roster: Roster | None, agent_loads: AgentLoads, rules: CapacityRules
 ) -> dict[AgentId, int]:
     return {
-        agent_id: rules.of(agent_id, staffing.settings.get(agent_id, AgentSetting()), staffing)
+        agent_id: rules.of(
+            agent_id, agent_loads.settings.get(agent_id, AgentSetting()), agent_loads
+        )
         for agent_id in (roster.agents if roster else ())
     }

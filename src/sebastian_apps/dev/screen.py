@@ -18,23 +18,23 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sebastian_core.domain.agent import Roster
-from sebastian_core.domain.chat import Move
+from sebastian_core.domain.chat import Transition
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId
+from sebastian_core.domain.roster import Roster
 from sebastian_core.ports.journal import Summary
 
 MINUTE = timedelta(minutes=1)
 SUMMARY_EVERY = timedelta(seconds=10)
 REMEMBERED = 10_000
 
-STYLES: Mapping[Move, str] = {
-    Move.CONFIRM: "green",
-    Move.ADMIT: "cyan",
-    Move.CLOSE: "dim",
-    Move.REFUSE: "red",
-    Move.DOUBT: "yellow",
-    Move.ADOPT: "magenta",
+STYLES: Mapping[Transition, str] = {
+    Transition.CONFIRM: "green",
+    Transition.ADMIT: "cyan",
+    Transition.CLOSE: "dim",
+    Transition.REFUSE: "red",
+    Transition.DOUBT: "yellow",
+    Transition.ADOPT: "magenta",
 }
 
 
@@ -111,7 +111,7 @@ class Screen:
     def _remember(self, row: HistoryRow) -> None:
         if row.before is None:
             self._arrived[row.chat_id] = row.at
-        if row.move is Move.CONFIRM:
+        if row.move is Transition.CONFIRM:
             self._assigned.append(row.at)
         while len(self._arrived) > REMEMBERED:
             self._arrived.pop(next(iter(self._arrived)))
@@ -125,15 +125,15 @@ class Screen:
     def _told(self, row: HistoryRow, roster: Roster | None) -> str | None:
         agent = _name(row.agent_id, roster)
         match row.move:
-            case Move.ADMIT:
+            case Transition.ADMIT:
                 return f"waits ({row.reason})"
-            case Move.RESERVE:
+            case Transition.RESERVE:
                 return None
-            case Move.CONFIRM:
+            case Transition.CONFIRM:
                 return f"→ {agent}{self._after(row)}"
-            case Move.ADOPT | Move.TRANSFER:
+            case Transition.ADOPT | Transition.TRANSFER:
                 return f"→ {agent} ({row.reason})"
-            case Move.CLOSE:
+            case Transition.CLOSE:
                 return f"closed ({row.reason})"
             case _:
                 return f"{row.move}: {row.reason}"

@@ -31,7 +31,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sebastian_apps.dev.owned_process import OwnedProcess
-from sebastian_apps.dev.postgres_account import Account, reachable_installation
+from sebastian_apps.dev.postgres_account import SystemUser, reachable_installation
 
 LOOPBACK = "127.0.0.1"
 
@@ -277,7 +277,7 @@ class EmbeddedPostgres(EmbeddedServer):
             (self._runtime / name).chmod(0o644)
 
     def _spawn(self) -> OwnedProcess:
-        account = Account.for_postgres()
+        account = SystemUser.for_postgres()
         account.hand_back(self.directory)
         self._make_runtime()
         if not account.is_ours:
@@ -296,7 +296,7 @@ class EmbeddedPostgres(EmbeddedServer):
             options=options,
         )
 
-    def _create_cluster(self, account: Account, programs: Path) -> None:
+    def _create_cluster(self, account: SystemUser, programs: Path) -> None:
         """Create it under another name first, so that one half made is never taken for whole."""
         draft = self._cluster.with_name("postgres.draft")
         shutil.rmtree(draft, ignore_errors=True)

@@ -10,17 +10,17 @@ of agents and customers, and keeps a log of what truly happened. Run it with
 """
 
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
-from sebastian_apps.fake_qiscus.faults import Fault, WebhookFaults
+from sebastian_apps.fake_qiscus.faults import InjectedFault, WebhookFaults
 from sebastian_apps.fake_qiscus.floor import FloorProgress, FloorScript
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 
 __all__ = [
     "FakeConfig",
     "FakeQiscus",
-    "Fault",
     "FloorConfig",
     "FloorProgress",
     "FloorScript",
+    "InjectedFault",
     "WebhookFaults",
     "serve",
 ]

@@ -1,6 +1,13 @@
 """Calls that read who the people are: agents in their many lists, and divisions."""
 
-from sebastian_adapters.memory.platform import AgentFilter, AgentView, Body, Page, Platform, Refusal
+from sebastian_adapters.memory.platform import (
+    AgentFilter,
+    Body,
+    FakeAgentView,
+    FakePage,
+    Platform,
+    Refusal,
+)
 from sebastian_adapters.memory.platform.values import TYPE_NAMES
 from sebastian_apps.fake_qiscus.encoding import Encoder
 from sebastian_apps.fake_qiscus.fields import (
@@ -130,7 +137,7 @@ class AgentCalls:
         }
         return self._encoder.ok(body)
 
-    def _paged(self, page: Page[AgentView], *, by_cursor: bool) -> Response:
+    def _paged(self, page: FakePage[FakeAgentView], *, by_cursor: bool) -> Response:
         bodies = self._platform.bodies
         meta = bodies.cursors(page) if by_cursor else bodies.counted(page)
         return self._encoder.paged({"agents": self._encoder.listed(page)}, meta)

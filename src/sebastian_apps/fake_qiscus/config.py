@@ -5,7 +5,7 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import ge, gt, in_, le
 
-from sebastian_adapters.memory.platform import Account, Switches
+from sebastian_adapters.memory.platform import FakeAccount, Switches
 
 _share = [ge(0.0), le(1.0)]
 
@@ -57,7 +57,7 @@ class FakeConfig:
     host: str = "127.0.0.1"
     port: int = field(default=0, validator=[ge(0), le(65535)])
     """0 takes a free one."""
-    account: Account = field(factory=Account)
+    account: FakeAccount = field(factory=FakeAccount)
     webhook_base_url: str | None = None
     """Where the webhooks go, as if registered in the dashboard; None until registered."""
     webhook_token: str | None = field(default=None, repr=False)

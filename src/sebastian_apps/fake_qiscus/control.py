@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from attrs import AttrsInstance, asdict, fields_dict
 
-from sebastian_adapters.memory.platform import AgentView, Refusal, Switches
+from sebastian_adapters.memory.platform import FakeAgentView, Refusal, Switches
 from sebastian_apps.fake_qiscus.config import FloorConfig
-from sebastian_apps.fake_qiscus.faults import Fault
+from sebastian_apps.fake_qiscus.faults import InjectedFault
 from sebastian_apps.fake_qiscus.http_server import Request, Response
 from sebastian_apps.fake_qiscus.wishes import (
     WishNotUnderstoodError,
@@ -24,7 +24,7 @@ from sebastian_apps.fake_qiscus.wishes import (
     properties_of,
     type_of,
 )
-from sebastian_apps.request_headers import is_sent_by_another_site, names_this_machine
+from sebastian_apps.http.headers import is_sent_by_another_site, names_this_machine
 
 if TYPE_CHECKING:
     from sebastian_apps.fake_qiscus.server import FakeQiscus
@@ -194,7 +194,7 @@ class Control:
 
     def _remove(self, request: Request) -> object:
         wishes = _wishes(request, {"room_id", "agent_id"})
-        answer: AgentView | Refusal = self._fake.platform.remove_agent(
+        answer: FakeAgentView | Refusal = self._fake.platform.remove_agent(
             str(wishes["room_id"]), int(wishes["agent_id"]), by="person"
         )
         return _done(answer)
@@ -223,8 +223,8 @@ class Control:
         return {number: asdict(fault) for number, fault in self._fake.faults.in_force().items()}
 
     def _add_fault(self, request: Request) -> object:
-        wishes = _wishes(request, set(fields_dict(Fault)))
-        return {"number": self._fake.add_fault(_built(Fault, wishes))}
+        wishes = _wishes(request, set(fields_dict(InjectedFault)))
+        return {"number": self._fake.add_fault(_built(InjectedFault, wishes))}
 
     def _clear_faults(self, request: Request) -> object:
         number = request.first("number")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sebastian_adapters.memory.platform import AgentView, Body, Page, Platform, Refusal
+from sebastian_adapters.memory.platform import Body, FakeAgentView, FakePage, Platform, Refusal
 from sebastian_apps.fake_qiscus.http_server import Response
 
 _JSON = msgspec.json.Encoder()
@@ -13,7 +13,7 @@ class Encoder:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._encoded: dict[int, tuple[AgentView, msgspec.Raw]] = {}
+        self._encoded: dict[int, tuple[FakeAgentView, msgspec.Raw]] = {}
 
     def ok(self, body: Body) -> Response:
         """200 with that body."""
@@ -25,7 +25,7 @@ class Encoder:
             return self.ok({"data": {**data, "meta": meta}, "status": 200})
         return self.ok({"data": data, "meta": meta, "status": 200})
 
-    def listed(self, page: Page[AgentView]) -> list[msgspec.Raw]:
+    def listed(self, page: FakePage[FakeAgentView]) -> list[msgspec.Raw]:
         """The agents of a page; one who did not change is not written anew."""
         return [self._agent(agent) for agent in page.items]
 
@@ -38,7 +38,7 @@ class Encoder:
             errors = [errors]
         return Response(refusal.status, _JSON.encode({"errors": errors}))
 
-    def _agent(self, agent: AgentView) -> msgspec.Raw:
+    def _agent(self, agent: FakeAgentView) -> msgspec.Raw:
         known = self._encoded.get(agent.id)
         if known and known[0] is agent:
             return known[1]

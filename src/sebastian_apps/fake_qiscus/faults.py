@@ -32,7 +32,7 @@ def _known(instance: object, attribute: "Attribute[str]", value: str) -> None:
 
 
 @frozen(kw_only=True)
-class Fault:
+class InjectedFault:
     """One rule. Without `count` and `for_seconds` it holds until it is taken back."""
 
     kind: FaultKind = field(validator=in_(FAULT_KINDS))
@@ -61,12 +61,12 @@ class Fate:
     """What becomes of one call: how long it takes, and what goes wrong with it."""
 
     latency_seconds: float
-    fault: Fault | None
+    fault: InjectedFault | None
 
 
 @define(eq=False)
 class _Rule:
-    fault: Fault
+    fault: InjectedFault
     expires_at: float | None
     left: int | None
 
@@ -80,7 +80,7 @@ class Faults:
         self._next_number = 1
         self.hits: Counter[str] = Counter()
 
-    def add(self, fault: Fault, now: float) -> int:
+    def add(self, fault: InjectedFault, now: float) -> int:
         """Bring a rule into force; the number takes it back."""
         number = self._next_number
         self._next_number += 1
@@ -95,7 +95,7 @@ class Faults:
     def clear(self) -> None:
         self._rules.clear()
 
-    def in_force(self) -> dict[int, Fault]:
+    def in_force(self) -> dict[int, InjectedFault]:
         return {number: rule.fault for number, rule in self._rules.items()}
 
     def fate(self, operation: str, now: float) -> Fate:
@@ -134,7 +134,7 @@ class Faults:
         if rule.left <= 0:
             del self._rules[number]
 
-    def _jitter(self, fault: Fault) -> float:
+    def _jitter(self, fault: InjectedFault) -> float:
         return self._rng.uniform(0.0, fault.jitter_seconds) if fault.jitter_seconds else 0.0
 
 

@@ -38,7 +38,7 @@ class Target:
         return head.encode("latin-1") + payload
 
 
-class _Line(asyncio.Protocol):
+class _PostConnection(asyncio.Protocol):
     """One kept-alive connection: one request at a time, its status or why not."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Lines:
     """The connections to wherever the webhooks go, shared and kept alive."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[str, int, bool], list[_Line]] = {}
+        self._idle: dict[tuple[str, int, bool], list[_PostConnection]] = {}
         self._slots = asyncio.Semaphore(_CONNECTIONS)
 
     async def post(self, target: Target, payload: bytes) -> int:
@@ -120,7 +120,7 @@ class Lines:
             line.close()
         self._idle.clear()
 
-    async def _post_on(self, line: _Line, target: Target, payload: bytes) -> int:
+    async def _post_on(self, line: _PostConnection, target: Target, payload: bytes) -> int:
         try:
             status = await line.post(target.request(payload))
         except BaseException:
@@ -130,7 +130,7 @@ class Lines:
             self._idle.setdefault((target.host, target.port, target.is_tls), []).append(line)
         return status
 
-    async def _take(self, target: Target) -> tuple[_Line, bool]:
+    async def _take(self, target: Target) -> tuple[_PostConnection, bool]:
         idle = self._idle.get((target.host, target.port, target.is_tls), [])
         while idle:
             line = idle.pop()
@@ -138,9 +138,9 @@ class Lines:
                 return line, True
         return await self._connect(target), False
 
-    async def _connect(self, target: Target) -> _Line:
+    async def _connect(self, target: Target) -> _PostConnection:
         context = ssl.create_default_context() if target.is_tls else None
         _, line = await asyncio.get_running_loop().create_connection(
-            _Line, target.host, target.port, ssl=context
+            _PostConnection, target.host, target.port, ssl=context
         )
         return line

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import uvloop
 
-from sebastian_adapters.memory.platform import Account, Switches
+from sebastian_adapters.memory.platform import FakeAccount, Switches
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.server import serve
 
@@ -17,7 +17,7 @@ LATEST_SERVICE = ["as_docs", "always_null", "shows_open"]
 @click.command(name="fake-qiscus", context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=4000, help="Port to listen on; 0 takes a free one.")
-@click.option("--app-id", default=Account().app_code, help="The account's app id.")
+@click.option("--app-id", default=FakeAccount().app_code, help="The account's app id.")
 @click.option("--secret-key", default="FAKE_SECRET", help="The account's secret key.")
 @click.option("--webhook-base", help="Where Sebastian listens: http://127.0.0.1:3000.")
 @click.option("--webhook-token", help="The secret last segment of the webhooks' paths.")
@@ -61,7 +61,7 @@ def _config_of(options: dict[str, Any]) -> FakeConfig:
     return FakeConfig(
         host=options["host"],
         port=options["port"],
-        account=Account(app_code=options["app_id"], secret_key=options["secret_key"]),
+        account=FakeAccount(app_code=options["app_id"], secret_key=options["secret_key"]),
         webhook_base_url=options["webhook_base"],
         webhook_token=options["webhook_token"],
         agents=options["agents"],

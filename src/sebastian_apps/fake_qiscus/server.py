@@ -14,7 +14,7 @@ from sebastian_adapters.memory.platform.values import LIVE_CHAT
 from sebastian_apps.fake_qiscus.api import PlatformApi
 from sebastian_apps.fake_qiscus.config import FakeConfig, FloorConfig
 from sebastian_apps.fake_qiscus.control import PREFIX, Control
-from sebastian_apps.fake_qiscus.faults import RUBBISH, SECOND_ANSWER_SECONDS, Fault, Faults
+from sebastian_apps.fake_qiscus.faults import RUBBISH, SECOND_ANSWER_SECONDS, Faults, InjectedFault
 from sebastian_apps.fake_qiscus.floor import FloorScript
 from sebastian_apps.fake_qiscus.http_server import Exchange, HttpServer, Response
 from sebastian_apps.fake_qiscus.routes import Call, find_call
@@ -72,7 +72,7 @@ class FakeQiscus:
             self.send_webhooks_to(config.webhook_base_url, config.webhook_token)
         if config.latency_seconds or config.latency_jitter_seconds:
             self.add_fault(
-                Fault(
+                InjectedFault(
                     kind="latency",
                     seconds=config.latency_seconds,
                     jitter_seconds=config.latency_jitter_seconds,
@@ -124,7 +124,7 @@ class FakeQiscus:
             url = base_url.rstrip("/") + path + (f"/{token}" if token else "")
             self.platform.app.set_webhook(kind, url, is_enabled=True)
 
-    def add_fault(self, fault: Fault) -> int:
+    def add_fault(self, fault: InjectedFault) -> int:
         """Bring a fault into force from now on; the number takes it back."""
         return self.faults.add(fault, self.platform.clock())
 
@@ -168,7 +168,9 @@ class FakeQiscus:
         one_way = fate.latency_seconds / 2
         _after(one_way, lambda: self._arrive(exchange, call, fate.fault, one_way))
 
-    def _arrive(self, exchange: Exchange, call: Call, fault: Fault | None, way_back: float) -> None:
+    def _arrive(
+        self, exchange: Exchange, call: Call, fault: InjectedFault | None, way_back: float
+    ) -> None:
         is_answered = fault is None or fault.kind == "twice"
         response = self._api.apply(call) if is_answered or (fault and fault.is_applied) else None
         if is_answered and response:
@@ -181,7 +183,7 @@ class FakeQiscus:
             self.calls[f"{call.operation} {fault.kind}"] += 1
             _after(way_back, lambda: self._go_wrong(exchange, fault))
 
-    def _go_wrong(self, exchange: Exchange, fault: Fault) -> None:
+    def _go_wrong(self, exchange: Exchange, fault: InjectedFault) -> None:
         if fault.kind == "reset":
             exchange.reset()
         elif fault.kind == "status":
@@ -190,7 +192,7 @@ class FakeQiscus:
             body, content_type = RUBBISH[fault.rubbish]
             exchange.send(Response(200, body, content_type))
 
-    def _failure(self, fault: Fault) -> Response:
+    def _failure(self, fault: InjectedFault) -> Response:
         headers: tuple[tuple[str, str], ...] = ()
         if fault.retry_after_seconds is not None:
             headers = (("retry-after", _retry_after(fault)),)
@@ -215,7 +217,7 @@ def _after(seconds: float, act: Callable[[], None]) -> None:
         act()
 
 
-def _retry_after(fault: Fault) -> str:
+def _retry_after(fault: InjectedFault) -> str:
     seconds = fault.retry_after_seconds or 0
     if not fault.retry_after_as_date:
         return str(seconds)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from sebastian_adapters.memory.platform import (
-    AgentView,
     Assigned,
     Body,
+    FakeAgentView,
     Platform,
     Refusal,
     Resolved,
@@ -110,7 +110,7 @@ class ServingCalls:
             return self._encoder.refuse(room)
         return self._encoder.ok(self._platform.bodies.room_detail(room))
 
-    def _agent_of(self, call: Call) -> AgentView:
+    def _agent_of(self, call: Call) -> FakeAgentView:
         agent = self._platform.user_of(call.request.headers.get("authorization", ""))
         if agent is None:
             raise LookupError("an agent's call came past the check of its token")
@@ -127,7 +127,7 @@ class ServingCalls:
         )
         return self._encoder.ok(body)
 
-    def _allocated(self, answer: AgentView | Refusal) -> Response:
+    def _allocated(self, answer: FakeAgentView | Refusal) -> Response:
         if isinstance(answer, Refusal):
             return self._encoder.refuse(answer)
         return self._encoder.ok(self._platform.bodies.agents.allocated(answer))

@@ -8,12 +8,17 @@ from typing import Any
 
 from attrs import frozen
 
-from sebastian_apps.telling import explained
+from sebastian_apps.wording import explained
 from sebastian_core.allocator import Manual
-from sebastian_core.domain.by_hand import ByHand, HandedOver, Handled, Wish
 from sebastian_core.domain.errors import InvalidInput
-from sebastian_core.domain.explaining import Explanation
+from sebastian_core.domain.explanation import Explanation
 from sebastian_core.domain.ids import AgentId, RoomId, parse_agent_id, parse_room_id
+from sebastian_core.domain.manual import (
+    AssignRequest,
+    ManualAssignment,
+    ManualOutcome,
+    ManualResult,
+)
 
 Wanted = Mapping[str, Any]
 
@@ -66,7 +71,7 @@ class FloorActions:
         if not self._can_assign:
             raise InvalidInput("action", "needs qiscus.app_id and qiscus.secret_key")
         room_id = parse_room_id(wanted.get("room"))
-        wish = Wish(
+        wish = AssignRequest(
             agent_id=_agent_id(wanted),
             actor=self._actor,
             over=wanted.get("over") is True,
@@ -131,14 +136,14 @@ def _capacity_in(wanted: Wanted) -> int | None:
     return capacity
 
 
-def _handled(handled: Handled, room_id: RoomId, done: str) -> Done:
+def _handled(handled: ManualResult, room_id: RoomId, done: str) -> Done:
     if handled.is_done:
         return Done(done=True, text=f"Room {room_id} {done}.")
     return Done(done=False, text=f"Room {room_id}: {handled.outcome}.")
 
 
-def _not_handed(handed: HandedOver, room_id: RoomId) -> str:
-    if handed.outcome is ByHand.FULL:
+def _not_handed(handed: ManualAssignment, room_id: RoomId) -> str:
+    if handed.outcome is ManualOutcome.FULL:
         held = f"{handed.load} of {handed.capacity}"
         return f"Room {room_id}: {handed.outcome} (holds {held})."
     return f"Room {room_id}: {handed.outcome}."

@@ -49,7 +49,7 @@ class Numbers:
 
 
 @frozen(kw_only=True)
-class Place:
+class SlotView:
     """One slot of an agent, filled by a chat."""
 
     room: RoomId
@@ -70,7 +70,7 @@ class AgentView:
     paused: bool
     load: int
     capacity: int
-    places: tuple[Place, ...] = ()
+    places: tuple[SlotView, ...] = ()
 
 
 @frozen(kw_only=True)

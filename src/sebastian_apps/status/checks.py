@@ -12,9 +12,9 @@ from attrs import frozen
 from sebastian_adapters.postgres.sessions import READ_ONLY
 from sebastian_apps.status.floor_state import GROWTH_MINUTES, FloorRules, FloorState
 from sebastian_apps.status.heartbeat import DutyStatus, WorkerStatus, own_version
-from sebastian_apps.telling import counted, duration, left_aside, standings_told
-from sebastian_core.domain.permits import Standing
-from sebastian_core.domain.plan import Standing as AgentStanding
+from sebastian_apps.wording import counted, duration, left_aside, standings_told
+from sebastian_core.domain.matcher import Availability
+from sebastian_core.domain.rate_limit import CircuitState
 
 #: For how long a difference that the reconcile repaired is told.
 DRIFT_TOLD = timedelta(minutes=30)
@@ -132,7 +132,7 @@ def check_no_worker(state: FloorState, rules: FloorRules) -> Iterator[CheckResul
 
 def check_credentials(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
     """Qiscus must take our credentials."""
-    refused = [each for each in state.workers if each.circuit == Standing.CREDENTIALS_REFUSED]
+    refused = [each for each in state.workers if each.circuit == CircuitState.CREDENTIALS_REFUSED]
     if refused:
         text = f"Qiscus refuses the credentials of {_names(refused)}: nothing is assigned there."
         remedy = "Correct qiscus.app_id and qiscus.secret_key, then restart the workers."
@@ -141,7 +141,7 @@ def check_credentials(state: FloorState, rules: FloorRules) -> Iterator[CheckRes
 
 def check_platform(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
     """Qiscus must answer the workers."""
-    cut_off = [each for each in state.workers if each.circuit == Standing.DOWN]
+    cut_off = [each for each in state.workers if each.circuit == CircuitState.OPEN]
     if not cut_off:
         return
     since = min(filter(None, (each.down_since for each in cut_off)), default=None)
@@ -163,7 +163,9 @@ def check_duties(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
 
     A worker whose calls the platform does not answer is told of once, by that.
     """
-    cared_for = [worker for worker in state.workers if worker.circuit in (None, Standing.UP)]
+    cared_for = [
+        worker for worker in state.workers if worker.circuit in (None, CircuitState.CLOSED)
+    ]
     failing: dict[str, list[tuple[WorkerStatus, DutyStatus]]] = defaultdict(list)
     for worker in cared_for:
         for duty in worker.duties.values():
@@ -201,7 +203,7 @@ _DUTIES_TOLD = {
 def check_roster(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
     """The list of agents that all share must be there, and fresh, if Qiscus can be asked at all."""
     same_redis = "Do the workers and this process name the same Redis? Is a worker's refresh late?"
-    if not any(worker.circuit in (None, Standing.UP) for worker in state.workers):
+    if not any(worker.circuit in (None, CircuitState.CLOSED) for worker in state.workers):
         return
     if state.roster is None:
         if state.agent_store_is_up:
@@ -235,8 +237,8 @@ def check_agents(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
         yield make("nobody-online", text, remedy)
         return
     standings = state.standings(rules)
-    full = standings.get(AgentStanding.FULL, 0)
-    if standings.get(AgentStanding.FREE) or (full and not waiting):
+    full = standings.get(Availability.FULL, 0)
+    if standings.get(Availability.FREE) or (full and not waiting):
         return
     text = f"No agent can take a chat: {standings_told(standings)}. {told}"
     if full:

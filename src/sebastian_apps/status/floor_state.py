@@ -12,12 +12,13 @@ from attrs import frozen
 
 from sebastian_apps.settings import Settings
 from sebastian_apps.status.heartbeat import WorkerStatus, living
-from sebastian_core.domain.agent import CapacityRules, Roster, Staffing
-from sebastian_core.domain.plan import Floor, Plan, Standing
+from sebastian_core.domain.agent_loads import AgentLoads, CapacityRules
+from sebastian_core.domain.matcher import AgentPool, Availability, Matcher
+from sebastian_core.domain.roster import Roster
 from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.journal import Journal, Minute, Summary
 from sebastian_core.ports.leadership import Leadership, Report
-from sebastian_core.usecases.known_roster import KnownRoster
+from sebastian_core.usecases.roster_cache import RosterCache
 
 #: Over how many minutes the line is watched for growth.
 GROWTH_MINUTES = 10
@@ -30,7 +31,7 @@ class StoresToRead:
     agent_settings: AgentSettings
     journal: Journal
     leadership: Leadership
-    roster: KnownRoster
+    roster: RosterCache
 
 
 @frozen(kw_only=True)
@@ -60,15 +61,15 @@ class FloorRules:
             alert_growth=settings.assign.alert_growth,
         )
 
-    def floor(self, roster: Roster, staffing: Staffing) -> Floor:
+    def floor(self, roster: Roster, agent_loads: AgentLoads) -> AgentPool:
         """The floor as a dispatch would see it now."""
-        plan = Plan(
+        plan = Matcher(
             roster=roster,
             capacities=self.capacities,
             match_channels=self.match_channels,
             max_age=None if self.verify else self.presence_max_age,
         )
-        return plan.look(staffing)
+        return plan.look(agent_loads)
 
 
 @frozen(kw_only=True, slots=False)
@@ -78,7 +79,7 @@ class FloorState:
     `minutes` are the newest ones, oldest first, the present one last.
     """
 
-    staffing: Staffing
+    agent_loads: AgentLoads
     summary: Summary
     roster: Roster | None
     agent_store_is_up: bool
@@ -88,29 +89,29 @@ class FloorState:
     @classmethod
     async def read(cls, stores: StoresToRead, rules: FloorRules) -> FloorState:
         """Look once; raises StoreUnavailable while the database is away."""
-        journal, staffing = stores.journal, await stores.agent_settings.staffing()
+        journal, agent_loads = stores.journal, await stores.agent_settings.agent_loads()
         return FloorState(
-            staffing=staffing,
+            agent_loads=agent_loads,
             summary=await journal.summary(rules.alert_refusals),
             roster=await stores.roster.roster(),
             agent_store_is_up=stores.roster.store_is_up,
             reports=await stores.leadership.reports(),
-            minutes=await journal.flow(staffing.now - timedelta(minutes=GROWTH_MINUTES)),
+            minutes=await journal.flow(agent_loads.now - timedelta(minutes=GROWTH_MINUTES)),
         )
 
     @property
     def now(self) -> datetime:
         """The database's time."""
-        return self.staffing.now
+        return self.agent_loads.now
 
     @cached_property
     def workers(self) -> list[WorkerStatus]:
         """The workers that live."""
         return living(self.reports, self.now)
 
-    def standings(self, rules: FloorRules) -> Mapping[Standing, int]:
+    def standings(self, rules: FloorRules) -> Mapping[Availability, int]:
         """How many agents of the roster stand how, whatever a chat needs."""
         if self.roster is None:
             return {}
-        floor = rules.floor(self.roster, self.staffing)
+        floor = rules.floor(self.roster, self.agent_loads)
         return Counter(agent.standing for agent in floor.agents.values())

@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 import attrs
 from attrs import define, evolve, field
 
-from sebastian_core.domain.permits import Standing
+from sebastian_core.domain.rate_limit import CircuitState
 from sebastian_core.ports.leadership import Report
 
 #: A worker that has written nothing for so long counts as gone; it writes every two seconds.
@@ -68,11 +68,11 @@ class DutyStatus:
 class WorkerStatus:
     """What is known of a worker, to itself and to whoever reads its last report.
 
-    `at` is when it was stored, `circuit` how the worker sees the platform (a `Standing`, as text),
-    `down_since` since when the platform has not answered it. `is_leader` tells that it holds the
-    lease of the duties, and `leader_since` since when. `policy` is how a policy of the user's own
-    fares, empty if the shipped one is meant. `drift` is the last reconcile that changed something,
-    and `repaired` how many differences all of them have repaired.
+    `at` is when it was stored, `circuit` how the worker sees the platform (a `CircuitState`, as
+    text), `down_since` since when the platform has not answered it. `is_leader` tells that it holds
+    the lease of the duties, and `leader_since` since when. `policy` is how a policy of the user's
+    own fares, empty if the shipped one is meant. `drift` is the last reconcile that changed
+    something, and `repaired` how many differences all of them have repaired.
     """
 
     name: str = ""
@@ -125,7 +125,7 @@ class WorkerStatus:
     def sees(self, circuit: str, now: datetime) -> None:
         """How the platform stands with it at this moment."""
         self.circuit = str(circuit)
-        self.down_since = None if circuit == Standing.UP else self.down_since or now
+        self.down_since = None if circuit == CircuitState.CLOSED else self.down_since or now
 
     def document(self) -> dict[str, Any]:
         """All of it, as JSON can hold it. `read` reads it back."""

@@ -9,15 +9,15 @@ import structlog
 from sebastian_apps.status.heartbeat import WorkerStatus
 from sebastian_core.domain.errors import SebastianError, StoreUnavailable
 from sebastian_core.ports.clock import Clock
-from sebastian_core.usecases.assign_chat import Ended
+from sebastian_core.usecases.assign import AssignmentResult
 from sebastian_core.usecases.duties import Duty, DutyResult
 from sebastian_core.usecases.observer import Observer, quoteless
 from sebastian_core.usecases.reconcile import Reconciled
-from sebastian_core.usecases.refresh_agents import Refreshed
+from sebastian_core.usecases.refresh import Refreshed
 
 if TYPE_CHECKING:
-    from sebastian_apps.metrics import WorkerMetrics
-    from sebastian_apps.own_policy import GuardedPolicy
+    from sebastian_apps.observability.metrics import WorkerMetrics
+    from sebastian_apps.policy.load import GuardedPolicy
 
 log = structlog.stdlib.get_logger("sebastian.worker")
 
@@ -38,7 +38,7 @@ class WorkerObserver(Observer):
         self._clock = clock
         self._metrics = metrics
 
-    def assignment_ended(self, ended: Ended) -> None:
+    def assignment_ended(self, ended: AssignmentResult) -> None:
         """See Observer.assignment_ended."""
         if self._metrics is not None:
             self._metrics.ended(ended, self._clock.now())

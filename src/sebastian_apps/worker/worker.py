@@ -53,8 +53,8 @@ class Worker:
         for duty in allocator.duties:
             status.expects(duty.name, duty.every, leader_only=duty.leader_only)
         status.leads(now, leads=allocator.leads)
-        status.sees(allocator.gate.standing, now)
-        status.in_flight = allocator.gate.permits.in_flight
+        status.sees(allocator.breaker.standing, now)
+        status.in_flight = allocator.breaker.permits.in_flight
         status.honours_user_ids = allocator.refresh.honours_user_ids
         status.policy = policy.state() if policy is not None else {}
         await allocator.leadership.report(allocator.name, status.document())

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from sebastian_core.domain.chat import NO_DOUBT, UNSAVED, Chat, ChatState, Move, Needs
+from sebastian_core.domain.chat import NO_DOUBT, UNSAVED, Chat, ChatState, Needs, Transition
 from sebastian_core.domain.evidence import conclusive_from
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
 from sebastian_core.domain.in_doubt import cleared
@@ -97,7 +97,7 @@ def _transfer(
 ) -> Decided[Adopting]:
     change = moved(
         chat,
-        Move.TRANSFER,
+        Transition.TRANSFER,
         now,
         rules,
         reason="somebody moved it to another agent",
@@ -115,7 +115,7 @@ def _convert(
 ) -> Decided[Adopting]:
     change = moved(
         chat,
-        Move.ADOPT,
+        Transition.ADOPT,
         now,
         rules,
         reason="somebody else gave it while it waited",

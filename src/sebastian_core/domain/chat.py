@@ -68,7 +68,7 @@ class OutlivesCall(StrEnum):
     SUCCESS = "an earlier call for the chat succeeded late: a refusal proves nothing"
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to a chat; each writes one history row."""
 
     ADMIT = "admit"
@@ -82,7 +82,7 @@ class Move(StrEnum):
     ASK_AGAIN = "ask again"
     DOUBT = "doubt"
     CLEAR = "clear"
-    HASTEN = "hasten"
+    EXPEDITED = "hasten"
     CLOSE = "close"
     UNKNOWN = "unknown"
     """Only read: a newer version of Sebastian has a word for it."""
@@ -90,21 +90,21 @@ class Move(StrEnum):
 
 _W, _R, _A, _C = ChatState.WAITING, ChatState.RESERVED, ChatState.ASSIGNED, ChatState.CLOSED
 
-LEGAL_MOVES: Mapping[Move, frozenset[tuple[ChatState | None, ChatState]]] = {
-    Move.ADMIT: frozenset({(None, _W)}),
-    Move.RESERVE: frozenset({(_W, _R)}),
-    Move.CONFIRM: frozenset({(_R, _A)}),
-    Move.RELEASE: frozenset({(_R, _W)}),
-    Move.REFUSE: frozenset({(_R, _W)}),
-    Move.PASS_OVER: frozenset({(_R, _W)}),
-    Move.ADOPT: frozenset({(None, _A), (_W, _A), (_R, _A)}),
-    Move.TRANSFER: frozenset({(_A, _A)}),
-    Move.ASK_AGAIN: frozenset({(_R, _R), (_A, _A)}),
-    Move.DOUBT: frozenset({(_W, _W), (_R, _R), (_A, _A)}),
-    Move.CLEAR: frozenset({(_W, _W), (_A, _A)}),
-    Move.HASTEN: frozenset({(_W, _W)}),
-    Move.CLOSE: frozenset({(_W, _C), (_R, _C), (_A, _C)}),
-    Move.UNKNOWN: frozenset(),
+LEGAL_TRANSITIONS: Mapping[Transition, frozenset[tuple[ChatState | None, ChatState]]] = {
+    Transition.ADMIT: frozenset({(None, _W)}),
+    Transition.RESERVE: frozenset({(_W, _R)}),
+    Transition.CONFIRM: frozenset({(_R, _A)}),
+    Transition.RELEASE: frozenset({(_R, _W)}),
+    Transition.REFUSE: frozenset({(_R, _W)}),
+    Transition.PASS_OVER: frozenset({(_R, _W)}),
+    Transition.ADOPT: frozenset({(None, _A), (_W, _A), (_R, _A)}),
+    Transition.TRANSFER: frozenset({(_A, _A)}),
+    Transition.ASK_AGAIN: frozenset({(_R, _R), (_A, _A)}),
+    Transition.DOUBT: frozenset({(_W, _W), (_R, _R), (_A, _A)}),
+    Transition.CLEAR: frozenset({(_W, _W), (_A, _A)}),
+    Transition.EXPEDITED: frozenset({(_W, _W)}),
+    Transition.CLOSE: frozenset({(_W, _C), (_R, _C), (_A, _C)}),
+    Transition.UNKNOWN: frozenset(),
 }
 
 
@@ -240,14 +240,14 @@ class Chat:
         """Whether the chat may be given to an agent now."""
         return self.state is ChatState.WAITING and self.settle_at is None and self.ready_at <= now
 
-    def after(self, move: Move, now: datetime, **changes: Any) -> Chat:
+    def after(self, move: Transition, now: datetime, **changes: Any) -> Chat:
         """The chat after a legal move; raises ValueError for one that is not legal.
 
         It changes now, unless `changes` date that otherwise.
         """
         changes.setdefault("changed_at", now)
         moved = evolve(self, version=self.version + 1, **changes)
-        if (self.state, moved.state) not in LEGAL_MOVES[move]:
+        if (self.state, moved.state) not in LEGAL_TRANSITIONS[move]:
             raise ValueError(f"{move} does not lead from {self.state} to {moved.state}")
         return moved
 

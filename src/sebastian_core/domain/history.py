@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import ChatState, Transition
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
 
 
@@ -23,7 +23,7 @@ class HistoryRow:
     room_id: RoomId
     version: int
     at: datetime
-    move: Move
+    move: Transition
     before: ChatState | None
     after: ChatState
     agent_id: AgentId | None = None

@@ -13,13 +13,13 @@ from types import MappingProxyType
 
 from attrs import evolve, frozen
 
-from sebastian_core.domain.arrivals import close_resolved, next_chat
-from sebastian_core.domain.chat import NO_DOUBT, Chat, ChatState, CloseReason, Doubt, Move
+from sebastian_core.domain.chat import NO_DOUBT, Chat, ChatState, CloseReason, Doubt, Transition
 from sebastian_core.domain.evidence import conclusive_from, doubtful
 from sebastian_core.domain.ids import ChatId
 from sebastian_core.domain.reservation import confirmed, refused, released
 from sebastian_core.domain.room import Change, Decided, Room, admitted, close, moved, with_chat
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import close_resolved, next_chat
 
 
 class RoomState(StrEnum):
@@ -182,7 +182,7 @@ def _carried_out(
 
 def cleared(chat: Chat, rules: Rules, now: datetime, reason: str) -> Change:
     """The change that answers a doubt: the chat is what we took it for."""
-    return moved(chat, Move.CLEAR, now, rules, reason=reason, asked_again_at=None, **NO_DOUBT)
+    return moved(chat, Transition.CLEAR, now, rules, reason=reason, asked_again_at=None, **NO_DOUBT)
 
 
 def _over_and_waiting(chat: Chat, rules: Rules, room: Room, now: datetime) -> Carried:
@@ -209,7 +209,9 @@ def suspect(
     if chat is None or chat.doubt is not None:
         return Decided(False)
     facts = doubtful(doubt, now, conclusive_from(chat, rules))
-    change = moved(chat, Move.DOUBT, now, rules, reason=doubt, changed_at=chat.changed_at, **facts)
+    change = moved(
+        chat, Transition.DOUBT, now, rules, reason=doubt, changed_at=chat.changed_at, **facts
+    )
     return Decided(True, with_chat(room, change), (change,))
 
 
@@ -237,5 +239,5 @@ def _look_at(chat: Chat, room: Room, at: datetime) -> Decided[Outcome]:
     if chat.settle_at is None:
         return Decided(Outcome.TOO_EARLY)
     later = evolve(chat, settle_at=max(chat.settle_at, at))
-    change = Change(move=Move.DOUBT, before=chat.state, chat=later, silent=True)
+    change = Change(move=Transition.DOUBT, before=chat.state, chat=later, silent=True)
     return Decided(Outcome.TOO_EARLY, evolve(room, chat=later), (change,))

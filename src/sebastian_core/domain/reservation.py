@@ -10,22 +10,22 @@ from typing import Any
 
 from attrs import frozen
 
-from sebastian_core.domain.arrivals import close_resolved
 from sebastian_core.domain.chat import (
     NO_DOUBT,
     ONLY_AT_MOST,
     Chat,
     ChatState,
     Doubt,
-    Move,
     Needs,
     OutlivesCall,
     ResolvedInCall,
+    Transition,
 )
 from sebastian_core.domain.evidence import doubtful
 from sebastian_core.domain.ids import AgentId, ReservationId
-from sebastian_core.domain.room import Change, Decided, Room, Watch, moved, with_chat
+from sebastian_core.domain.room import AgentRecheck, Change, Decided, Room, moved, with_chat
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import close_resolved
 
 
 @frozen
@@ -45,7 +45,7 @@ class Reservation:
         return cls(chat.reservation_id, chat, chat.agent_id, chat.settle_at)
 
 
-class Fenced(StrEnum):
+class FenceOutcome(StrEnum):
     """Whether a word about a reservation still found it."""
 
     DONE = "done"
@@ -67,7 +67,7 @@ def reserve(
     """Take a slot of the agent for a waiting chat, until the deadline."""
     return moved(
         chat,
-        Move.RESERVE,
+        Transition.RESERVE,
         now,
         rules,
         reason=reason,
@@ -84,17 +84,19 @@ def reserve(
     )
 
 
-def confirm(reservation: Reservation, rules: Rules, room: Room, now: datetime) -> Decided[Fenced]:
+def confirm(
+    reservation: Reservation, rules: Rules, room: Room, now: datetime
+) -> Decided[FenceOutcome]:
     """The platform confirmed: the chat is assigned. Too late, the answer becomes evidence."""
     chat = _held(room, reservation)
     if chat is not None and chat.resolved_in_call is not None:
-        return Decided(Fenced.GONE, *_unsure(chat, rules, room, now))
+        return Decided(FenceOutcome.GONE, *_unsure(chat, rules, room, now))
     if chat is not None:
         open_doubt = _open_doubt(chat, rules, now)
         change = confirmed(chat, rules, now, "the platform confirmed", **open_doubt)
-        return Decided(Fenced.DONE, with_chat(room, change), (change,))
+        return Decided(FenceOutcome.DONE, with_chat(room, change), (change,))
     if _is_assigned_by(room.chat, reservation):
-        return Decided(Fenced.REPEATED)
+        return Decided(FenceOutcome.REPEATED)
     return _late_success(reservation, rules, room, now)
 
 
@@ -102,7 +104,7 @@ def confirmed(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: A
     """The change that makes an assignment of a reservation."""
     return moved(
         chat,
-        Move.CONFIRM,
+        Transition.CONFIRM,
         now,
         rules,
         reason=reason,
@@ -116,7 +118,7 @@ def confirmed(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: A
 
 def release(
     reservation: Reservation, reason: str, rules: Rules, room: Room, now: datetime
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """Give the slot back; the chat waits again at its old place, ready at once."""
     return _not_applied(
         reservation,
@@ -129,12 +131,12 @@ def release(
 
 def released(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any) -> Change:
     """The change that puts a reserved chat back at its place."""
-    return _back_in_line(chat, Move.RELEASE, rules, now, reason, **changes)
+    return _back_in_line(chat, Transition.RELEASE, rules, now, reason, **changes)
 
 
 def release_doubtful(
     reservation: Reservation, rules: Rules, room: Room, now: datetime
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """Give the slot back after a refusal where the room no longer waits; settle before it is ready.
 
     A refused call was not applied, so the slot is free; what the room is, a fresh reading tells.
@@ -155,7 +157,7 @@ def pass_over(
     rules: Rules,
     room: Room,
     now: datetime,
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """Give the slot back and keep the chat to the agents whom the platform holds eligible.
 
     For a while only: eligibility may change. Of very many the first ones are remembered.
@@ -169,7 +171,7 @@ def pass_over(
 def _passed_over(chat: Chat, only: frozenset[AgentId], rules: Rules, now: datetime) -> Change:
     return _back_in_line(
         chat,
-        Move.PASS_OVER,
+        Transition.PASS_OVER,
         rules,
         now,
         "the agent is not eligible for this room",
@@ -182,7 +184,7 @@ def _passed_over(chat: Chat, only: frozenset[AgentId], rules: Rules, now: dateti
 
 def refuse(
     reservation: Reservation, reason: str, rules: Rules, room: Room, now: datetime
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """The platform said no to a room that waits: give the slot back and try again later.
 
     Where a call of an earlier reservation succeeded meanwhile, the no proves nothing: the slot
@@ -190,7 +192,7 @@ def refuse(
     """
     held = _held(room, reservation)
     if held is not None and held.outlives_call is OutlivesCall.SUCCESS:
-        return Decided(Fenced.DONE)
+        return Decided(FenceOutcome.DONE)
     return _not_applied(
         reservation,
         lambda chat: refused(chat, rules, now, reason, **_open_doubt(chat, rules, now)),
@@ -205,7 +207,7 @@ def refused(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any
     refusals = chat.refusals + 1
     return _back_in_line(
         chat,
-        Move.REFUSE,
+        Transition.REFUSE,
         rules,
         now,
         reason,
@@ -219,7 +221,7 @@ def refused(chat: Chat, rules: Rules, now: datetime, reason: str, **changes: Any
 
 def doubt_attempt(
     reservation: Reservation, doubt: Doubt, rules: Rules, room: Room, now: datetime
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """The call may have been applied: keep the slot, and settle once the platform has caught up.
 
     What was heard before that outlives the call is forgotten: the reading that shows what the call
@@ -227,11 +229,11 @@ def doubt_attempt(
     """
     chat = _held(room, reservation)
     if chat is None:
-        return Decided(Fenced.GONE)
+        return Decided(FenceOutcome.GONE)
     if chat.resolved_in_call is not None:
-        return Decided(Fenced.DONE, *_unsure(chat, rules, room, now))
+        return Decided(FenceOutcome.DONE, *_unsure(chat, rules, room, now))
     change = _doubted(chat, doubt, rules, now)
-    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+    return Decided(FenceOutcome.DONE, with_chat(room, change), (change,))
 
 
 def _not_applied(
@@ -240,22 +242,22 @@ def _not_applied(
     rules: Rules,
     room: Room,
     now: datetime,
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """Give up the slot of a call that was surely not applied; what was resolved meanwhile closes.
 
     Once an earlier word left open what the call did, only a reading closes that.
     """
     chat = _held(room, reservation)
     if chat is None:
-        return Decided(Fenced.GONE)
+        return Decided(FenceOutcome.GONE)
     if chat.resolved_in_call is ResolvedInCall.UNSURE:
-        return Decided(Fenced.DONE)
+        return Decided(FenceOutcome.DONE)
     if chat.resolved_in_call is ResolvedInCall.PENDING:
         service_id = room.closed_service_id if room.closed_by_id else None
         why = Doubt.RESOLVED_IN_CALL
-        return Decided(Fenced.DONE, *close_resolved(chat, room, rules, now, service_id, why))
+        return Decided(FenceOutcome.DONE, *close_resolved(chat, room, rules, now, service_id, why))
     change = back_in_line(chat)
-    return Decided(Fenced.DONE, with_chat(room, change), (change,))
+    return Decided(FenceOutcome.DONE, with_chat(room, change), (change,))
 
 
 def _unsure(
@@ -270,7 +272,7 @@ def _unsure(
 
 def _doubted(chat: Chat, doubt: Doubt, rules: Rules, now: datetime) -> Change:
     facts = doubtful(doubt, now, now + rules.settle)
-    return moved(chat, Move.DOUBT, now, rules, reason=doubt, **facts)
+    return moved(chat, Transition.DOUBT, now, rules, reason=doubt, **facts)
 
 
 def _held(room: Room, reservation: Reservation) -> Chat | None:
@@ -290,7 +292,7 @@ def _is_assigned_by(chat: Chat | None, reservation: Reservation) -> bool:
 
 def _back_in_line(
     chat: Chat,
-    move: Move,
+    move: Transition,
     rules: Rules,
     now: datetime,
     reason: str,
@@ -323,23 +325,23 @@ def _open_doubt(chat: Chat, rules: Rules, now: datetime) -> dict[str, Any]:
 
 def _late_success(
     reservation: Reservation, rules: Rules, room: Room, now: datetime
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """A 2xx outlives its fence: settle the chat, and look at the rooms of the agent we named.
 
     A chat that was resolved while its next call is under way is settled for that reason already.
     """
-    watch = Watch(agent_id=reservation.agent_id, list_at=now + rules.settle)
+    watch = AgentRecheck(agent_id=reservation.agent_id, list_at=now + rules.settle)
     chat = room.chat
     if chat is None or chat.id != reservation.chat.id or chat.resolved_in_call:
-        return Decided(Fenced.GONE, watches=(watch,))
+        return Decided(FenceOutcome.GONE, watches=(watch,))
     shown_after = rules.call_shows if chat.state is ChatState.RESERVED else rules.settle
     change = moved(
         chat,
-        Move.DOUBT,
+        Transition.DOUBT,
         now,
         rules,
         reason=Doubt.LATE_SUCCESS,
         details={"agent": reservation.agent_id, "reservation": reservation.id},
         **doubtful(Doubt.LATE_SUCCESS, now, now + shown_after),
     )
-    return Decided(Fenced.GONE, with_chat(room, change), (change,), (watch,))
+    return Decided(FenceOutcome.GONE, with_chat(room, change), (change,), (watch,))

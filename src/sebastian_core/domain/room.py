@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
-from sebastian_core.domain.chat import NO_DOUBT, Chat, ChatState, CloseReason, Move
+from sebastian_core.domain.chat import NO_DOUBT, Chat, ChatState, CloseReason, Transition
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
 from sebastian_core.domain.rules import Rules
 
@@ -46,7 +46,7 @@ class Change:
     A silent one only says when the chat is looked at next: same version, no history row.
     """
 
-    move: Move
+    move: Transition
     before: ChatState | None
     chat: Chat
     reason: str = ""
@@ -56,7 +56,7 @@ class Change:
 
 
 @frozen(kw_only=True)
-class Watch:
+class AgentRecheck:
     """A wish to list an agent's rooms from a moment on."""
 
     agent_id: AgentId
@@ -73,7 +73,7 @@ class Decided(Generic[T]):
     answer: T
     room: Room | None = None
     changes: tuple[Change, ...] = ()
-    watches: tuple[Watch, ...] = ()
+    watches: tuple[AgentRecheck, ...] = ()
 
 
 Decision = Callable[[Room, datetime], Decided[T]]
@@ -82,7 +82,7 @@ Decision = Callable[[Room, datetime], Decided[T]]
 
 def moved(
     chat: Chat,
-    move: Move,
+    move: Transition,
     now: datetime,
     rules: Rules,
     *,
@@ -108,7 +108,7 @@ def moved(
 
 def admitted(chat: Chat, *, reason: str = "", actor: str = SYSTEM) -> Change:
     """The change that makes a new chat."""
-    move = Move.ADMIT if chat.state is ChatState.WAITING else Move.ADOPT
+    move = Transition.ADMIT if chat.state is ChatState.WAITING else Transition.ADOPT
     return Change(move=move, before=None, chat=chat, reason=reason, actor=actor)
 
 
@@ -137,10 +137,10 @@ def close(
     if chat is None:
         raise ValueError(f"room {room.room_id} has no live chat to close")
     over = chat.after(
-        Move.CLOSE, now, state=ChatState.CLOSED, closed_at=now, close_reason=why, **NO_DOUBT
+        Transition.CLOSE, now, state=ChatState.CLOSED, closed_at=now, close_reason=why, **NO_DOUBT
     )
     change = Change(
-        move=Move.CLOSE, before=chat.state, chat=over, reason=reason or why.value, actor=actor
+        move=Transition.CLOSE, before=chat.state, chat=over, reason=reason or why.value, actor=actor
     )
     closed = remember_close(room, now, service_id)
     return evolve(closed, chat=None, last_assigned_at=chat.assigned_at), change

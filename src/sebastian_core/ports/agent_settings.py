@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from sebastian_core.domain.agent import AgentSetting, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, AgentSetting
 from sebastian_core.domain.ids import AgentId
 
 
@@ -40,7 +40,7 @@ class AgentSettings(Protocol):
     """
 
     @abstractmethod
-    async def staffing(self) -> Staffing:
+    async def agent_loads(self) -> AgentLoads:
         """Loads and settings of all agents at this moment."""
 
     @abstractmethod

@@ -7,24 +7,24 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
-from sebastian_core.domain.agent import Presence, Roster
+from sebastian_core.domain.roster import Presence, Roster
 
 
 class AgentStore(Protocol):
     """Keeps the presence of all agents. Losing it loses nothing: it is read again from Qiscus.
 
-    Both ways in are atomic against each other and merge as `Roster.relisted` and `Roster.observed`
-    say: per agent the reading that began later wins, whoever wrote it and in whatever order.
-    All three raise StoreUnavailable, and promptly (within two seconds), when the store is down or
-    silent.
+    Both ways in are atomic against each other and merge as `Roster.merged_listing` and
+    `Roster.merged_sightings` say: per agent the reading that began later wins, whoever wrote it and
+    in whatever order. All three raise StoreUnavailable, and promptly (within two seconds), when the
+    store is down or silent.
     """
 
     @abstractmethod
-    async def relist(self, listing: Iterable[Presence], began_at: datetime) -> bool:
+    async def replace(self, listing: Iterable[Presence], began_at: datetime) -> bool:
         """Take in one complete listing; False if one that began later, or then, is already here."""
 
     @abstractmethod
-    async def observe(self, presences: Iterable[Presence]) -> None:
+    async def update(self, presences: Iterable[Presence]) -> None:
         """Take in what a reading said of single agents; drop unknown agents and older words."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.readings import (
+from sebastian_core.domain.platform import (
     Account,
     Answer,
     PlatformRoom,

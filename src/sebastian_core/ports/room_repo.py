@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from sebastian_core.domain.agent import Holding, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, CountBounds
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.ids import AgentId, ChatId, ReservationId, RoomId
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.moments import Horizon
-from sebastian_core.domain.plan import Plan
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Decided, Decision, Room
 
 T = TypeVar("T")
 
-FloorDecision = Callable[[Room, Staffing, ReservationId], Decided[T]]
+FloorDecision = Callable[[Room, AgentLoads, ReservationId], Decided[T]]
 """A pure function of a room, of what all agents hold, and of an id for a reservation."""
 
 
@@ -48,7 +48,7 @@ class RoomRepo(Protocol):
         """
 
     @abstractmethod
-    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+    async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
         """Give at most `limit` ready chats a slot each, as the plan chooses.
 
         Under one lock that is waited for: reads loads and settings, asks the plan for the floor,
@@ -76,7 +76,7 @@ class RoomRepo(Protocol):
         """The waiting line from its head, or from behind a place in it."""
 
     @abstractmethod
-    async def holdings(self, at: datetime, settle: timedelta) -> Mapping[AgentId, Holding]:
+    async def count_bounds(self, at: datetime, settle: timedelta) -> Mapping[AgentId, CountBounds]:
         """Between which bounds each agent's platform count may lie in a reading begun then.
 
         Low: chats assigned at least `settle` before. High: all live ones, and those closed less
@@ -84,8 +84,8 @@ class RoomRepo(Protocol):
         """
 
     @abstractmethod
-    async def watched(self, limit: int) -> Sequence[AgentId]:
-        """Agents whose rooms are to be listed by now (see Watch); the wishes are taken off."""
+    async def take_rechecks(self, limit: int) -> Sequence[AgentId]:
+        """Agents whose rooms are to be listed by now (AgentRecheck); the wishes are taken off."""
 
     @abstractmethod
     async def decide_on_floor(self, room_id: RoomId, decision: FloorDecision[T]) -> Decided[T]:

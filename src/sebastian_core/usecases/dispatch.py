@@ -8,16 +8,17 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from sebastian_core.domain.agent import CapacityRules, Roster
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.agent_loads import CapacityRules
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.policy import LeastLoaded, Policy
 from sebastian_core.domain.reservation import Reservation
+from sebastian_core.domain.roster import Roster
 from sebastian_core.domain.rules import Rules
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.room_repo import RoomRepo
-from sebastian_core.usecases.assign_chat import AssignChat, Ended, Ending
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.platform_gate import PlatformGate
+from sebastian_core.usecases.assign import AssignChat, AssignmentOutcome, AssignmentResult
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
+from sebastian_core.usecases.roster_cache import RosterCache
 
 BATCH = 100
 """How many chats one pass reserves at most (measured: larger batches gain little)."""
@@ -44,20 +45,20 @@ class Dispatch:
     def __init__(
         self,
         room_repo: RoomRepo,
-        roster: KnownRoster,
+        roster: RosterCache,
         assign_chat: AssignChat,
-        gate: PlatformGate,
+        breaker: CircuitBreaker,
         clock: Clock,
         rules: DispatchRules,
         *,
-        on_ended: Callable[[Ended], None] = lambda ended: None,
+        on_ended: Callable[[AssignmentResult], None] = lambda ended: None,
         on_plan_refused: Callable[[Exception], None] = lambda error: None,
         on_no_roster: Callable[[], None] = lambda: None,
     ) -> None:
         self._room_repo = room_repo
         self._roster = roster
         self._assign_chat = assign_chat
-        self._gate = gate
+        self._breaker = breaker
         self._clock = clock
         self._rules = rules
         self._on_ended = on_ended
@@ -67,7 +68,7 @@ class Dispatch:
         self._one_at_a_time = asyncio.Lock()
         self._wants_permits = False
         self._granted = 0
-        self._plan: Plan | None = None
+        self._plan: Matcher | None = None
 
     async def __call__(self, roster_within_seconds: float = 0.0) -> int:
         """Reserve until nothing can be reserved or no permit is left; how many chats.
@@ -82,7 +83,7 @@ class Dispatch:
                 total += reserved
                 if reserved < self._granted:
                     break
-            self._gate.permits.busy = total > 0 or self._wants_permits
+            self._breaker.permits.busy = total > 0 or self._wants_permits
             return total
 
     @property
@@ -94,7 +95,7 @@ class Dispatch:
         """How long until another look makes sense; None if the last one did not lack permits."""
         if not self._wants_permits:
             return None
-        return self._gate.seconds_until_open(self._assign_chat.calls)
+        return self._breaker.seconds_until_allowed(self._assign_chat.calls)
 
     async def finish(self, timeout_seconds: float) -> int:
         """Wait for the calls under way; how many are still under way after the timeout."""
@@ -104,7 +105,7 @@ class Dispatch:
 
     async def _pass(self, roster_within_seconds: float) -> int:
         calls = self._assign_chat.calls
-        permits = self._gate.take(BATCH, calls)
+        permits = self._breaker.take(BATCH, calls)
         self._wants_permits = not permits
         self._granted = permits
         if not permits:
@@ -114,7 +115,7 @@ class Dispatch:
         try:
             reservations = await self._reserve(permits, roster_within_seconds)
         finally:
-            self._gate.permits.give_back(permits - len(reservations), calls)
+            self._breaker.permits.give_back(permits - len(reservations), calls)
         for reservation in reservations:
             self._start(reservation, reserving_from)
         return len(reservations)
@@ -128,10 +129,10 @@ class Dispatch:
             return ()
         return await self._room_repo.reserve(self._plan_for(roster), limit=permits)
 
-    def _plan_for(self, roster: Roster) -> Plan:
+    def _plan_for(self, roster: Roster) -> Matcher:
         """The same plan for as long as the roster is the same: its stores may rely on that."""
         if self._plan is None or self._plan.roster is not roster:
-            self._plan = Plan(
+            self._plan = Matcher(
                 roster=roster,
                 capacities=self._rules.capacities,
                 policy=self._rules.policy,
@@ -151,8 +152,10 @@ class Dispatch:
         try:
             ended = await self._assign_chat(reservation, reserving_from)
         except Exception as error:
-            self._gate.permits.end()
-            self._on_ended(Ended(reservation, Ending.LOST, f"unexpected: {error!r}"))
+            self._breaker.permits.end()
+            self._on_ended(
+                AssignmentResult(reservation, AssignmentOutcome.LOST, f"unexpected: {error!r}")
+            )
             raise
-        self._gate.permits.end()
+        self._breaker.permits.end()
         self._on_ended(ended)

@@ -7,7 +7,7 @@ import traceback
 from collections import deque
 
 from sebastian_core.domain.errors import PlanRefused, SebastianError, StoreUnavailable
-from sebastian_core.usecases.assign_chat import Ended
+from sebastian_core.usecases.assign import AssignmentResult
 from sebastian_core.usecases.duties import Duty, DutyResult
 
 log = logging.getLogger("sebastian")
@@ -20,7 +20,7 @@ class Observer:
     event loop: they must be quick and must not raise.
     """
 
-    def assignment_ended(self, ended: Ended) -> None:
+    def assignment_ended(self, ended: AssignmentResult) -> None:
         """A reservation came to its end, well or not."""
 
     def plan_refused(self, error: Exception) -> None:

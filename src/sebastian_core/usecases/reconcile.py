@@ -9,20 +9,20 @@ from functools import partial
 
 from attrs import asdict, evolve, frozen
 
-from sebastian_core.domain.arrivals import Admission, Arrival, admit_found
 from sebastian_core.domain.chat import Chat, ChatState
 from sebastian_core.domain.errors import UnknownWord
 from sebastian_core.domain.evidence import conclusive_from
 from sebastian_core.domain.ids import ChatId, RoomId
 from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState
-from sebastian_core.domain.readings import PlatformRoom, PlatformRooms, Reading
+from sebastian_core.domain.platform import PlatformRoom, PlatformRooms, Reading
 from sebastian_core.domain.room import Room
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import Admission, Arrival, admit_found
 from sebastian_core.ports.job_queue import JobQueue
 from sebastian_core.ports.qiscus_client import QiscusClient
 from sebastian_core.ports.room_repo import RoomRepo
-from sebastian_core.usecases.platform_gate import PlatformGate
-from sebastian_core.usecases.settle_chat import SettleChat
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
+from sebastian_core.usecases.settle import SettleChat
 
 Place = tuple[datetime, ChatId]
 LINE_PAGE = 1000
@@ -58,7 +58,7 @@ class Reconcile:
         self,
         room_repo: RoomRepo,
         client: QiscusClient,
-        gate: PlatformGate,
+        breaker: CircuitBreaker,
         job_queue: JobQueue,
         settle_chat: SettleChat,
         rules: Rules,
@@ -67,7 +67,7 @@ class Reconcile:
     ) -> None:
         self._room_repo = room_repo
         self._client = client
-        self._gate = gate
+        self._breaker = breaker
         self._job_queue = job_queue
         self._settle_chat = settle_chat
         self._rules = rules
@@ -77,7 +77,7 @@ class Reconcile:
 
     async def __call__(self) -> Reconciled:
         """Run once; raises what the client raises, and then nothing was changed."""
-        listing = await self._client.waiting_rooms(self._gate.pace)
+        listing = await self._client.waiting_rooms(self._breaker.acquire)
         known = await self._room_repo.rooms(room.room_id for room in listing.seen)
         found = await self._admit_unknown(listing, known)
         settled = await self._settle_waiting_again(listing, known)

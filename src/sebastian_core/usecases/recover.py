@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from sebastian_core.ports.room_repo import RoomRepo
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
 from sebastian_core.usecases.observer import Observer
-from sebastian_core.usecases.platform_gate import PlatformGate
 
 
 class Recover:
@@ -19,19 +19,19 @@ class Recover:
     def __init__(
         self,
         room_repo: RoomRepo,
-        gate: PlatformGate,
+        breaker: CircuitBreaker,
         observer: Observer,
         look: Callable[[], None],
     ) -> None:
         self._room_repo = room_repo
-        self._gate = gate
+        self._breaker = breaker
         self._observer = observer
         self._look = look
         self._outage_since: datetime | None = None
 
     async def __call__(self) -> int:
         """Probe if it is time; how many chats were made ready."""
-        self._outage_since = await self._gate.probe_if_due() or self._outage_since
+        self._outage_since = await self._breaker.probe_if_due() or self._outage_since
         if self._outage_since is None:
             return 0
         self._look()

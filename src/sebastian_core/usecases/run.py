@@ -20,12 +20,12 @@ from sebastian_core.domain.errors import (
 from sebastian_core.domain.rules import doubled
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.job_queue import JobQueue
-from sebastian_core.usecases.assign_chat import Ended
+from sebastian_core.usecases.assign import AssignmentResult
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
 from sebastian_core.usecases.dispatch import Dispatch
 from sebastian_core.usecases.duties import Duty, DutyResult
 from sebastian_core.usecases.lead import Lead
 from sebastian_core.usecases.observer import Observer
-from sebastian_core.usecases.platform_gate import PlatformGate
 
 AT_START_SECONDS = 30.0
 """For so long the first pass waits for the duties that are done at the start."""
@@ -73,7 +73,7 @@ class Run:
         self,
         lead: Lead,
         dispatch: Dispatch,
-        gate: PlatformGate,
+        breaker: CircuitBreaker,
         job_queue: JobQueue,
         clock: Clock,
         observer: Observer,
@@ -81,7 +81,7 @@ class Run:
     ) -> None:
         self._lead = lead
         self._dispatch = dispatch
-        self._gate = gate
+        self._breaker = breaker
         self._job_queue = job_queue
         self._clock = clock
         self._observer = observer
@@ -100,7 +100,7 @@ class Run:
         """Look at the line now; what rings only in this process needs no bell."""
         self._look.set()
 
-    def assignment_ended(self, ended: Ended) -> None:
+    def assignment_ended(self, ended: AssignmentResult) -> None:
         """Look again if the chat may be given again, or its permit is wanted."""
         if ended.is_back_in_line or self._dispatch.seconds_until_permit() is not None:
             self._look.set()
@@ -246,7 +246,7 @@ class Run:
         self.results[duty.name] = evolve(known, failed_at=self._clock.now(), error=told)
         is_account = None
         if isinstance(error, PlatformUnavailable | PlatformRefused):
-            is_account = await self._gate.blames_account(error)
+            is_account = await self._breaker.is_account_fault(error)
         self._observer.duty_failed(duty, error, account_is_at_fault=is_account)
 
 

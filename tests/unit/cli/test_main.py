@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from sebastian_apps.cli.main import COMMANDS, main
-from sebastian_apps.cli.starting import starting
+from sebastian_apps.entry.startup import starting
 from sebastian_core.domain.errors import StoreUnavailable
 
 SLOW = ("click.testing", "dramatiq", "httpx", "litestar", "psycopg", "redis", "rich", "uvicorn")

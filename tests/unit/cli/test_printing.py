@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sebastian_apps.telling import local_time
+from sebastian_apps.wording import local_time
 
 SEBASTIAN = "sebastian_apps.cli.main"
 NO_TEMP_FOLDER = "import tempfile; tempfile._candidate_tempdir_list = lambda: []\n"
@@ -18,7 +18,7 @@ PRINTS = """
 import click, sys
 from types import SimpleNamespace
 from sebastian_apps.cli.main import COMMANDS, main
-from sebastian_apps.cli.running import print_json
+from sebastian_apps.entry.run import print_json
 
 @click.command()
 def printing():
@@ -61,7 +61,7 @@ def test_a_reader_that_has_left_ends_a_command_quietly(arguments: list[str]) -> 
 
 def test_moments_are_told_in_utc_where_the_time_zone_is_impossible() -> None:
     program = (
-        "from datetime import UTC, datetime; from sebastian_apps.telling import local_time\n"
+        "from datetime import UTC, datetime; from sebastian_apps.wording import local_time\n"
         "print(local_time(datetime(2025, 6, 1, 12, tzinfo=UTC)))"
     )
 

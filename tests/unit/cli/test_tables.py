@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sebastian_apps.cli.tables import aligned
-from sebastian_apps.telling import duration, ordinal
+from sebastian_apps.wording import duration, ordinal
 
 
 def test_columns_are_two_spaces_apart_and_nothing_trails() -> None:

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sebastian_apps.telling import Teller
-from sebastian_core.domain.chat import LEGAL_MOVES, ChatState, Move
+from sebastian_apps.wording import Phrases
+from sebastian_core.domain.chat import LEGAL_TRANSITIONS, ChatState, Transition
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, ChatId, RoomId
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("move", list(Move))
-def test_everything_that_can_happen_to_a_chat_is_told(move: Move) -> None:
+@pytest.mark.parametrize("move", list(Transition))
+def test_everything_that_can_happen_to_a_chat_is_told(move: Transition) -> None:
     row = HistoryRow(
         chat_id=ChatId(1),
         room_id=RoomId("101"),
@@ -28,11 +28,11 @@ def test_everything_that_can_happen_to_a_chat_is_told(move: Move) -> None:
         reason="because of this",
     )
 
-    sentence = Teller(NOW).row(row)
+    sentence = Phrases(NOW).row(row)
 
     assert "because of this" in sentence or "agent 7" in sentence
 
 
 def test_everything_that_can_happen_to_a_chat_is_legal_somewhere_or_only_read() -> None:
-    assert LEGAL_MOVES.keys() == set(Move)
-    assert [move for move, ways in LEGAL_MOVES.items() if not ways] == [Move.UNKNOWN]
+    assert LEGAL_TRANSITIONS.keys() == set(Transition)
+    assert [move for move, ways in LEGAL_TRANSITIONS.items() if not ways] == [Transition.UNKNOWN]

@@ -8,8 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from sebastian_core.domain.adoption import Listed
-from sebastian_core.domain.agent import Presence, Roster, Staffing
-from sebastian_core.domain.arrivals import Arrival, Resolution, Service
+from sebastian_core.domain.agent_loads import AgentLoads
 from sebastian_core.domain.chat import Chat, ChatState, Doubt, Needs
 from sebastian_core.domain.evidence import facts_of
 from sebastian_core.domain.ids import AgentId, ChannelId, ChatId, ReservationId, RoomId, ServiceId
@@ -17,7 +16,9 @@ from sebastian_core.domain.in_doubt import Evidence, RoomState
 from sebastian_core.domain.policy import Candidate, ReadyChat
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Decided, Room
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import Arrival, Resolution, Service
 
 NOW = datetime(2025, 6, 22, 9, 0, tzinfo=UTC)
 RULES = Rules()
@@ -138,9 +139,9 @@ def a_roster(*presences: Presence, read_at: datetime = NOW) -> Roster:
     return Roster(read_at=read_at, agents={each.agent_id: each for each in presences})
 
 
-def staffing(**changes: Any) -> Staffing:
+def agent_loads(**changes: Any) -> AgentLoads:
     values: dict[str, Any] = {"now": NOW}
-    return Staffing(**(values | changes))
+    return AgentLoads(**(values | changes))
 
 
 def a_candidate(agent_id: int = ANNE, **changes: Any) -> Candidate:

@@ -12,23 +12,21 @@ from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.journal import InMemoryJournal
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_apps.telling import explained
+from sebastian_apps.wording import explained
 from sebastian_core.domain.adoption import Listed, adopt
-from sebastian_core.domain.agent import CapacityRules, Presence
-from sebastian_core.domain.arrivals import Arrival, Resolution, admit, resolve
-from sebastian_core.domain.by_hand import Wish, hand_over
-from sebastian_core.domain.explaining import Hold
+from sebastian_core.domain.agent_loads import CapacityRules
+from sebastian_core.domain.explanation import BlockedBy
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.manual import AssignRequest, hand_over
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.reservation import Reservation, confirm, pass_over, refuse, release
+from sebastian_core.domain.roster import Presence
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import Arrival, Resolution, admit, resolve
 from sebastian_core.usecases.dispatch import DispatchRules
-from sebastian_core.usecases.drop_chat import DropChat
-from sebastian_core.usecases.explain_room import ExplainRoom
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.release_chat import ReleaseChat
-from sebastian_core.usecases.set_capacity import SetCapacity
+from sebastian_core.usecases.explain import ExplainRoom
+from sebastian_core.usecases.manual import DropChat, PauseAgent, ReleaseChat, SetCapacity
+from sebastian_core.usecases.roster_cache import RosterCache
 
 NINE = datetime(2025, 6, 22, 9, 0, tzinfo=UTC)
 ANNE, BEN, CLEO = AgentId(7), AgentId(8), AgentId(9)
@@ -46,7 +44,7 @@ class Floor:
         self.repo = InMemoryRoomRepo(record)
         self.agent_settings = InMemoryAgentSettings(record)
         self.journal = InMemoryJournal(record)
-        self.roster = KnownRoster(InMemoryAgentStore())
+        self.roster = RosterCache(InMemoryAgentStore())
         self.rules = Rules()
         self.capacities = CapacityRules(default=capacity)
         queue = InMemoryJobQueue()
@@ -56,7 +54,7 @@ class Floor:
         )
         self.pause = PauseAgent(self.agent_settings, queue)
         self.capacity = SetCapacity(self.agent_settings, queue)
-        self.blocked: Hold | None = None
+        self.blocked: BlockedBy | None = None
         self.explain = ExplainRoom(
             self.repo,
             self.journal,
@@ -67,7 +65,7 @@ class Floor:
             blocked=self._what_blocks,
         )
 
-    async def _what_blocks(self, _: datetime) -> Hold | None:
+    async def _what_blocks(self, _: datetime) -> BlockedBy | None:
         return self.blocked
 
     async def agents(
@@ -90,7 +88,7 @@ class Floor:
             )
             for agent_id in (*online, *offline)
         ]
-        await self.roster.relist(listing, now)
+        await self.roster.replace(listing, now)
 
     async def asks(self, room_id: RoomId = ROOM, channel_id: ChannelId | None = WHATSAPP) -> None:
         """A customer asks."""
@@ -105,7 +103,7 @@ class Floor:
         """One pass."""
         roster = await self.roster.roster()
         assert roster is not None
-        plan = Plan(roster=roster, capacities=self.capacities, rules=self.rules)
+        plan = Matcher(roster=roster, capacities=self.capacities, rules=self.rules)
         return await self.repo.reserve(plan, limit=limit)
 
     async def give(self, limit: int = 10) -> None:
@@ -139,7 +137,7 @@ class Floor:
 
     async def hand_over(self, agent_id: AgentId, *, actor: str, over: bool = False) -> None:
         """A person gives the room, and the platform confirms."""
-        wish = Wish(agent_id=agent_id, actor=actor, over=over)
+        wish = AssignRequest(agent_id=agent_id, actor=actor, over=over)
         roster = await self.roster.roster()
         decided = await self.repo.decide_on_floor(
             ROOM, partial(hand_over, wish, roster, self.capacities, self.rules)

@@ -21,9 +21,8 @@ from sebastian_adapters.memory.clock import InMemoryClock
 from sebastian_adapters.memory.platform import Assigned, Event, Refusal, Truth
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_core.domain.agent import CapacityRules, Roster
-from sebastian_core.domain.arrivals import Admission, Arrival, Resolution
-from sebastian_core.domain.chat import Chat, ChatState, Move
+from sebastian_core.domain.agent_loads import CapacityRules
+from sebastian_core.domain.chat import Chat, ChatState, Transition
 from sebastian_core.domain.errors import (
     Fault,
     PlatformRefused,
@@ -33,11 +32,13 @@ from sebastian_core.domain.errors import (
 )
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, RoomId
-from sebastian_core.domain.permits import Limits
-from sebastian_core.domain.plan import Floor, Plan
-from sebastian_core.domain.readings import Answer, Presences, Reading
+from sebastian_core.domain.matcher import AgentPool, Matcher
+from sebastian_core.domain.platform import Answer, Presences, Reading
+from sebastian_core.domain.rate_limit import Limits
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.room import Change, Decided, Decision
+from sebastian_core.domain.roster import Roster
+from sebastian_core.domain.webhooks import Admission, Arrival, Resolution
 from tests.unit.core.building import NOW, RULES
 from tests.unit.core.staging import FaultyQiscusClient, Stage, Worker
 from tests.unit.core.virtual_time import VirtualTimeLoop
@@ -71,7 +72,7 @@ class WatchedRoomRepo(InMemoryRoomRepo):
         super().__init__(record)
         self.violations: list[str] = []
         self.is_away = False
-        self._looked: tuple[Floor, list[Chat]] | None = None
+        self._looked: tuple[AgentPool, list[Chat]] | None = None
 
     async def decide(
         self, room_id: RoomId, decision: Decision[T], *, alters_line: bool = False
@@ -85,7 +86,7 @@ class WatchedRoomRepo(InMemoryRoomRepo):
         self._check()
         return await super().due(limit)
 
-    async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+    async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
         """Reserve, and look whether it was just."""
         self._check()
         reservations = await super().reserve(plan, limit=limit)
@@ -99,7 +100,7 @@ class WatchedRoomRepo(InMemoryRoomRepo):
         """All chats that ever were."""
         return list(self._record.chats.values())
 
-    def _heads(self, floor: Floor, limit: int, now: datetime) -> list[Chat]:
+    def _heads(self, floor: AgentPool, limit: int, now: datetime) -> list[Chat]:
         ready = [chat for chat in self._record.live.values() if chat.is_ready(now)]
         self._looked = (floor, sorted(ready, key=lambda chat: (chat.arrived_at, chat.id)))
         return super()._heads(floor, limit, now)
@@ -108,14 +109,14 @@ class WatchedRoomRepo(InMemoryRoomRepo):
         if self.is_away:
             raise StoreUnavailable("PostgreSQL", "it is away")
 
-    def _check_slots(self, floor: Floor) -> None:
+    def _check_slots(self, floor: AgentPool) -> None:
         """P4, by counting anew what each agent holds after the pass."""
         held = Counter(chat.agent_id for chat in self._record.live.values() if chat.holds_slot)
         for agent_id, agent in floor.agents.items():
             if held[agent_id] > max(agent.load, agent.capacity):
                 self.violations.append(f"P4: {agent_id} holds {held[agent_id]}: {agent}")
 
-    def _check_fifo(self, floor: Floor, ready: list[Chat], given: dict[Any, AgentId]) -> None:
+    def _check_fifo(self, floor: AgentPool, ready: list[Chat], given: dict[Any, AgentId]) -> None:
         for place, later in enumerate(ready):
             if later.id not in given:
                 continue
@@ -259,8 +260,8 @@ class Process:
         if roster is None or self.worker.dispatch.seconds_until_permit() is not None:
             return
         now = self._stage.clock.now()
-        plan = Plan(roster, CAPACITIES, rules=RULES)
-        floor = plan.look(self._repo._record.staffing(now))
+        plan = Matcher(roster, CAPACITIES, rules=RULES)
+        floor = plan.look(self._repo._record.agent_loads(now))
         self.violations += [
             f"P7: {chat.room_id} waits beside {agent}"
             for chat in self._repo.chats()
@@ -272,7 +273,7 @@ class Process:
         self._has_duties = await self._stage.leadership.hold_duty(self.name, timedelta(seconds=6))
 
     async def _probe(self) -> None:
-        began = await self.worker.gate.probe_if_due()
+        began = await self.worker.breaker.probe_if_due()
         if began is not None:
             await self._repo.hasten(began)
             self._stage.job_queue.ring()
@@ -289,7 +290,7 @@ class Process:
             try:
                 await step()
             except (PlatformUnavailable, PlatformRefused) as error:
-                await self.worker.gate.blames_account(error)
+                await self.worker.breaker.is_account_fault(error)
             except StoreUnavailable:
                 pass
             await asyncio.sleep(pause)
@@ -476,13 +477,13 @@ class Simulation:
         return f"{room_id} waits beside {free}: {_short(chat)}"
 
     def _is_free(self, agent_id: AgentId) -> bool:
-        staffing = self.repo._record.staffing(self.stage.clock.now())
-        setting = staffing.settings.get(agent_id)
+        agent_loads = self.repo._record.agent_loads(self.stage.clock.now())
+        setting = agent_loads.settings.get(agent_id)
         capacity = CAPACITIES.default
         if setting is not None and setting.capacity is not None:
             capacity = setting.capacity
         is_online = self.stage.platform.is_online(agent_id)
-        return is_online and staffing.loads.get(agent_id, 0) < capacity
+        return is_online and agent_loads.loads.get(agent_id, 0) < capacity
 
     def _errand(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)
@@ -511,7 +512,7 @@ class Simulation:
         if chat is None or chat.agent_id == event.agent_id:
             return
         tries = [row for row in self.repo._record.history if row.chat_id == chat.id]
-        ours = [row for row in tries if row.move is Move.RESERVE]
+        ours = [row for row in tries if row.move is Transition.RESERVE]
         if any(row.agent_id == event.agent_id for row in ours):
             self._violations.append(f"{event} after its slot was given back: {_short(chat)}")
 

@@ -21,27 +21,26 @@ from sebastian_adapters.memory.qiscus_client import InMemoryQiscusClient
 from sebastian_adapters.memory.record import Record
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
 from sebastian_core.allocator import Allocator
-from sebastian_core.domain.agent import CapacityRules
-from sebastian_core.domain.arrivals import Admission, Arrival, Resolution, Resolving, Service
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.errors import Fault, PlatformRefused, PlatformUnavailable
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId, ServiceId, parse_room_id
-from sebastian_core.domain.permits import Limits
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
+from sebastian_core.domain.platform import Answer
 from sebastian_core.domain.policy import Policy
-from sebastian_core.domain.readings import Answer
+from sebastian_core.domain.rate_limit import Limits
 from sebastian_core.domain.reservation import Reservation
 from sebastian_core.domain.rules import Rules
-from sebastian_core.usecases.admit_chat import AdmitChat
-from sebastian_core.usecases.assign_chat import AssignChat, Ended
+from sebastian_core.domain.webhooks import Admission, Arrival, Resolution, Resolving, Service
+from sebastian_core.usecases.assign import AssignChat, AssignmentResult
+from sebastian_core.usecases.circuit_breaker import CircuitBreaker
 from sebastian_core.usecases.dispatch import Dispatch
-from sebastian_core.usecases.known_roster import KnownRoster
 from sebastian_core.usecases.observer import Observer
-from sebastian_core.usecases.platform_gate import PlatformGate
 from sebastian_core.usecases.reconcile import Reconcile
-from sebastian_core.usecases.refresh_agents import RefreshAgents
-from sebastian_core.usecases.resolve_chat import ResolveChat
-from sebastian_core.usecases.settle_chat import SettleChat
+from sebastian_core.usecases.refresh import RefreshAgents
+from sebastian_core.usecases.roster_cache import RosterCache
+from sebastian_core.usecases.settle import SettleChat
+from sebastian_core.usecases.webhooks import AdmitChat, ResolveChat
 from tests.unit.core.building import NOW, RULES
 
 Failure = PlatformUnavailable | PlatformRefused
@@ -132,9 +131,9 @@ class EndedAssignments(Observer):
     """Remembers how every assignment ended."""
 
     def __init__(self) -> None:
-        self.all: list[Ended] = []
+        self.all: list[AssignmentResult] = []
 
-    def assignment_ended(self, ended: Ended) -> None:
+    def assignment_ended(self, ended: AssignmentResult) -> None:
         """See Observer.assignment_ended."""
         self.all.append(ended)
 
@@ -144,14 +143,14 @@ class Worker:
     """The use cases of one process."""
 
     client: FaultyQiscusClient
-    roster: KnownRoster
-    gate: PlatformGate
+    roster: RosterCache
+    breaker: CircuitBreaker
     assign_chat: AssignChat
     dispatch: Dispatch
     settle_chat: SettleChat
     refresh_agents: RefreshAgents
     reconcile: Reconcile
-    ended: list[Ended]
+    ended: list[AssignmentResult]
 
 
 class Stage:
@@ -214,7 +213,7 @@ class Stage:
         return Worker(
             client=asks,
             roster=allocator.roster,
-            gate=allocator.gate,
+            breaker=allocator.breaker,
             assign_chat=allocator.dispatch._assign_chat,
             dispatch=allocator.dispatch,
             settle_chat=allocator.settle,
@@ -292,10 +291,10 @@ class Stage:
         """Reserve the one chat that is ready, without carrying it out."""
         roster = await worker.roster.roster()
         assert roster is not None
-        (reservation,) = await self.room_repo.reserve(Plan(roster, rules=self.rules), limit=1)
+        (reservation,) = await self.room_repo.reserve(Matcher(roster, rules=self.rules), limit=1)
         return reservation
 
-    async def dispatch(self, worker: Worker) -> list[Ended]:
+    async def dispatch(self, worker: Worker) -> list[AssignmentResult]:
         """Give what can be given and wait until the calls ended; how they did."""
         before = len(worker.ended)
         await worker.dispatch()

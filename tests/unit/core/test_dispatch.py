@@ -12,15 +12,15 @@ from attrs import evolve
 
 from sebastian_adapters.memory.platform import Channel
 from sebastian_adapters.memory.room_repo import InMemoryRoomRepo
-from sebastian_core.domain.agent import CapacityRules
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.agent_loads import CapacityRules
+from sebastian_core.domain.chat import ChatState, Transition
 from sebastian_core.domain.errors import StoreUnavailable
 from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.permits import Limits
-from sebastian_core.domain.plan import Plan
+from sebastian_core.domain.matcher import Matcher
 from sebastian_core.domain.policy import Candidate, Placement, Policy, ReadyChat
+from sebastian_core.domain.rate_limit import Limits
 from sebastian_core.domain.reservation import Reservation
-from sebastian_core.usecases.assign_chat import Ending
+from sebastian_core.usecases.assign import AssignmentOutcome
 from tests.unit.core.building import ANNE, BEN, ROOM, a_presence, at
 from tests.unit.core.staging import Stage, Worker, no_connection, refusal, throttled, timeout
 
@@ -52,7 +52,7 @@ class TestADispatch:
         ended = await stage.dispatch(worker)
 
         assert [each.reservation.chat.room_id for each in ended] == ROOMS[:3]
-        assert {each.ending for each in ended} == {Ending.ASSIGNED}
+        assert {each.ending for each in ended} == {AssignmentOutcome.ASSIGNED}
         assert stage.platform.waiting_rooms() == ROOMS[3:5]
 
     async def test_spreads_chats_over_the_agents(self) -> None:
@@ -123,7 +123,7 @@ class TestADispatch:
         endings = [each.ending for each in await stage.dispatch(worker)]
         endings += [each.ending for each in await stage.dispatch(worker)]
 
-        assert endings == [Ending.REFUSED, Ending.ASSIGNED]
+        assert endings == [AssignmentOutcome.REFUSED, AssignmentOutcome.ASSIGNED]
 
     async def test_prefers_another_agent_for_a_chat_that_was_refused(self) -> None:
         stage = await a_stage(ROOM, agents=(ANNE, BEN))
@@ -143,7 +143,7 @@ class TestADispatch:
         await stage.dispatch(worker)
 
         rows = await stage.journal.history(ROOM)
-        (reserved,) = [row for row in rows if row.move is Move.RESERVE]
+        (reserved,) = [row for row in rows if row.move is Transition.RESERVE]
         assert (reserved.details["load"], reserved.details["capacity"]) == (0, 3)
 
 
@@ -189,7 +189,7 @@ class TestPermits:
         given = [len(await stage.dispatch(worker)) for _ in range(4)]
 
         assert given == [1, 1, 1, 0]
-        assert worker.gate.permits.in_flight == 0
+        assert worker.breaker.permits.in_flight == 0
 
     async def test_that_were_not_needed_are_given_back(self) -> None:
         stage = await a_stage(ROOM)
@@ -197,13 +197,13 @@ class TestPermits:
 
         await stage.dispatch(worker)
 
-        assert worker.gate.permits._calls.tokens == pytest.approx(17)
+        assert worker.breaker.permits._calls.tokens == pytest.approx(17)
 
     async def test_that_were_left_over_spare_another_pass(self) -> None:
         passes = []
 
         class CountingRoomRepo(InMemoryRoomRepo):
-            async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+            async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
                 passes.append(limit)
                 return await super().reserve(plan, limit=limit)
 
@@ -219,7 +219,7 @@ class TestPermits:
 
     async def test_are_given_back_where_the_database_is_away(self) -> None:
         class AwayRoomRepo(InMemoryRoomRepo):
-            async def reserve(self, plan: Plan, *, limit: int) -> tuple[Reservation, ...]:
+            async def reserve(self, plan: Matcher, *, limit: int) -> tuple[Reservation, ...]:
                 raise StoreUnavailable("PostgreSQL", "it is away")
 
         stage = Stage(room_repo=AwayRoomRepo)
@@ -228,7 +228,7 @@ class TestPermits:
         with pytest.raises(StoreUnavailable):
             await worker.dispatch()
 
-        assert worker.gate.permits.in_flight == 0
+        assert worker.breaker.permits.in_flight == 0
 
     async def test_are_not_given_while_the_platform_throttles_us(self) -> None:
         stage = await a_stage(*ROOMS[:2])
@@ -257,10 +257,10 @@ class TestPermits:
         worker = await a_worker(stage)
 
         await stage.dispatch(worker)
-        busy = worker.gate.permits.busy
+        busy = worker.breaker.permits.busy
         await stage.dispatch(worker)
 
-        assert (busy, worker.gate.permits.busy) == (True, False)
+        assert (busy, worker.breaker.permits.busy) == (True, False)
 
 
 class TestAnOutage:
@@ -271,7 +271,7 @@ class TestAnOutage:
         await stage.dispatch(worker)
         stage.faults.always = {}
         stage.clock.advance(5)
-        assert await worker.gate.probe_if_due() is not None
+        assert await worker.breaker.probe_if_due() is not None
 
         ended = await stage.dispatch(worker)
 
@@ -420,6 +420,6 @@ async def test_a_dead_workers_reservation_is_given_anew_after_its_deadline(secon
 
     (ended,) = await stage.dispatch(alive)
 
-    assert ended.ending is Ending.ASSIGNED
+    assert ended.ending is AssignmentOutcome.ASSIGNED
     assert ended.reservation.id != reservation.id
     assert ended.reservation.chat.arrived_at == reservation.chat.arrived_at

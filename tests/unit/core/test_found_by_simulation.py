@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sebastian_core.domain.arrivals import Resolution, Resolving, resolve
 from sebastian_core.domain.chat import CloseReason, Doubt
 from sebastian_core.domain.ids import RoomId, ServiceId
-from sebastian_core.domain.reservation import Fenced, refuse
+from sebastian_core.domain.reservation import FenceOutcome, refuse
 from sebastian_core.domain.room import Decided
+from sebastian_core.domain.webhooks import Resolution, Resolving, resolve
 from tests.unit.core.building import (
     ANNE,
     BEN,
@@ -70,7 +70,7 @@ class TestARefusalAfterALateSuccess:
 
         decided = refuse(a_reservation(chat), "in the room already", RULES, a_room(chat), at(1))
 
-        assert decided == Decided(Fenced.DONE)
+        assert decided == Decided(FenceOutcome.DONE)
 
 
 class TestALostResolve:

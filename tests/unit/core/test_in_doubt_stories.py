@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sebastian_core.domain.agent import CapacityRules
-from sebastian_core.domain.arrivals import Arrival
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.in_doubt import TABLE, Evidence, Outcome, RoomState, Shown
+from sebastian_core.domain.webhooks import Arrival
 from tests.simulation.mutants import Edit, Mutant, planted
 from tests.unit.core.building import ANNE, BEN
 from tests.unit.core.staging import Stage, server_error

@@ -13,9 +13,8 @@ from sebastian_adapters.memory.job_queue import InMemoryJobQueue
 from sebastian_adapters.memory.record import Record
 from sebastian_core.domain.errors import InvalidInput
 from sebastian_core.domain.ids import AgentId, parse_agent_id
-from sebastian_core.usecases.known_roster import KnownRoster
-from sebastian_core.usecases.pause_agent import PauseAgent
-from sebastian_core.usecases.set_capacity import SetCapacity
+from sebastian_core.usecases.manual import PauseAgent, SetCapacity
+from sebastian_core.usecases.roster_cache import RosterCache
 from tests.unit.core.building import ANNE, NOW, a_presence
 
 NOBODY = AgentId(999)
@@ -29,8 +28,8 @@ def test_an_agents_id_is_a_whole_number_that_a_database_can_hold(raw: object) ->
 
 async def test_an_agent_who_is_neither_listed_nor_in_our_record_is_refused() -> None:
     settings = InMemoryAgentSettings(Record(InMemoryClock(NOW)))
-    roster = KnownRoster(InMemoryAgentStore())
-    await roster.relist([a_presence(ANNE)], NOW)
+    roster = RosterCache(InMemoryAgentStore())
+    await roster.replace([a_presence(ANNE)], NOW)
     pause = PauseAgent(settings, InMemoryJobQueue(), roster)
     capacity = SetCapacity(settings, InMemoryJobQueue(), roster)
 
@@ -43,15 +42,15 @@ async def test_an_agent_who_is_neither_listed_nor_in_our_record_is_refused() -> 
             await refused
 
     await pause(ANNE, paused=True, actor="cli:me")
-    assert set((await settings.staffing()).settings) == {ANNE}
+    assert set((await settings.agent_loads()).settings) == {ANNE}
 
 
 async def test_one_who_left_qiscus_while_paused_can_be_let_in_again() -> None:
     settings = InMemoryAgentSettings(Record(InMemoryClock(NOW)))
-    roster = KnownRoster(InMemoryAgentStore())
+    roster = RosterCache(InMemoryAgentStore())
     pause = PauseAgent(settings, InMemoryJobQueue(), roster)
     await pause(NOBODY, paused=True, actor="cli:me")  # the agents were not read yet
-    await roster.relist([a_presence(ANNE)], datetime.now(UTC))
+    await roster.replace([a_presence(ANNE)], datetime.now(UTC))
 
     setting = await pause(NOBODY, paused=False, actor="cli:me")
 

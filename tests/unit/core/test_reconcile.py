@@ -10,7 +10,7 @@ from attrs import evolve
 from sebastian_core.domain.chat import ChatState
 from sebastian_core.domain.errors import PlatformUnavailable
 from sebastian_core.domain.ids import RoomId
-from sebastian_core.domain.readings import PlatformRooms, Reading
+from sebastian_core.domain.platform import PlatformRooms, Reading
 from sebastian_core.ports.qiscus_client import Pace
 from sebastian_core.usecases.reconcile import Reconciled
 from tests.unit.core.building import ANNE, BEN, NOW, ROOM, at

@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from sebastian_core.domain.chat import ONLY_AT_MOST, Chat, ChatState, Doubt, Move, Needs
+from sebastian_core.domain.chat import ONLY_AT_MOST, Chat, ChatState, Doubt, Needs, Transition
 from sebastian_core.domain.ids import AgentId, ReservationId
 from sebastian_core.domain.in_doubt import RoomState, settle
 from sebastian_core.domain.reservation import (
-    Fenced,
+    FenceOutcome,
     Reservation,
     confirm,
     doubt_attempt,
@@ -19,7 +19,7 @@ from sebastian_core.domain.reservation import (
     release,
     reserve,
 )
-from sebastian_core.domain.room import Decided, Watch
+from sebastian_core.domain.room import AgentRecheck, Decided
 from sebastian_core.domain.rules import Rules
 from tests.unit.core.building import (
     ANNE,
@@ -70,20 +70,20 @@ class TestReserving:
 
 
 class TestConfirming:
-    def confirm(self, chat: Chat | None) -> Decided[Fenced]:
+    def confirm(self, chat: Chat | None) -> Decided[FenceOutcome]:
         return confirm(RESERVATION, RULES, a_room(chat), at(3))
 
     def test_makes_an_assignment_of_the_reservation(self) -> None:
         decided = self.confirm(a_reserved_chat(refusals=2, refused_by=BEN))
 
         chat = only_change(decided)
-        assert decided.answer is Fenced.DONE
+        assert decided.answer is FenceOutcome.DONE
         assert (chat.state, chat.agent_id, chat.assigned_at) == (ChatState.ASSIGNED, ANNE, at(3))
         assert (chat.settle_at, chat.doubt) == (None, None)
         assert (chat.refusals, chat.refused_by) == (0, None)
 
     def test_said_again_changes_nothing(self) -> None:
-        assert self.confirm(an_assigned_chat()) == Decided(Fenced.REPEATED)
+        assert self.confirm(an_assigned_chat()) == Decided(FenceOutcome.REPEATED)
 
     def test_does_not_sweep_away_a_resolve_that_came_meanwhile(self) -> None:
         suspect = a_reserved_chat(doubt=Doubt.UNNAMED_RESOLVE, settle_at=at(6), changed_at=at(1))
@@ -95,10 +95,10 @@ class TestConfirming:
 
 
 class TestA2xxThatOutlivesItsFence:
-    def confirm(self, chat: Chat | None) -> Decided[Fenced]:
+    def confirm(self, chat: Chat | None) -> Decided[FenceOutcome]:
         return confirm(RESERVATION, RULES, a_room(chat), at(30))
 
-    watch = Watch(agent_id=ANNE, list_at=at(35))
+    watch = AgentRecheck(agent_id=ANNE, list_at=at(35))
 
     def test_has_the_rooms_of_its_agent_listed_once_the_platform_has_caught_up(self) -> None:
         for chat in (None, a_waiting_chat(), an_assigned_chat(reservation_id=None)):
@@ -118,15 +118,17 @@ class TestA2xxThatOutlivesItsFence:
         decided = self.confirm(chat)
 
         settled = only_change(decided)
-        assert decided.answer is Fenced.GONE
+        assert decided.answer is FenceOutcome.GONE
         assert (settled.doubt, settled.settle_at) == (Doubt.LATE_SUCCESS, at(seconds))
         assert (settled.state, settled.agent_id) == (chat.state, chat.agent_id)
 
     def test_cannot_touch_the_next_chat_of_the_room(self) -> None:
-        assert self.confirm(a_waiting_chat(id=2)) == Decided(Fenced.GONE, watches=(self.watch,))
+        assert self.confirm(a_waiting_chat(id=2)) == Decided(
+            FenceOutcome.GONE, watches=(self.watch,)
+        )
 
     def test_cannot_bring_a_closed_chat_back(self) -> None:
-        assert self.confirm(None) == Decided(Fenced.GONE, watches=(self.watch,))
+        assert self.confirm(None) == Decided(FenceOutcome.GONE, watches=(self.watch,))
 
     def test_is_not_forgotten_when_the_next_reservation_ends(self) -> None:
         other = a_reserved_chat(reservation_id=ReservationId(71), agent_id=BEN)
@@ -144,7 +146,7 @@ class TestEveryOtherWordAboutAReservation:
     def test_is_heard_while_the_reservation_lives(self, word: str) -> None:
         decided = WORDS[word](a_room(a_reserved_chat()))
 
-        assert decided.answer is Fenced.DONE
+        assert decided.answer is FenceOutcome.DONE
         assert only_change(decided).version == 2
 
     @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ class TestEveryOtherWordAboutAReservation:
         ],
     )
     def test_is_lost_once_it_is_gone(self, word: str, chat: Chat | None) -> None:
-        assert WORDS[word](a_room(chat)) == Decided(Fenced.GONE)
+        assert WORDS[word](a_room(chat)) == Decided(FenceOutcome.GONE)
 
 
 @pytest.mark.parametrize("word", NOT_APPLIED)
@@ -254,13 +256,13 @@ class TestAnAttemptOfUnknownEnd:
     @pytest.mark.parametrize(
         ("doubt", "move"),
         [
-            (Doubt.UNKNOWN_ANSWER, Move.REFUSE),
-            (Doubt.OTHER_AGENT, Move.RELEASE),
-            (Doubt.OUTAGE, Move.RELEASE),
+            (Doubt.UNKNOWN_ANSWER, Transition.REFUSE),
+            (Doubt.OTHER_AGENT, Transition.RELEASE),
+            (Doubt.OUTAGE, Transition.RELEASE),
         ],
     )
     def test_counts_as_a_refusal_where_the_room_waits_and_the_account_was_well(
-        self, doubt: Doubt, move: Move
+        self, doubt: Doubt, move: Transition
     ) -> None:
         doubted = only_change(
             doubt_attempt(RESERVATION, doubt, RULES, a_room(a_reserved_chat()), at(3))
@@ -309,6 +311,6 @@ def test_two_words_about_one_reservation_let_the_first_win() -> None:
         heard.append(decided.answer)
         room = decided.room or room
 
-    assert heard == [Fenced.DONE, Fenced.GONE]
+    assert heard == [FenceOutcome.DONE, FenceOutcome.GONE]
     assert room.chat is not None
     assert room.chat.doubt is Doubt.LATE_SUCCESS

@@ -9,15 +9,12 @@ import pytest
 from attrs import evolve
 
 from sebastian_core.domain.adoption import adopt
-from sebastian_core.domain.arrivals import Admission, Resolving, Service, admit, resolve
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
+from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Transition
 from sebastian_core.domain.ids import ReservationId, ServiceId
 from sebastian_core.domain.in_doubt import Outcome, RoomState, postpone, settle
-from sebastian_core.domain.reservation import (
-    Fenced,
-    confirm,
-)
+from sebastian_core.domain.reservation import FenceOutcome, confirm
 from sebastian_core.domain.room import Decided, Room
+from sebastian_core.domain.webhooks import Admission, Resolving, Service, admit, resolve
 from tests.unit.core.building import (
     ANNE,
     BEN,
@@ -52,7 +49,7 @@ def asked_again(room: Room, base: Service | None = None) -> Room:
 
 
 def room_of(
-    decided: Decided[Admission] | Decided[Resolving] | Decided[Fenced] | Decided[Outcome],
+    decided: Decided[Admission] | Decided[Resolving] | Decided[FenceOutcome] | Decided[Outcome],
 ) -> Room:
     assert decided.room is not None
     return decided.room
@@ -128,7 +125,7 @@ class TestACallThatSurelyWasNotApplied:
         decided = NOT_APPLIED[word](held(5))
 
         chat, room = only_change(decided), room_of(decided)
-        assert decided.answer is Fenced.DONE
+        assert decided.answer is FenceOutcome.DONE
         assert (chat.state, chat.close_reason) == (ChatState.CLOSED, CloseReason.RESOLVED)
         assert (room.chat, room.closed_service_id, room.closed_by_id) == (None, 5, True)
 
@@ -136,14 +133,14 @@ class TestACallThatSurelyWasNotApplied:
         decided = NOT_APPLIED[word](asked_again(held(5)))
 
         following = chat_of(room_of(decided))
-        assert [change.move for change in decided.changes] == [Move.CLOSE, Move.ADMIT]
+        assert [change.move for change in decided.changes] == [Transition.CLOSE, Transition.ADMIT]
         assert (following.state, following.arrived_at) == (ChatState.WAITING, at(2.5))
         assert following.doubt is Doubt.NEXT_UNPROVEN
 
     def test_leaves_the_slot_where_an_earlier_word_left_it_open(self, word: str) -> None:
         unsure = room_of(PERHAPS_APPLIED["doubt"](held()))
 
-        assert NOT_APPLIED[word](unsure) == Decided(Fenced.DONE)
+        assert NOT_APPLIED[word](unsure) == Decided(FenceOutcome.DONE)
 
 
 @pytest.mark.parametrize("word", PERHAPS_APPLIED)
@@ -161,7 +158,7 @@ class TestACallThatMayBeApplied:
 
 
 def test_a_confirmation_is_no_assignment_where_the_chat_was_resolved_meanwhile() -> None:
-    assert PERHAPS_APPLIED["confirm"](held()).answer is Fenced.GONE
+    assert PERHAPS_APPLIED["confirm"](held()).answer is FenceOutcome.GONE
 
 
 class TestARequestBehindTheResolve:
@@ -310,5 +307,5 @@ def test_a_2xx_of_an_earlier_reservation_does_not_sweep_the_resolve_away() -> No
 
     decided = confirm(RESERVATION, RULES, room, at(3))
 
-    assert (decided.answer, decided.changes) == (Fenced.GONE, ())
+    assert (decided.answer, decided.changes) == (FenceOutcome.GONE, ())
     assert [watch.agent_id for watch in decided.watches] == [ANNE]

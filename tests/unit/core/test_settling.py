@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from sebastian_core.domain.adoption import Adopting, Listed, adopt
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move
+from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Transition
 from sebastian_core.domain.ids import ChatId, ReservationId
 from sebastian_core.domain.in_doubt import Outcome, RoomState, postpone, settle, suspect
 from sebastian_core.domain.room import Decided, Room
@@ -425,7 +425,7 @@ class TestAListedRoomThatWeHoldForAnother:
         decided = adopt(listed, RULES, a_room(chat), at(61))
 
         (change,) = decided.changes
-        assert (decided.answer, change.move) == (Adopting.TRANSFERRED, Move.TRANSFER)
+        assert (decided.answer, change.move) == (Adopting.TRANSFERRED, Transition.TRANSFER)
         assert (change.chat.agent_id, change.chat.doubt, change.chat.settle_at) == (BEN, None, None)
         assert change.details == {"from": ANNE}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sebastian_core.domain.chat import Doubt
 from sebastian_core.domain.reservation import (
-    Fenced,
+    FenceOutcome,
     doubt_attempt,
     pass_over,
     refuse,
@@ -18,7 +18,7 @@ from tests.unit.core.building import BEN, RULES, a_reservation, at
 
 RESERVATION = a_reservation()
 
-Word = Callable[[Room], Decided[Fenced]]
+Word = Callable[[Room], Decided[FenceOutcome]]
 NOT_APPLIED: dict[str, Word] = {
     "release": lambda room: release(RESERVATION, "", RULES, room, at(3)),
     "release doubtful": lambda room: release_doubtful(RESERVATION, RULES, room, at(3)),
@@ -28,6 +28,6 @@ NOT_APPLIED: dict[str, Word] = {
 """After a call that surely was not applied: as a rule the chat goes back into the line."""
 
 
-def doubt(room: Room) -> Decided[Fenced]:
+def doubt(room: Room) -> Decided[FenceOutcome]:
     """After a call of unknown end."""
     return doubt_attempt(RESERVATION, Doubt.UNKNOWN_ANSWER, RULES, room, at(3))

@@ -13,7 +13,8 @@ from sebastian_apps.settings import load_settings
 from sebastian_apps.status.checks import CheckResult, check_floor
 from sebastian_apps.status.floor_state import FloorRules, FloorState
 from sebastian_apps.status.heartbeat import own_version
-from sebastian_core.domain.agent import AgentSetting, Roster, Staffing
+from sebastian_core.domain.agent_loads import AgentLoads, AgentSetting
+from sebastian_core.domain.roster import Roster
 from sebastian_core.ports.journal import Minute, Summary
 from sebastian_core.ports.leadership import Report
 
@@ -46,7 +47,7 @@ def found(*states: dict[str, Any], silent: float = 1, **seen: Any) -> list[Check
     ]
     agent = an_agent()
     calm: dict[str, Any] = {
-        "staffing": Staffing(NOON),
+        "agent_loads": AgentLoads(NOON),
         "summary": Summary(at=NOON),
         "roster": Roster(NOON, {agent.agent_id: agent}),
         "agent_store_is_up": True,
@@ -73,8 +74,8 @@ SAME_REDIS = "Do the workers and this process name the same Redis? Is a worker's
 ANNE = an_agent().agent_id
 ONLINE = Roster(NOON, {ANNE: an_agent()})
 OFFLINE = Roster(NOON, {ANNE: an_agent(online=False)})
-ALL_PAUSED = Staffing(NOON, settings={ANNE: AgentSetting(paused=True)})
-ALL_FULL = Staffing(NOON, loads={ANNE: 3})
+ALL_PAUSED = AgentLoads(NOON, settings={ANNE: AgentSetting(paused=True)})
+ALL_FULL = AgentLoads(NOON, loads={ANNE: 3})
 
 
 def waiting(number: int, minutes: float = 1) -> Summary:
@@ -219,7 +220,7 @@ GOLDEN: list[tuple[list[CheckResult], str, str]] = [
         "An agent logs in to Qiscus and sets themselves available.",
     ),
     (
-        found(words(), staffing=ALL_PAUSED, summary=waiting(1)),
+        found(words(), agent_loads=ALL_PAUSED, summary=waiting(1)),
         (
             "problem nobody-free: No agent can take a chat: of 1 agent 1 is paused. "
             "1 customer waits, in their places."
@@ -227,7 +228,7 @@ GOLDEN: list[tuple[list[CheckResult], str, str]] = [
         "Resume an agent who is paused, give them room, or have somebody come online.",
     ),
     (
-        found(words(), staffing=ALL_PAUSED),
+        found(words(), agent_loads=ALL_PAUSED),
         (
             "warning nobody-free: No agent can take a chat: of 1 agent 1 is paused. "
             "The next customer will wait."
@@ -235,7 +236,7 @@ GOLDEN: list[tuple[list[CheckResult], str, str]] = [
         "Resume an agent who is paused, give them room, or have somebody come online.",
     ),
     (
-        found(words(), staffing=ALL_FULL, summary=waiting(2)),
+        found(words(), agent_loads=ALL_FULL, summary=waiting(2)),
         (
             "warning nobody-free: No agent can take a chat: of 1 agent 1 is full. "
             "2 customers wait, in their places."
@@ -298,7 +299,7 @@ def test_nothing_is_said_of_a_roster_that_could_not_be_asked_for() -> None:
 
 
 def test_a_full_floor_without_a_line_is_no_trouble() -> None:
-    (told,) = found(words(), staffing=ALL_FULL)
+    (told,) = found(words(), agent_loads=ALL_FULL)
 
     assert told.name == "workers"
 
@@ -336,7 +337,7 @@ def test_a_line_that_is_given_as_fast_as_it_comes_does_not_grow() -> None:
 
 def test_nothing_is_said_of_workers_that_cannot_report() -> None:
     state = FloorState(
-        staffing=Staffing(NOON),
+        agent_loads=AgentLoads(NOON),
         summary=Summary(at=NOON),
         roster=ONLINE,
         agent_store_is_up=True,

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from sebastian_adapters.testing.builders import NOON
 from sebastian_apps.status.heartbeat import WorkerStatus, living
-from sebastian_core.domain.permits import Standing
+from sebastian_core.domain.rate_limit import CircuitState
 from sebastian_core.ports.leadership import Report
 from sebastian_core.usecases.reconcile import Reconciled
-from sebastian_core.usecases.refresh_agents import Refreshed
+from sebastian_core.usecases.refresh import Refreshed
 
 LATER = NOON + timedelta(minutes=5)
 
@@ -19,7 +19,7 @@ def a_status() -> WorkerStatus:
     """A worker with the duties, one of which fails."""
     status = WorkerStatus(started_at=NOON, policy={"name": "ours:Gold", "suspended": None})
     status.leads(NOON, leads=True)
-    status.sees(Standing.UP, NOON)
+    status.sees(CircuitState.CLOSED, NOON)
     status.expects("refresh", timedelta(seconds=10), leader_only=True)
     status.expects("reconcile", timedelta(minutes=1), leader_only=True)
     status.expects("clock", timedelta(seconds=30), leader_only=False)
@@ -117,9 +117,9 @@ def test_a_worker_that_said_nothing_but_goodbye_is_read_and_lives_no_more() -> N
 
 def test_since_when_qiscus_does_not_answer_is_remembered_until_it_does() -> None:
     status = WorkerStatus()
-    status.sees(Standing.DOWN, NOON)
-    status.sees(Standing.DOWN, LATER)
+    status.sees(CircuitState.OPEN, NOON)
+    status.sees(CircuitState.OPEN, LATER)
     since = status.down_since
-    status.sees(Standing.UP, LATER)
+    status.sees(CircuitState.CLOSED, LATER)
 
     assert (since, status.down_since) == (NOON, None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sebastian_adapters.redis.inspection import RedisReading
+from sebastian_adapters.redis.health import RedisHealth
 from sebastian_apps.status.checks import Level
 from sebastian_apps.status.probes.stores import condition
 
 
-def a_reading(version: str, compatible_with: str) -> RedisReading:
-    return RedisReading(
+def a_reading(version: str, compatible_with: str) -> RedisHealth:
+    return RedisHealth(
         version=version,
         compatible_with=compatible_with,
         memory_limit_bytes=0,

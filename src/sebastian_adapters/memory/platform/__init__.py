@@ -15,13 +15,13 @@ from sebastian_adapters.memory.platform.truth import (
     perfect_mean_wait_seconds,
 )
 from sebastian_adapters.memory.platform.values import (
-    Account,
     AgentFilter,
-    AgentView,
     Assigned,
     Body,
     Channel,
-    Page,
+    FakeAccount,
+    FakeAgentView,
+    FakePage,
     Properties,
     Refusal,
     Resolved,
@@ -31,16 +31,16 @@ from sebastian_adapters.memory.platform.values import (
 )
 
 __all__ = [
-    "Account",
     "AgentFilter",
-    "AgentView",
     "Assigned",
     "Body",
     "Channel",
     "Event",
     "EventKind",
     "EventLog",
-    "Page",
+    "FakeAccount",
+    "FakeAgentView",
+    "FakePage",
     "Platform",
     "Properties",
     "Refusal",

@@ -6,11 +6,11 @@ from sebastian_adapters.memory.platform.stamps import Stamps
 from sebastian_adapters.memory.platform.values import (
     GENERAL,
     TYPE_NAMES,
-    Account,
-    AgentView,
     Assigned,
     Body,
-    Page,
+    FakeAccount,
+    FakeAgentView,
+    FakePage,
     Role,
 )
 
@@ -22,10 +22,10 @@ FAKE_TOKEN = "FAKE_TOKEN"
 class AgentBodies:
     """Writes every body about the people of one account."""
 
-    account: Account
+    account: FakeAccount
     stamps: Stamps
 
-    def listed(self, agent: AgentView) -> Body:
+    def listed(self, agent: FakeAgentView) -> Body:
         """One agent in `v2/admin/agents`, `available_agents` and `other_agents`."""
         return {
             **self.of_division(agent),
@@ -33,7 +33,7 @@ class AgentBodies:
             "is_req_otp_reset": None,
         }
 
-    def of_division(self, agent: AgentView) -> Body:
+    def of_division(self, agent: FakeAgentView) -> Body:
         """One agent in `by_division`."""
         body: Body = {
             "avatar_url": AVATAR_URL,
@@ -55,13 +55,13 @@ class AgentBodies:
             del body["current_customer_count"]
         return body
 
-    def detail(self, agent: AgentView) -> Body:
+    def detail(self, agent: FakeAgentView) -> Body:
         """`v2/admin/agent/{id}`."""
         body = self.listed(agent)
         del body["is_req_otp_reset"]
         return {"data": {"agent": body}, "status": 200}
 
-    def full(self, agent: AgentView) -> Body:
+    def full(self, agent: FakeAgentView) -> Body:
         """One agent in version 1 of the API; the totals are text, as observed."""
         return {
             **self._of_account(agent),
@@ -82,7 +82,7 @@ class AgentBodies:
             "is_supervisor": type_name(agent.type) == "supervisor",
         }
 
-    def paginator(self, page: Page[AgentView], number: int) -> Body:
+    def paginator(self, page: FakePage[FakeAgentView], number: int) -> Body:
         """`v1/admin/agents`: the page as Laravel writes it."""
         total, size = page.total_count or 0, page.per_page
         path = "https://qiscus.example.test/api/v1/admin/agents"
@@ -121,7 +121,7 @@ class AgentBodies:
             "updated_at": made_at,
         }
 
-    def allocated(self, agent: AgentView) -> Body:
+    def allocated(self, agent: FakeAgentView) -> Body:
         """The answer of `allocate_agent` and `allocate_assign_agent`."""
         agent_body = {
             "id": agent.id,
@@ -165,7 +165,7 @@ class AgentBodies:
             }
         return {"data": data}
 
-    def serving(self, agent: AgentView) -> Body:
+    def serving(self, agent: FakeAgentView) -> Body:
         """Who served, in the answer of `mark_as_resolved`."""
         return {
             **self._of_account(agent),
@@ -175,7 +175,7 @@ class AgentBodies:
             "assigned_rules": [],
         }
 
-    def candidate(self, agent: AgentView) -> Body:
+    def candidate(self, agent: FakeAgentView) -> Body:
         """Whom the allocation webhook suggests."""
         created_at = self.stamps.zoned(agent.created_at)
         return {
@@ -195,7 +195,7 @@ class AgentBodies:
             "updated_at": created_at,
         }
 
-    def old_candidate(self, agent: AgentView) -> Body:
+    def old_candidate(self, agent: FakeAgentView) -> Body:
         """The same in 2019: with the agent's token in it."""
         return {
             **self._of_account(agent),
@@ -205,7 +205,7 @@ class AgentBodies:
             "assigned_rules": [f"{each.source}_messaging" for each in agent.channels],
         }
 
-    def _of_account(self, agent: AgentView) -> Body:
+    def _of_account(self, agent: FakeAgentView) -> Body:
         created_at = self.stamps.plain(agent.created_at)
         return {
             "id": agent.id,

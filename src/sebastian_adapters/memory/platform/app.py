@@ -4,7 +4,7 @@ import random
 
 from sebastian_adapters.memory.platform.agent_bodies import AVATAR_URL, type_name
 from sebastian_adapters.memory.platform.stamps import Stamps
-from sebastian_adapters.memory.platform.values import ADMIN, Account, AgentView, Body
+from sebastian_adapters.memory.platform.values import ADMIN, Body, FakeAccount, FakeAgentView
 
 ALLOCATION, RESOLVED = "allocation", "resolved"
 _WORKING_DAYS = range(1, 6)
@@ -13,7 +13,7 @@ _WORKING_DAYS = range(1, 6)
 class App:
     """Hands out tokens, remembers where webhooks go, and tells how the account is set up."""
 
-    def __init__(self, account: Account, stamps: Stamps, rng: random.Random) -> None:
+    def __init__(self, account: FakeAccount, stamps: Stamps, rng: random.Random) -> None:
         self._account = account
         self._stamps = stamps
         self._rng = rng
@@ -21,7 +21,7 @@ class App:
         self._urls: dict[str, str | None] = {ALLOCATION: None, RESOLVED: None}
         self._enabled = {ALLOCATION: False, RESOLVED: False}
 
-    def login(self, user: AgentView, *, details: bool) -> Body:
+    def login(self, user: FakeAgentView, *, details: bool) -> Body:
         """A new token for somebody whose password was right, and who they are."""
         token = f"{self._rng.getrandbits(128):032x}"
         self._tokens[token] = user.id
@@ -39,7 +39,7 @@ class App:
         """Every token is void from now on."""
         self._tokens.clear()
 
-    def profile(self, admin: AgentView, *, shows_app: bool) -> Body:
+    def profile(self, admin: FakeAgentView, *, shows_app: bool) -> Body:
         """What `get_profile` tells.
 
         The gem qismo and the agents' app read the short body, which names no app; with
@@ -131,7 +131,7 @@ class App:
             "is_force_send_bot": False,
         }
 
-    def _user(self, user: AgentView) -> Body:
+    def _user(self, user: FakeAgentView) -> Body:
         """Somebody with a login, and the app; its secret key is the admin's alone."""
         app = self._own_app()
         is_admin = user.type == ADMIN
@@ -154,7 +154,7 @@ class App:
             "app": app,
         }
 
-    def _with_details(self, body: Body, user: AgentView) -> Body:
+    def _with_details(self, body: Body, user: FakeAgentView) -> Body:
         """The same with what newer accounts answer beside it."""
         number, made_at = self._account.app_number, self._stamps.plain(0)
         config = {

@@ -10,16 +10,16 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from sebastian_adapters.memory.platform.agent_bodies import AVATAR_URL, AgentBodies, type_name
-from sebastian_adapters.memory.platform.rooms import Room, Service
+from sebastian_adapters.memory.platform.rooms import FakeRoom, FakeService
 from sebastian_adapters.memory.platform.roster import Person
 from sebastian_adapters.memory.platform.stamps import Stamps
 from sebastian_adapters.memory.platform.switches import Switches
 from sebastian_adapters.memory.platform.values import (
-    Account,
-    AgentView,
     Body,
     Channel,
-    Page,
+    FakeAccount,
+    FakeAgentView,
+    FakePage,
     RoomView,
     Tag,
 )
@@ -32,7 +32,7 @@ SOURCES = ("wa", "fb", "ig", "line", "telegram", "qiscus", "custom")
 class Bodies:
     """Writes every body of one account; the ones about people are in `agents`."""
 
-    account: Account
+    account: FakeAccount
     stamps: Stamps
     agents: AgentBodies = field(init=False)
 
@@ -48,7 +48,7 @@ class Bodies:
         """`v2/customer_rooms/{room_id}`."""
         return {"data": {"customer_room": self._single_room(room)}, "status": 200}
 
-    def cursors(self, page: Page[AgentView] | Page[RoomView]) -> Body:
+    def cursors(self, page: FakePage[FakeAgentView] | FakePage[RoomView]) -> Body:
         """`meta` of a list that is paged by cursor."""
         return {
             "after": page.after,
@@ -57,7 +57,7 @@ class Bodies:
             "total_count": page.total_count,
         }
 
-    def counted(self, page: Page[AgentView]) -> Body:
+    def counted(self, page: FakePage[FakeAgentView]) -> Body:
         """`meta` of a list that is paged by number."""
         return {"per_page": page.per_page, "total_count": page.total_count}
 
@@ -74,7 +74,7 @@ class Bodies:
         """One tag of a room."""
         return {"id": tag.id, "name": tag.name}
 
-    def user_info(self, room: Room) -> Body:
+    def user_info(self, room: FakeRoom) -> Body:
         """`user_info`: what is known of the room's customer; it carries the channel's secret."""
         first_at = room.services[0].opened_at if room.services else None
         return {
@@ -116,11 +116,11 @@ class Bodies:
 
     def allocation_webhook(
         self,
-        room: Room,
+        room: FakeRoom,
         switches: Switches,
         *,
-        latest: Service | None,
-        candidate: AgentView | None,
+        latest: FakeService | None,
+        candidate: FakeAgentView | None,
         is_new_session: bool,
         was_resolved: bool,
     ) -> Body:
@@ -146,7 +146,7 @@ class Bodies:
         return body if is_old else {**body, **self._newer_keys(room)}
 
     def resolve_webhook(
-        self, room: Room, service: Service, by: Person | None, switches: Switches
+        self, room: FakeRoom, service: FakeService, by: Person | None, switches: Switches
     ) -> Body:
         """What the platform posts when a room was resolved; without `by` it names nobody."""
         comment_id = service.last_comment_id
@@ -180,7 +180,7 @@ class Bodies:
         return body if switches.webhook_shape == "old" else {**body, **self._newer_keys(room)}
 
     def resolve_answer(
-        self, room: Room, service: Service, agent: AgentView | None, switches: Switches
+        self, room: FakeRoom, service: FakeService, agent: FakeAgentView | None, switches: Switches
     ) -> Body:
         """The answer of `mark_as_resolved`; two of its moments are objects, or text."""
         resolved_at = service.resolved_at or service.opened_at
@@ -216,7 +216,7 @@ class Bodies:
             }
         }
 
-    def _newer_keys(self, room: Room) -> Body:
+    def _newer_keys(self, room: FakeRoom) -> Body:
         channel = room.channel
         return {
             "app_code": self.account.app_code,
@@ -248,7 +248,7 @@ class Bodies:
             "user_id": room.user_id,
         }
 
-    def _latest_service(self, room: Room, service: Service) -> Body:
+    def _latest_service(self, room: FakeRoom, service: FakeService) -> Body:
         resolved_at = service.resolved_at
         updated_at = self.stamps.plain(resolved_at or service.retrieved_at or service.opened_at)
         return {
@@ -269,7 +269,7 @@ class Bodies:
         }
 
 
-def _extras(room: Room) -> Body:
+def _extras(room: FakeRoom) -> Body:
     return {
         "additional_extras": {"timezone_offset": 7},
         "notes": None,

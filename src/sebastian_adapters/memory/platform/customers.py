@@ -1,6 +1,6 @@
 """What the account knows of its customers beside their chats: properties, and tags on rooms."""
 
-from sebastian_adapters.memory.platform.rooms import Room, Rooms
+from sebastian_adapters.memory.platform.rooms import FakeRoom, Rooms
 from sebastian_adapters.memory.platform.values import Properties, Refusal, Tag
 
 
@@ -11,14 +11,14 @@ class Customers:
         self._rooms = rooms
         self._tags: dict[str, Tag] = {}
 
-    def room(self, room_id: str) -> Room | Refusal:
+    def room(self, room_id: str) -> FakeRoom | Refusal:
         """The room with its properties and tags."""
         return self._rooms.get(room_id) or Refusal(404, "no such room")
 
-    def set_properties(self, room_id: str, properties: Properties) -> Room | Refusal:
+    def set_properties(self, room_id: str, properties: Properties) -> FakeRoom | Refusal:
         """Replace the customer's properties, as the platform does: whoever adds one reads first."""
         room = self.room(room_id)
-        if isinstance(room, Room):
+        if isinstance(room, FakeRoom):
             room.properties = properties
         return room
 

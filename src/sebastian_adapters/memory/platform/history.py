@@ -11,7 +11,7 @@ _MOMENT = itemgetter(0)
 _CROWDED = 16
 
 
-class History(Generic[State]):
+class StateHistory(Generic[State]):
     """The last two minutes of a value; moments are set in ascending order."""
 
     __slots__ = ("_steps",)

@@ -10,10 +10,16 @@ from attrs import evolve
 from sebastian_adapters.memory.platform.app import App
 from sebastian_adapters.memory.platform.bodies import Bodies
 from sebastian_adapters.memory.platform.customers import Customers
-from sebastian_adapters.memory.platform.history import History
+from sebastian_adapters.memory.platform.history import StateHistory
 from sebastian_adapters.memory.platform.log import Actor, Event, EventKind, EventLog
-from sebastian_adapters.memory.platform.rooms import Room, Rooms, RoomState, Service, Unclean
-from sebastian_adapters.memory.platform.roster import Person, Roster, page_of
+from sebastian_adapters.memory.platform.rooms import (
+    FakeRoom,
+    FakeRoomState,
+    FakeService,
+    Rooms,
+    Unclean,
+)
+from sebastian_adapters.memory.platform.roster import FakeRoster, Person, page_of
 from sebastian_adapters.memory.platform.stamps import Stamps
 from sebastian_adapters.memory.platform.switches import Switches
 from sebastian_adapters.memory.platform.values import (
@@ -21,13 +27,13 @@ from sebastian_adapters.memory.platform.values import (
     AGENT,
     GENERAL,
     LIVE_CHAT,
-    Account,
     AgentFilter,
-    AgentView,
     Assigned,
     Body,
     Channel,
-    Page,
+    FakeAccount,
+    FakeAgentView,
+    FakePage,
     Properties,
     Refusal,
     Resolved,
@@ -58,19 +64,19 @@ class Platform:
         clock: Callable[[], float],
         rng: random.Random | None = None,
         switches: Switches | None = None,
-        account: Account | None = None,
+        account: FakeAccount | None = None,
         epoch: datetime = EPOCH,
         log_limit: int | None = None,
     ) -> None:
         self.clock = clock
         self.rng = rng or random.Random(0)
         self.switches = switches or Switches()
-        self.account = account or Account()
+        self.account = account or FakeAccount()
         self.epoch = epoch
         self.bodies = Bodies(self.account, Stamps(epoch))
         self.log = EventLog(log_limit)
         self.app = App(self.account, self.bodies.stamps, self.rng)
-        self._roster = Roster()
+        self._roster = FakeRoster()
         self._rooms = Rooms()
         self.customers = Customers(self._rooms)
         self.channels: dict[int, Channel] = {LIVE_CHAT.id: LIVE_CHAT}
@@ -104,7 +110,7 @@ class Platform:
             channels=channels,
             roles=roles,
             created_at=now,
-            counts=History(now, 0),
+            counts=StateHistory(now, 0),
         )
         self._roster.add(person)
         self.channels |= {channel.id: channel for channel in channels}
@@ -152,7 +158,7 @@ class Platform:
         admin = self._view(self._person(self.account.admin_id))
         return self.app.profile(admin, shows_app=self.switches.profile_shows_app)
 
-    def user_of(self, token: str) -> AgentView | None:
+    def user_of(self, token: str) -> FakeAgentView | None:
         """Whose login answered that token; None once it is void, or its owner is gone."""
         user_id = self.app.user_id_of(token)
         person = None if user_id is None else self._roster.get(user_id)
@@ -235,7 +241,7 @@ class Platform:
 
     def allocate(
         self, channel_id: int | None = None, *, ignore_availability: bool = False
-    ) -> AgentView | Refusal:
+    ) -> FakeAgentView | Refusal:
         """`allocate_agent`: the agent with the fewest rooms, online unless ignored; gives nothing.
 
         Knows no capacity, as the platform does not.
@@ -247,7 +253,7 @@ class Platform:
 
     def allocate_assign(
         self, room_id: str, *, ignore_availability: bool = False
-    ) -> AgentView | Refusal:
+    ) -> FakeAgentView | Refusal:
         """`allocate_assign_agent`: the platform picks for a room without an agent, and assigns."""
         room = self._rooms.get(room_id)
         if room is None:
@@ -288,7 +294,7 @@ class Platform:
 
     def remove_agent(
         self, room_id: str, agent_id: int, *, by: Actor = "api"
-    ) -> AgentView | Refusal:
+    ) -> FakeAgentView | Refusal:
         """The agent leaves the room; with nobody left it waits, and messages fire again."""
         room, person = self._rooms.get(room_id), self._roster.get(agent_id)
         if room is None or person is None or agent_id not in room.state.agents:
@@ -329,7 +335,7 @@ class Platform:
         cursor_after: str | None = None,
         limit: int | None = None,
         wanted: AgentFilter = _EVERYBODY,
-    ) -> Page[AgentView]:
+    ) -> FakePage[FakeAgentView]:
         """All people, admins and supervisors too, in pages by number or cursor (a switch).
 
         An unknown cursor raises `ValueError`.
@@ -349,7 +355,7 @@ class Platform:
         page: int = 1,
         limit: int | None = None,
         by_load: Literal["asc", "desc"] | None = None,
-    ) -> Page[AgentView]:
+    ) -> FakePage[FakeAgentView]:
         """The people who match, by id or by their number of customers, in numbered pages."""
         size = self._page_size(limit, self.switches.agents_page_size)
         ids = self._roster.ids(wanted)
@@ -361,7 +367,7 @@ class Platform:
 
     def other_agents(
         self, room_id: str, *, page: int = 1, limit: int | None = None, search: str | None = None
-    ) -> Page[AgentView] | Refusal:
+    ) -> FakePage[FakeAgentView] | Refusal:
         """`other_agents`: everybody who is not in the room, eligible for it or not."""
         if self._rooms.get(room_id) is None:
             return Refusal(400, "room not found")
@@ -387,7 +393,7 @@ class Platform:
         cursor_after: str | None = None,
         limit: int | None = None,
         in_room: bool = False,
-    ) -> Page[AgentView] | Refusal:
+    ) -> FakePage[FakeAgentView] | Refusal:
         """Who is eligible for the room by its channel, online or not; or those in it already."""
         room = self._rooms.get(room_id)
         if room is None:
@@ -401,19 +407,19 @@ class Platform:
         next_after = _cursor(people[-1].id) if more else None
         return page_of(map(self._listed, people), limit=size, after=next_after, total_count=None)
 
-    def agents_by_ids(self, agent_ids: tuple[int, ...]) -> list[AgentView]:
+    def agents_by_ids(self, agent_ids: tuple[int, ...]) -> list[FakeAgentView]:
         """Those agents, with counts that are fresh whatever the switches say."""
         people = [self._roster.get(each) for each in dict.fromkeys(agent_ids)]
         return [self._view(person) for person in people if person]
 
-    def agent(self, agent_id: int) -> AgentView | None:
+    def agent(self, agent_id: int) -> FakeAgentView | None:
         """One agent as the lists show them; None for an unknown id."""
         person = self._roster.get(agent_id)
         return self._listed(person) if person else None
 
     def rooms(
         self, wanted: RoomFilter, *, cursor_after: str | None = None, limit: int | None = None
-    ) -> Page[RoomView]:
+    ) -> FakePage[RoomView]:
         """The rooms as they were `rooms_lag_seconds` ago, newest first."""
         if wanted.user_ids and not self.switches.user_ids_honoured:
             wanted = evolve(wanted, user_ids=())
@@ -479,22 +485,22 @@ class Platform:
         service = room.open_service if room else None
         return service.id if service else None
 
-    def _make_room(self, room_id: str, channel: Channel, name: str | None) -> Room:
+    def _make_room(self, room_id: str, channel: Channel, name: str | None) -> FakeRoom:
         number = _FIRST_ROOM_NUMBER + len(self._rooms)
         customer = name or f"cust{number - _FIRST_ROOM_NUMBER + 1}"
-        room = Room(
+        room = FakeRoom(
             id=number,
             room_id=room_id,
             channel=channel,
             name=customer,
             user_id=f"{customer}@example.com",
-            history=History(self.clock(), RoomState()),
+            history=StateHistory(self.clock(), FakeRoomState()),
         )
         self._rooms.add(room)
         self.channels[channel.id] = channel
         return room
 
-    def _known_room(self, room_id: str) -> Room:
+    def _known_room(self, room_id: str) -> FakeRoom:
         room = self._rooms.get(room_id)
         if room is None:
             raise KeyError(f"no room {room_id}")
@@ -511,7 +517,7 @@ class Platform:
             channels=(),
             roles=(),
             created_at=now,
-            counts=History(now, 0),
+            counts=StateHistory(now, 0),
             is_available=True,
         )
 
@@ -521,9 +527,9 @@ class Platform:
             return None
         return self._roster.get(self.account.admin_id if by is None else by)
 
-    def _open_service(self, room: Room) -> Service:
+    def _open_service(self, room: FakeRoom) -> FakeService:
         comment = self._comment_id()
-        service = Service(self._next_service, self.clock(), comment, comment)
+        service = FakeService(self._next_service, self.clock(), comment, comment)
         self._next_service += 1
         room.services.append(service)
         self._become(
@@ -532,7 +538,7 @@ class Platform:
         self._tell("opened", room.room_id, service_id=service.id, by="customer")
         return service
 
-    def _allocation_webhook(self, room: Room, is_new_session: bool, was_resolved: bool) -> Body:
+    def _allocation_webhook(self, room: FakeRoom, is_new_session: bool, was_resolved: bool) -> Body:
         candidate = (
             self._roster.suggested_for(room.channel.id) if self.switches.candidate_agent else None
         )
@@ -545,27 +551,27 @@ class Platform:
             was_resolved=was_resolved,
         )
 
-    def _latest_service(self, room: Room) -> Service | None:
+    def _latest_service(self, room: FakeRoom) -> FakeService | None:
         if self.switches.latest_service == "always_null":
             return None
         if self.switches.latest_service == "shows_open":
             return room.open_service
         return room.last_resolved_service
 
-    def _join(self, room: Room, person: Person, by: Actor) -> None:
+    def _join(self, room: FakeRoom, person: Person, by: Actor) -> None:
         service = room.services[-1]
         service.agent_id, service.retrieved_at = person.id, self.clock()
         agents = (*room.state.agents, person.id)
         self._become(room, evolve(room.state, is_waiting=False, agents=agents))
         self._tell("assigned", room.room_id, person.id, service.id, by=by)
 
-    def _leave(self, room: Room, agent_id: int, by: Actor) -> None:
+    def _leave(self, room: FakeRoom, agent_id: int, by: Actor) -> None:
         agents = tuple(each for each in room.state.agents if each != agent_id)
         state = evolve(room.state, is_waiting=not agents, agents=agents)
         self._become(room, state, touch=not agents)
         self._tell("removed", room.room_id, agent_id, room.services[-1].id, by=by)
 
-    def _become(self, room: Room, state: RoomState, *, touch: bool = False) -> None:
+    def _become(self, room: FakeRoom, state: FakeRoomState, *, touch: bool = False) -> None:
         now, before = self.clock(), room.state.agents
         self._rooms.set_state(room, now, state, touch=touch)
         for agent_id in {*before} ^ {*state.agents}:
@@ -573,7 +579,7 @@ class Platform:
             if person:
                 person.counts.set(now, self._rooms.load_of(agent_id))
 
-    def _assigned(self, room: Room, person: Person) -> Assigned:
+    def _assigned(self, room: FakeRoom, person: Person) -> Assigned:
         service = room.services[-1]
         return Assigned(
             agent=self._view(person),
@@ -584,13 +590,13 @@ class Platform:
             at=self.clock(),
         )
 
-    def _assign_again(self, room: Room, person: Person, by: Actor) -> Assigned | Refusal:
+    def _assign_again(self, room: FakeRoom, person: Person, by: Actor) -> Assigned | Refusal:
         if self.switches.same_agent_twice != 200:
             return self._refuse(room.room_id, person.id, by, "agent is in the room already")
         self._tell("assigned_again", room.room_id, person.id, room.services[-1].id, by=by)
         return self._assigned(room, person)
 
-    def _assign_resolved(self, room: Room, person: Person, by: Actor) -> Assigned | Refusal:
+    def _assign_resolved(self, room: FakeRoom, person: Person, by: Actor) -> Assigned | Refusal:
         if self.switches.assign_resolved_room != 200 or not room.services:
             return self._refuse(room.room_id, person.id, by, "room is resolved")
         self._tell("assigned_resolved", room.room_id, person.id, room.services[-1].id, by=by)
@@ -616,10 +622,10 @@ class Platform:
             raise KeyError(f"no agent {agent_id}")
         return person
 
-    def _view(self, person: Person) -> AgentView:
+    def _view(self, person: Person) -> FakeAgentView:
         return person.view(person.counts.last)
 
-    def _listed(self, person: Person) -> AgentView:
+    def _listed(self, person: Person) -> FakeAgentView:
         if self.switches.counts_absent:
             return person.view(None)
         if not self.switches.counts_lag_seconds:

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
 
-from sebastian_adapters.memory.platform.history import History
+from sebastian_adapters.memory.platform.history import StateHistory
 from sebastian_adapters.memory.platform.switches import MOST_UNCLEAN_ROWS, REMEMBERED_SECONDS
 from sebastian_adapters.memory.platform.values import (
     Channel,
-    Page,
+    FakePage,
     Properties,
     RoomFilter,
     RoomView,
@@ -21,7 +21,7 @@ from sebastian_adapters.memory.platform.values import (
 
 
 @define(eq=False)
-class Service:
+class FakeService:
     """One request for service in a room; Qiscus's word for a chat. Ids ascend."""
 
     id: int
@@ -35,7 +35,7 @@ class Service:
 
 
 @frozen
-class RoomState:
+class FakeRoomState:
     """What changes about a room; replaced as a whole, so that the past stays what it was."""
 
     is_resolved: bool = False
@@ -48,7 +48,7 @@ class RoomState:
 
 
 @define(eq=False)
-class Room:
+class FakeRoom:
     """A customer's room, for ever, with the services it was given."""
 
     id: int
@@ -56,27 +56,27 @@ class Room:
     channel: Channel
     name: str
     user_id: str
-    history: History[RoomState]
-    services: list[Service] = field(factory=list)
+    history: StateHistory[FakeRoomState]
+    services: list[FakeService] = field(factory=list)
     properties: Properties = ()
     tags: list[Tag] = field(factory=list)
 
     @property
-    def state(self) -> RoomState:
+    def state(self) -> FakeRoomState:
         return self.history.last
 
     @property
-    def open_service(self) -> Service | None:
+    def open_service(self) -> FakeService | None:
         last = self.services[-1] if self.services else None
         return last if last and last.resolved_at is None else None
 
     @property
-    def last_resolved_service(self) -> Service | None:
+    def last_resolved_service(self) -> FakeService | None:
         return next(
             (each for each in reversed(self.services) if each.resolved_at is not None), None
         )
 
-    def view(self, state: RoomState) -> RoomView:
+    def view(self, state: FakeRoomState) -> RoomView:
         return RoomView(
             id=self.id,
             room_id=self.room_id,
@@ -90,7 +90,7 @@ class Room:
         )
 
 
-Candidate: TypeAlias = tuple[Room, RoomState]
+Candidate: TypeAlias = tuple[FakeRoom, FakeRoomState]
 
 
 @frozen
@@ -109,19 +109,19 @@ class Rooms:
     """
 
     def __init__(self) -> None:
-        self._rooms: dict[str, Room] = {}
-        self._newest_last: dict[str, Room] = {}
-        self._unresolved: dict[str, Room] = {}
-        self._waiting: dict[str, Room] = {}
-        self._held: dict[int, dict[str, Room]] = {}
-        self._changes: deque[tuple[float, Room]] = deque()
-        self._lately_odd: deque[tuple[float, Room]] = deque(maxlen=MOST_UNCLEAN_ROWS)
+        self._rooms: dict[str, FakeRoom] = {}
+        self._newest_last: dict[str, FakeRoom] = {}
+        self._unresolved: dict[str, FakeRoom] = {}
+        self._waiting: dict[str, FakeRoom] = {}
+        self._held: dict[int, dict[str, FakeRoom]] = {}
+        self._changes: deque[tuple[float, FakeRoom]] = deque()
+        self._lately_odd: deque[tuple[float, FakeRoom]] = deque(maxlen=MOST_UNCLEAN_ROWS)
         self._touches = 0
 
     def __len__(self) -> int:
         return len(self._rooms)
 
-    def get(self, room_id: str) -> Room | None:
+    def get(self, room_id: str) -> FakeRoom | None:
         return self._rooms.get(room_id)
 
     def waiting(self) -> list[str]:
@@ -136,10 +136,12 @@ class Rooms:
     def load_of(self, agent_id: int) -> int:
         return len(self._held.get(agent_id, ()))
 
-    def add(self, room: Room) -> None:
+    def add(self, room: FakeRoom) -> None:
         self._rooms[room.room_id] = room
 
-    def set_state(self, room: Room, at: float, state: RoomState, *, touch: bool = False) -> None:
+    def set_state(
+        self, room: FakeRoom, at: float, state: FakeRoomState, *, touch: bool = False
+    ) -> None:
         """Give the room this state from that moment on, and update every index."""
         before = room.state
         if touch:
@@ -160,7 +162,7 @@ class Rooms:
         before: int | None,
         limit: int,
         unclean: Unclean,
-    ) -> Page[RoomView]:
+    ) -> FakePage[RoomView]:
         """The rooms that matched the filter at that moment, newest first, behind the cursor.
 
         The unserved list also holds a few rooms that do not belong in it, as `unclean` says.
@@ -174,19 +176,21 @@ class Rooms:
         )
         found = list(islice(matching, limit + 1))
         rows = found[:limit]
-        return Page(
+        return FakePage(
             items=tuple(room.view(state) for room, state in rows),
             per_page=limit,
             after=str(rows[-1][1].touched) if len(found) > limit else None,
         )
 
-    def _odd(self, unclean: Unclean, at: float) -> list[Room]:
+    def _odd(self, unclean: Unclean, at: float) -> list[FakeRoom]:
         """The rooms that stopped waiting last, as many and as long ago as `unclean` says."""
         since = at - unclean.seconds
         lately = [room for stopped_at, room in self._lately_odd if stopped_at >= since]
         return lately[len(lately) - min(unclean.rows, len(lately)) :]
 
-    def _newest_first(self, wanted: RoomFilter, at: float, odd: list[Room]) -> Iterator[Candidate]:
+    def _newest_first(
+        self, wanted: RoomFilter, at: float, odd: list[FakeRoom]
+    ) -> Iterator[Candidate]:
         moved = self._changed_since(at)
         moved.update((room.room_id, room) for room in odd)
         steady = (
@@ -195,7 +199,7 @@ class Rooms:
         past = sorted(_states_at(moved.values(), at), key=_age)
         return heapq.merge(steady, past, key=_age)
 
-    def _index_for(self, wanted: RoomFilter) -> Iterable[Room]:
+    def _index_for(self, wanted: RoomFilter) -> Iterable[FakeRoom]:
         if wanted.user_ids:
             held = {k: v for each in wanted.user_ids for k, v in self._held.get(each, {}).items()}
             return sorted(held.values(), key=lambda room: -room.state.touched)
@@ -205,39 +209,39 @@ class Rooms:
             return reversed(self._unresolved.values())
         return reversed(self._newest_last.values())
 
-    def _changed_since(self, at: float) -> dict[str, Room]:
-        moved: dict[str, Room] = {}
+    def _changed_since(self, at: float) -> dict[str, FakeRoom]:
+        moved: dict[str, FakeRoom] = {}
         for changed_at, room in reversed(self._changes):
             if changed_at <= at:
                 break
             moved[room.room_id] = room
         return moved
 
-    def _note_change(self, at: float, room: Room) -> None:
+    def _note_change(self, at: float, room: FakeRoom) -> None:
         self._changes.append((at, room))
         while self._changes[0][0] < at - REMEMBERED_SECONDS:
             self._changes.popleft()
 
-    def _index(self, room: Room, state: RoomState, *, touch: bool) -> None:
+    def _index(self, room: FakeRoom, state: FakeRoomState, *, touch: bool) -> None:
         _keep(self._newest_last, room, belongs=True, last=touch)
         _keep(self._unresolved, room, belongs=not state.is_resolved, last=touch)
         _keep(self._waiting, room, belongs=state.is_waiting, last=touch)
 
-    def _index_agents(self, room: Room, before: Iterable[int], after: Iterable[int]) -> None:
+    def _index_agents(self, room: FakeRoom, before: Iterable[int], after: Iterable[int]) -> None:
         for agent_id in before:
             self._held[agent_id].pop(room.room_id, None)
         for agent_id in after:
             self._held.setdefault(agent_id, {})[room.room_id] = room
 
 
-def _keep(index: dict[str, Room], room: Room, *, belongs: bool, last: bool) -> None:
+def _keep(index: dict[str, FakeRoom], room: FakeRoom, *, belongs: bool, last: bool) -> None:
     if last or not belongs:
         index.pop(room.room_id, None)
     if belongs:
         index[room.room_id] = room
 
 
-def _states_at(rooms: Iterable[Room], at: float) -> Iterator[Candidate]:
+def _states_at(rooms: Iterable[FakeRoom], at: float) -> Iterator[Candidate]:
     for room in rooms:
         state = room.history.at(at)
         if state is not None:
@@ -248,7 +252,7 @@ def _age(candidate: Candidate) -> int:
     return -candidate[1].touched
 
 
-def _matches(room: Room, state: RoomState, wanted: RoomFilter) -> bool:
+def _matches(room: FakeRoom, state: FakeRoomState, wanted: RoomFilter) -> bool:
     return (
         _matches_widely(room, wanted)
         and _matches_status(state, wanted.status)
@@ -256,7 +260,7 @@ def _matches(room: Room, state: RoomState, wanted: RoomFilter) -> bool:
     )
 
 
-def _matches_widely(room: Room, wanted: RoomFilter) -> bool:
+def _matches_widely(room: FakeRoom, wanted: RoomFilter) -> bool:
     if wanted.channel_ids and room.channel.id not in wanted.channel_ids:
         return False
     if wanted.tag_ids and not {tag.id for tag in room.tags} & {*wanted.tag_ids}:
@@ -266,13 +270,13 @@ def _matches_widely(room: Room, wanted: RoomFilter) -> bool:
     return wanted.name is None or wanted.name in room.name
 
 
-def _matches_status(state: RoomState, status: str | None) -> bool:
+def _matches_status(state: FakeRoomState, status: str | None) -> bool:
     if status is None:
         return True
     return status == ("resolved" if state.is_resolved else "unresolved")
 
 
-def _matches_serving(state: RoomState, wanted: RoomFilter) -> bool:
+def _matches_serving(state: FakeRoomState, wanted: RoomFilter) -> bool:
     if wanted.user_ids and not set(wanted.user_ids) & set(state.agents):
         return False
     if wanted.serve_status == "served":

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 
 from attrs import define, evolve, field
 
-from sebastian_adapters.memory.platform.history import History
+from sebastian_adapters.memory.platform.history import StateHistory
 from sebastian_adapters.memory.platform.values import (
     ADMIN,
     AGENT,
     GENERAL,
     TYPE_NAMES,
     AgentFilter,
-    AgentView,
     Channel,
-    Page,
+    FakeAgentView,
+    FakePage,
     Role,
 )
 
@@ -30,10 +30,10 @@ class Person:
     channels: tuple[Channel, ...]
     roles: tuple[Role, ...]
     created_at: float
-    counts: History[int]
+    counts: StateHistory[int]
     is_available: bool = False
     force_offline: bool = False
-    _view: AgentView | None = field(default=None, init=False)
+    _view: FakeAgentView | None = field(default=None, init=False)
 
     @property
     def is_online(self) -> bool:
@@ -46,7 +46,7 @@ class Person:
     def set_presence(self, *, is_available: bool, force_offline: bool) -> None:
         self.is_available, self.force_offline, self._view = is_available, force_offline, None
 
-    def view(self, customer_count: int | None) -> AgentView:
+    def view(self, customer_count: int | None) -> FakeAgentView:
         """This person with that count; the same object while nothing changes."""
         if self._view is None:
             self._view = self._fresh_view(customer_count)
@@ -54,8 +54,8 @@ class Person:
             self._view = evolve(self._view, customer_count=customer_count)
         return self._view
 
-    def _fresh_view(self, customer_count: int | None) -> AgentView:
-        return AgentView(
+    def _fresh_view(self, customer_count: int | None) -> FakeAgentView:
+        return FakeAgentView(
             id=self.id,
             name=self.name,
             email=self.email,
@@ -69,7 +69,7 @@ class Person:
         )
 
 
-class Roster:
+class FakeRoster:
     """All people of the account, in the order of their ids, and who serves which channel.
 
     Nothing here grows with the number of agents but adding, deleting and reading all of them.
@@ -178,9 +178,9 @@ _EVERYBODY = AgentFilter()
 
 
 def page_of(
-    items: Iterable[AgentView], *, limit: int, after: str | None, total_count: int | None
-) -> Page[AgentView]:
-    return Page(items=tuple(items), per_page=limit, after=after, total_count=total_count)
+    items: Iterable[FakeAgentView], *, limit: int, after: str | None, total_count: int | None
+) -> FakePage[FakeAgentView]:
+    return FakePage(items=tuple(items), per_page=limit, after=after, total_count=total_count)
 
 
 def _behind(ids: list[int], after: int | None, limit: int) -> list[int]:

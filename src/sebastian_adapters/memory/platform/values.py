@@ -46,7 +46,7 @@ Properties = tuple[tuple[str, str], ...]
 
 
 @frozen(kw_only=True)
-class Account:
+class FakeAccount:
     """The one account that this platform serves; all values are invented."""
 
     app_code: str = "demoapp-x1y2z3a4b5c6d7e"
@@ -61,7 +61,7 @@ class Account:
 
 
 @frozen(kw_only=True)
-class AgentView:
+class FakeAgentView:
     """One agent as a list of agents shows them; the count is as old as the list is."""
 
     id: int
@@ -125,7 +125,7 @@ class AgentFilter:
 
 
 @frozen(kw_only=True)
-class Page(Generic[Item]):
+class FakePage(Generic[Item]):
     """One page of a list; `after` is the cursor of the next one, None on the last."""
 
     items: tuple[Item, ...]
@@ -139,7 +139,7 @@ class Page(Generic[Item]):
 class Assigned:
     """The platform took the assignment (or pretends to, see the switches)."""
 
-    agent: AgentView
+    agent: FakeAgentView
     room_id: str
     service_id: int | None
     is_resolved: bool

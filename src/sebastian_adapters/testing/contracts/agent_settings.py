@@ -8,7 +8,7 @@ from attrs import evolve
 
 from sebastian_adapters.testing.builders import ANNE, BEN
 from sebastian_adapters.testing.contracts.room_repo import arrive, arrive_all, reserve_one
-from sebastian_core.domain.agent import AgentSetting
+from sebastian_core.domain.agent_loads import AgentSetting
 from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.room_repo import RoomRepo
 
@@ -24,7 +24,7 @@ class AgentSettingsContract:
 
         await agent_settings.set_default_capacity(None, actor="lead")
 
-        assert (await agent_settings.staffing()).default_capacity is None
+        assert (await agent_settings.agent_loads()).default_capacity is None
 
     async def test_staffing_tells_loads_and_settings(
         self, repo: RoomRepo, agent_settings: AgentSettings
@@ -36,12 +36,12 @@ class AgentSettingsContract:
         )
         await agent_settings.set_default_capacity(4, actor="lead")
 
-        staffing = await agent_settings.staffing()
+        agent_loads = await agent_settings.agent_loads()
 
-        assert staffing.loads == {ANNE: 1}
-        assert staffing.settings[BEN] == AgentSetting(paused=True, capacity=7)
-        assert staffing.settings[ANNE].last_given_at == reservation.chat.changed_at
-        assert staffing.default_capacity == 4
+        assert agent_loads.loads == {ANNE: 1}
+        assert agent_loads.settings[BEN] == AgentSetting(paused=True, capacity=7)
+        assert agent_loads.settings[ANNE].last_given_at == reservation.chat.changed_at
+        assert agent_loads.default_capacity == 4
 
     async def test_what_people_set_leaves_when_the_agent_was_given_a_chat(
         self, repo: RoomRepo, agent_settings: AgentSettings
@@ -51,7 +51,7 @@ class AgentSettingsContract:
 
         await agent_settings.set_agent(ANNE, lambda _: AgentSetting(capacity=1), actor="lead")
 
-        setting = (await agent_settings.staffing()).settings[ANNE]
+        setting = (await agent_settings.agent_loads()).settings[ANNE]
         assert setting == AgentSetting(capacity=1, last_given_at=reservation.chat.changed_at)
 
     async def test_what_people_changed_is_told_newest_first(
@@ -74,7 +74,7 @@ class AgentSettingsContract:
             ("eve", ANNE, {"paused": True}),
         ]
         assert len(await agent_settings.setting_changes(1)) == 1
-        assert (await agent_settings.staffing()).settings[ANNE] == AgentSetting(
+        assert (await agent_settings.agent_loads()).settings[ANNE] == AgentSetting(
             paused=True, capacity=5
         )
 
@@ -94,6 +94,6 @@ class AgentSettingsContract:
             other_settings.set_agent(ANNE, lambda held: evolve(held, capacity=2), actor="page"),
         )
 
-        assert (await agent_settings.staffing()).settings[ANNE] == AgentSetting(
+        assert (await agent_settings.agent_loads()).settings[ANNE] == AgentSetting(
             paused=True, capacity=2
         )

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from sebastian_core.domain.agent import Presence, Roster
 from sebastian_core.domain.ids import AgentId, ChannelId
+from sebastian_core.domain.roster import Presence, Roster
 from sebastian_core.ports.agent_store import AgentStore
 
 NOON = datetime(2024, 5, 2, 12, 0, 0, 123456, tzinfo=UTC)
@@ -52,33 +52,33 @@ class AgentStoreContract:
         ada = Presence(AgentId(1), True, NOON, channels, 3, "Ada “Countess” ☕")
         bob = Presence(AgentId(2**53), False, at(-1.5), frozenset(), None, "")
 
-        assert await store.relist([ada, bob], NOON)
+        assert await store.replace([ada, bob], NOON)
 
         assert await store.roster() == Roster(NOON, {ada.agent_id: ada, bob.agent_id: bob})
 
     async def test_an_empty_listing_is_a_roster_too(self, store: AgentStore) -> None:
-        assert await store.relist([], NOON)
+        assert await store.replace([], NOON)
 
         assert await store.roster() == Roster(NOON)
 
     async def test_takes_a_listing_from_a_generator(self, store: AgentStore) -> None:
-        assert await store.relist((present(number) for number in range(3)), NOON)
+        assert await store.replace((present(number) for number in range(3)), NOON)
 
         assert online(await store.roster()) == {0, 1, 2}
 
     async def test_a_listing_that_began_earlier_or_then_is_dropped(self, store: AgentStore) -> None:
-        await store.relist(listed(at(10), 1), at(10))
+        await store.replace(listed(at(10), 1), at(10))
 
-        assert not await store.relist(listed(at(9), 2), at(9))
-        assert not await store.relist(listed(at(10), 2), at(10))
+        assert not await store.replace(listed(at(9), 2), at(9))
+        assert not await store.replace(listed(at(10), 2), at(10))
         assert online(await store.roster()) == {1}
 
     async def test_an_agent_is_gone_after_two_listings(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1, 2), NOON)
+        await store.replace(listed(NOON, 1, 2), NOON)
 
-        await store.relist(listed(at(10), 1), at(10))
+        await store.replace(listed(at(10), 1), at(10))
         once = await store.roster()
-        await store.relist(listed(at(20), 1), at(20))
+        await store.replace(listed(at(20), 1), at(20))
         twice = await store.roster()
 
         assert once is not None
@@ -90,25 +90,25 @@ class AgentStoreContract:
         assert not twice.missing
 
     async def test_a_later_word_on_one_agent_counts(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1, 2), NOON)
+        await store.replace(listed(NOON, 1, 2), NOON)
 
-        await store.observe([present(1, at(1), online=False)])
+        await store.update([present(1, at(1), online=False)])
 
         assert online(await store.roster()) == {2}
 
     async def test_an_older_word_on_one_agent_is_dropped(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1), NOON)
+        await store.replace(listed(NOON, 1), NOON)
 
-        await store.observe([present(1, at(-1), online=False)])
+        await store.update([present(1, at(-1), online=False)])
 
         assert online(await store.roster()) == {1}
 
     async def test_words_on_unknown_agents_are_dropped(self, store: AgentStore) -> None:
-        await store.observe([present(1)])
+        await store.update([present(1)])
         assert await store.roster() is None
-        await store.relist(listed(NOON, 1), NOON)
+        await store.replace(listed(NOON, 1), NOON)
 
-        await store.observe([present(2, at(1)), present(1, at(1), online=False)])
+        await store.update([present(2, at(1)), present(1, at(1), online=False)])
 
         roster = await store.roster()
         assert roster is not None
@@ -116,29 +116,29 @@ class AgentStoreContract:
         assert not online(roster)
 
     async def test_a_listing_does_not_undo_a_later_word(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1, 2), NOON)
-        await store.observe([present(1, at(15), online=False), present(2, at(5), online=False)])
+        await store.replace(listed(NOON, 1, 2), NOON)
+        await store.update([present(1, at(15), online=False), present(2, at(5), online=False)])
 
-        await store.relist(listed(at(10), 1, 2), at(10))
+        await store.replace(listed(at(10), 1, 2), at(10))
 
         assert online(await store.roster()) == {2}
 
     async def test_later_words_add_up(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1, 2, 3), NOON)
+        await store.replace(listed(NOON, 1, 2, 3), NOON)
 
-        await store.observe([present(1, at(1), online=False)])
-        await store.observe([present(2, at(2), online=False)])
-        await store.observe([present(1, at(3))])
+        await store.update([present(1, at(1), online=False)])
+        await store.update([present(2, at(2), online=False)])
+        await store.update([present(1, at(3))])
 
         assert online(await store.roster()) == {1, 3}
 
     async def test_an_agent_seen_later_outlives_a_listing_without_them(
         self, store: AgentStore
     ) -> None:
-        await store.relist(listed(NOON, 1, 2), NOON)
-        await store.observe([present(2, at(15))])
+        await store.replace(listed(NOON, 1, 2), NOON)
+        await store.update([present(2, at(15))])
 
-        await store.relist(listed(at(10), 1), at(10))
+        await store.replace(listed(at(10), 1), at(10))
 
         assert online(await store.roster()) == {1, 2}
 
@@ -148,11 +148,11 @@ class AgentStoreContract:
         reader = another()
         assert await reader.roster() is None
 
-        await store.relist(listed(NOON, 1, 2), NOON)
+        await store.replace(listed(NOON, 1, 2), NOON)
         assert online(await reader.roster()) == {1, 2}
-        await store.observe([present(1, at(1), online=False)])
+        await store.update([present(1, at(1), online=False)])
         assert online(await reader.roster()) == {2}
-        await another().relist(listed(at(10), 1, 2), at(10))
+        await another().replace(listed(at(10), 1, 2), at(10))
         assert online(await reader.roster()) == {1, 2}
         assert await store.roster() == await reader.roster()
 
@@ -163,8 +163,8 @@ class AgentStoreContract:
         first, second = order
 
         await asyncio.gather(
-            another().relist(listed(at(first), first), at(first)),
-            another().relist(listed(at(second), second), at(second)),
+            another().replace(listed(at(first), first), at(first)),
+            another().replace(listed(at(second), second), at(second)),
         )
 
         roster = await another().roster()
@@ -177,17 +177,17 @@ class AgentStoreContract:
     ) -> None:
         stores = [another() for _ in range(20)]
 
-        taken = await asyncio.gather(*(each.relist(listed(NOON, 1), NOON) for each in stores))
+        taken = await asyncio.gather(*(each.replace(listed(NOON, 1), NOON) for each in stores))
 
         assert taken.count(True) == 1
 
     async def test_of_twenty_at_once_no_word_is_lost(self, another: AnotherStore) -> None:
-        await another().relist(listed(NOON, *range(25)), NOON)
+        await another().replace(listed(NOON, *range(25)), NOON)
         stores = [another() for _ in range(20)]
 
         await asyncio.gather(
             *(
-                each.observe([present(number, at(1), online=False)])
+                each.update([present(number, at(1), online=False)])
                 for number, each in enumerate(stores)
             )
         )
@@ -197,12 +197,12 @@ class AgentStoreContract:
     async def test_of_twenty_words_on_one_agent_the_last_reading_counts(
         self, another: AnotherStore
     ) -> None:
-        await another().relist(listed(NOON, 1), NOON)
+        await another().replace(listed(NOON, 1), NOON)
         stores = [another() for _ in range(20)]
 
         await asyncio.gather(
             *(
-                each.observe([present(1, at(number), online=number != 19)])
+                each.update([present(1, at(number), online=number != 19)])
                 for number, each in enumerate(stores)
             )
         )
@@ -213,16 +213,16 @@ class AgentStoreContract:
 
     async def test_words_and_listings_at_once_lose_nothing(self, another: AnotherStore) -> None:
         everyone = range(10)
-        await another().relist(listed(NOON, *everyone), NOON)
+        await another().replace(listed(NOON, *everyone), NOON)
         stores = [another() for _ in everyone]
 
         await asyncio.gather(
             *(
-                each.observe([present(number, at(60), online=False)])
+                each.update([present(number, at(60), online=False)])
                 for number, each in enumerate(stores)
                 if number % 2
             ),
-            *(another().relist(listed(at(10 + n), *everyone), at(10 + n)) for n in range(5)),
+            *(another().replace(listed(at(10 + n), *everyone), at(10 + n)) for n in range(5)),
         )
 
         roster = await another().roster()
@@ -232,7 +232,7 @@ class AgentStoreContract:
 
     async def test_what_callers_hold_cannot_change_what_is_stored(self, store: AgentStore) -> None:
         listing = listed(NOON, 1, 2)
-        await store.relist(listing, NOON)
+        await store.replace(listing, NOON)
         listing.clear()
         roster = await store.roster()
         assert roster is not None
@@ -245,15 +245,15 @@ class AgentStoreContract:
         assert online(await store.roster()) == {1, 2}
 
     async def test_a_roster_in_hand_does_not_change(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1), NOON)
+        await store.replace(listed(NOON, 1), NOON)
         in_hand = await store.roster()
 
-        await store.observe([present(1, at(1), online=False)])
+        await store.update([present(1, at(1), online=False)])
 
         assert online(in_hand) == {1}
 
     async def test_an_unchanged_roster_is_the_same_object(self, store: AgentStore) -> None:
-        await store.relist(listed(NOON, 1), NOON)
+        await store.replace(listed(NOON, 1), NOON)
 
         assert await store.roster() is await store.roster()
 
@@ -265,7 +265,7 @@ class AgentStoreContract:
             for number in range(10_000)
         ]
 
-        await store.relist(crowd, NOON)
+        await store.replace(crowd, NOON)
 
         roster = await store.roster()
         assert roster is not None

@@ -24,7 +24,7 @@ from sebastian_adapters.testing.contracts.room_repo import (
     turn_down,
     unknown,
 )
-from sebastian_core.domain.chat import ChatState, Move
+from sebastian_core.domain.chat import ChatState, Transition
 from sebastian_core.domain.ids import RoomId
 from sebastian_core.domain.in_doubt import RoomState
 from sebastian_core.ports.journal import Journal
@@ -51,22 +51,22 @@ class JournalContract:
         rows = await journal.history(RoomId("room-1"))
         waiting, reserved, assigned = ChatState.WAITING, ChatState.RESERVED, ChatState.ASSIGNED
         assert told(rows) == [
-            (Move.ADMIT, None, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.RELEASE, reserved, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.REFUSE, reserved, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.PASS_OVER, reserved, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.DOUBT, reserved, reserved),
-            (Move.REFUSE, reserved, waiting),
-            (Move.HASTEN, waiting, waiting),
-            (Move.RESERVE, waiting, reserved),
-            (Move.CONFIRM, reserved, assigned),
-            (Move.ASK_AGAIN, assigned, assigned),
-            (Move.CLOSE, assigned, ChatState.CLOSED),
-            (Move.ADMIT, None, waiting),
+            (Transition.ADMIT, None, waiting),
+            (Transition.RESERVE, waiting, reserved),
+            (Transition.RELEASE, reserved, waiting),
+            (Transition.RESERVE, waiting, reserved),
+            (Transition.REFUSE, reserved, waiting),
+            (Transition.RESERVE, waiting, reserved),
+            (Transition.PASS_OVER, reserved, waiting),
+            (Transition.RESERVE, waiting, reserved),
+            (Transition.DOUBT, reserved, reserved),
+            (Transition.REFUSE, reserved, waiting),
+            (Transition.EXPEDITED, waiting, waiting),
+            (Transition.RESERVE, waiting, reserved),
+            (Transition.CONFIRM, reserved, assigned),
+            (Transition.ASK_AGAIN, assigned, assigned),
+            (Transition.CLOSE, assigned, ChatState.CLOSED),
+            (Transition.ADMIT, None, waiting),
         ]
 
     async def test_history_names_agent_reservation_reason_and_actor(
@@ -91,9 +91,11 @@ class JournalContract:
         await arrive_all(repo, "a", "b")
         await end(repo, "a")
 
-        assert [row.move for row in await journal.history(RoomId("a"), limit=1)] == [Move.CLOSE]
+        assert [row.move for row in await journal.history(RoomId("a"), limit=1)] == [
+            Transition.CLOSE
+        ]
         newest = [(row.room_id, row.move) for row in await journal.decisions(2)]
-        assert newest == [("a", Move.CLOSE), ("b", Move.ADMIT)]
+        assert newest == [("a", Transition.CLOSE), ("b", Transition.ADMIT)]
 
     async def test_the_summary_counts_each_kind(self, repo: RoomRepo, journal: Journal) -> None:
         await arrive_all(repo, "assigned", "reserved", "refused")

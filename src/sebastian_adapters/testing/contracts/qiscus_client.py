@@ -10,11 +10,11 @@ import pytest
 
 from sebastian_adapters.memory.platform import Channel, Platform, Switches
 from sebastian_adapters.testing.waiting import until
-from sebastian_core.domain.agent import Presence
 from sebastian_core.domain.errors import PlatformRefused
 from sebastian_core.domain.ids import AgentId, ChannelId, RoomId
 from sebastian_core.domain.in_doubt import RoomState
-from sebastian_core.domain.readings import PlatformRooms, Presences
+from sebastian_core.domain.platform import PlatformRooms, Presences
+from sebastian_core.domain.roster import Presence
 from sebastian_core.ports.clock import Clock
 from sebastian_core.ports.qiscus_client import QiscusClient
 

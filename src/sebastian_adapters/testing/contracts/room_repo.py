@@ -24,17 +24,22 @@ from sebastian_adapters.testing.builders import (
     unresolved,
 )
 from sebastian_core.domain.adoption import Adopting, Listed, adopt
-from sebastian_core.domain.agent import AgentSetting, CapacityRules, Holding
-from sebastian_core.domain.arrivals import Admission, Resolution, Resolving, admit, resolve
-from sebastian_core.domain.by_hand import ByHand, HandedOver, Wish, drop, hand_over
-from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Move, Needs
+from sebastian_core.domain.agent_loads import AgentSetting, CapacityRules, CountBounds
+from sebastian_core.domain.chat import Chat, ChatState, CloseReason, Doubt, Needs, Transition
 from sebastian_core.domain.history import HistoryRow
 from sebastian_core.domain.ids import AgentId, RoomId, ServiceId
 from sebastian_core.domain.in_doubt import Evidence, Outcome, RoomState, postpone, settle, suspect
+from sebastian_core.domain.manual import (
+    AssignRequest,
+    ManualAssignment,
+    ManualOutcome,
+    drop,
+    hand_over,
+)
 from sebastian_core.domain.moments import Horizon
 from sebastian_core.domain.policy import Candidate, Placement, Policy, ReadyChat
 from sebastian_core.domain.reservation import (
-    Fenced,
+    FenceOutcome,
     Reservation,
     confirm,
     doubt_attempt,
@@ -42,8 +47,9 @@ from sebastian_core.domain.reservation import (
     refuse,
     release,
 )
-from sebastian_core.domain.room import Decided, Room, Watch
+from sebastian_core.domain.room import AgentRecheck, Decided, Room
 from sebastian_core.domain.rules import Rules
+from sebastian_core.domain.webhooks import Admission, Resolution, Resolving, admit, resolve
 from sebastian_core.ports.agent_settings import AgentSettings
 from sebastian_core.ports.journal import Journal
 from sebastian_core.ports.room_repo import RoomRepo
@@ -110,7 +116,7 @@ async def assign_one(repo: RoomRepo, agent_id: AgentId = ANNE) -> Reservation:
     return reservation
 
 
-async def give_back(repo: RoomRepo, reservation: Reservation) -> Decided[Fenced]:
+async def give_back(repo: RoomRepo, reservation: Reservation) -> Decided[FenceOutcome]:
     """The call was surely not applied."""
     decision = partial(release, reservation, "not sent", RULES)
     return await repo.decide(reservation.chat.room_id, decision, alters_line=True)
@@ -118,7 +124,7 @@ async def give_back(repo: RoomRepo, reservation: Reservation) -> Decided[Fenced]
 
 async def turn_down(
     repo: RoomRepo, reservation: Reservation, rules: Rules = RULES
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """The platform said no."""
     decision = partial(refuse, reservation, "no", rules)
     return await repo.decide(reservation.chat.room_id, decision, alters_line=True)
@@ -126,7 +132,7 @@ async def turn_down(
 
 async def skip(
     repo: RoomRepo, reservation: Reservation, *eligible: AgentId, rules: Rules = RULES
-) -> Decided[Fenced]:
+) -> Decided[FenceOutcome]:
     """The platform holds only these agents eligible."""
     decision = partial(pass_over, reservation, eligible, rules)
     return await repo.decide(reservation.chat.room_id, decision, alters_line=True)
@@ -149,7 +155,7 @@ def rooms_in(reservations: Sequence[Reservation]) -> list[str]:
     return [reservation.chat.room_id for reservation in reservations]
 
 
-def told(rows: Sequence[HistoryRow]) -> list[tuple[Move, ChatState | None, ChatState]]:
+def told(rows: Sequence[HistoryRow]) -> list[tuple[Transition, ChatState | None, ChatState]]:
     """What happened, oldest first."""
     return [(row.move, row.before, row.after) for row in reversed(rows)]
 
@@ -258,8 +264,8 @@ class Admitting:
         assert await chat_of(repo) == opening.chat
         assert (await room_of(repo)).closed_service_id == 11
         assert told(await journal.history(RoomId("room-1")))[-2:] == [
-            (Move.CLOSE, ChatState.ASSIGNED, ChatState.CLOSED),
-            (Move.ADMIT, None, ChatState.WAITING),
+            (Transition.CLOSE, ChatState.ASSIGNED, ChatState.CLOSED),
+            (Transition.ADMIT, None, ChatState.WAITING),
         ]
 
 
@@ -388,7 +394,7 @@ class Reserving:
         nothing = await repo.reserve(a_plan(an_agent(ANNE), an_agent(BEN)), limit=9)
 
         assert (len(by_limit), len(by_slots), len(nothing)) == (4, 2, 0)
-        assert (await agent_settings.staffing()).loads == {ANNE: 3, BEN: 3}
+        assert (await agent_settings.agent_loads()).loads == {ANNE: 3, BEN: 3}
 
     async def test_a_limit_of_none_gives_none(self, repo: RoomRepo) -> None:
         await arrive(repo)
@@ -545,7 +551,7 @@ class Reserving:
         await repo.reserve(a_plan(*agents), limit=1)
 
         row = (await journal.history(RoomId("room-1")))[0]
-        assert row.move is Move.RESERVE
+        assert row.move is Transition.RESERVE
         assert (row.details["load"], row.details["capacity"]) == (0, 3)
         assert row.details["nearest"] == [[ANNE, 0, 3], [BEN, 0, 3]]
         assert row.details["standings"] == {"free": 2, "offline": 1}
@@ -579,7 +585,7 @@ class Fences:
 
         decided = await repo.decide(reservation.chat.room_id, partial(confirm, reservation, RULES))
 
-        assert decided.answer is Fenced.DONE
+        assert decided.answer is FenceOutcome.DONE
         chat = await chat_of(repo)
         assert (chat.state, chat.agent_id, chat.settle_at) == (ChatState.ASSIGNED, ANNE, None)
         assert [each.id for each in await repo.held_by(ANNE)] == [chat.id]
@@ -601,8 +607,8 @@ class Fences:
         await give_back(repo, old)
         new = await reserve_one(repo)
 
-        assert (await give_back(repo, old)).answer is Fenced.GONE
-        assert (await turn_down(repo, old)).answer is Fenced.GONE
+        assert (await give_back(repo, old)).answer is FenceOutcome.GONE
+        assert (await turn_down(repo, old)).answer is FenceOutcome.GONE
         assert await chat_of(repo) == new.chat
 
     async def test_a_late_success_is_settled_and_its_agent_watched(self, repo: RoomRepo) -> None:
@@ -612,9 +618,9 @@ class Fences:
 
         decided = await repo.decide(old.chat.room_id, partial(confirm, old, AT_ONCE))
 
-        assert decided.answer is Fenced.GONE
+        assert decided.answer is FenceOutcome.GONE
         assert (await chat_of(repo)).doubt is Doubt.LATE_SUCCESS
-        assert await repo.watched(5) == [ANNE]
+        assert await repo.take_rechecks(5) == [ANNE]
 
     async def test_a_refused_chat_rests_at_its_place_and_lets_others_pass(
         self, repo: RoomRepo
@@ -833,7 +839,7 @@ class Deciding:
         )
 
         rows = await journal.history(RoomId("room-1"))
-        assert [each.answer for each in decided].count(Fenced.DONE) == 1
+        assert [each.answer for each in decided].count(FenceOutcome.DONE) == 1
         assert sorted(row.version for row in rows) == list(range(1, len(rows) + 1))
 
     async def test_time_does_not_go_back_between_decisions(self, repo: RoomRepo) -> None:
@@ -846,23 +852,23 @@ class Deciding:
 
     async def test_wishes_to_watch_are_taken_off_once_and_when_due(self, repo: RoomRepo) -> None:
         wishes = (
-            Watch(agent_id=ANNE, list_at=LONG_AGO),
-            Watch(agent_id=BEN, list_at=FAR_AHEAD),
-            Watch(agent_id=CLEO, list_at=FAR_AHEAD),
+            AgentRecheck(agent_id=ANNE, list_at=LONG_AGO),
+            AgentRecheck(agent_id=BEN, list_at=FAR_AHEAD),
+            AgentRecheck(agent_id=CLEO, list_at=FAR_AHEAD),
         )
         await repo.decide(RoomId("a"), lambda room, now: Decided(None, watches=wishes))
 
-        assert await repo.watched(5) == [ANNE]
-        assert await repo.watched(5) == []
+        assert await repo.take_rechecks(5) == [ANNE]
+        assert await repo.take_rechecks(5) == []
 
     async def test_a_later_wish_to_watch_an_agent_counts(self, repo: RoomRepo) -> None:
-        first = (Watch(agent_id=ANNE, list_at=LONG_AGO),)
-        later = (Watch(agent_id=ANNE, list_at=FAR_AHEAD),)
+        first = (AgentRecheck(agent_id=ANNE, list_at=LONG_AGO),)
+        later = (AgentRecheck(agent_id=ANNE, list_at=FAR_AHEAD),)
 
         await repo.decide(RoomId("a"), lambda room, now: Decided(None, watches=first))
         await repo.decide(RoomId("b"), lambda room, now: Decided(None, watches=later))
 
-        assert await repo.watched(5) == []
+        assert await repo.take_rechecks(5) == []
 
 
 def _note(seen: list[T], value: T) -> Decided[None]:
@@ -891,13 +897,13 @@ class Telling:
         await assign_one(repo)
         await end(repo, "a", service_id=1)
         await reserve_one(repo)
-        now = (await agent_settings.staffing()).now
+        now = (await agent_settings.agent_loads()).now
 
-        soon = await repo.holdings(now, timedelta(hours=1))
-        later = await repo.holdings(now + timedelta(hours=1), NO_TIME)
+        soon = await repo.count_bounds(now, timedelta(hours=1))
+        later = await repo.count_bounds(now + timedelta(hours=1), NO_TIME)
 
-        assert soon == {ANNE: Holding(0, 3)}
-        assert later == {ANNE: Holding(1, 2)}
+        assert soon == {ANNE: CountBounds(0, 3)}
+        assert later == {ANNE: CountBounds(1, 2)}
 
     async def test_only_delayed_chats_are_hastened(self, repo: RoomRepo) -> None:
         await arrive_all(repo, "a", "b")
@@ -982,12 +988,12 @@ class Steered:
 
         decided = await give_by_hand(repo, "b")
 
-        chat, staffing = await chat_of(repo, "b"), await agent_settings.staffing()
+        chat, agent_loads = await chat_of(repo, "b"), await agent_settings.agent_loads()
         assert decided.answer.reservation == Reservation.of(chat)
-        assert staffing.loads == {ANNE: 1}
-        assert staffing.settings[ANNE].last_given_at == chat.changed_at
+        assert agent_loads.loads == {ANNE: 1}
+        assert agent_loads.settings[ANNE].last_given_at == chat.changed_at
         newest, *_ = await journal.history(RoomId("b"))
-        assert (newest.move, newest.actor) == (Move.RESERVE, "lead")
+        assert (newest.move, newest.actor) == (Transition.RESERVE, "lead")
         assert newest.details == {"load": 0, "capacity": 3}
 
     async def test_the_last_slot_is_given_once_by_hand_and_by_the_plan(
@@ -1002,9 +1008,9 @@ class Steered:
         by_plan = asyncio.gather(*(each.reserve(plan, limit=3) for each in both))
         given, planned = await by_hand, await by_plan
 
-        won = sum(each.answer.outcome is ByHand.DONE for each in given)
+        won = sum(each.answer.outcome is ManualOutcome.DONE for each in given)
         assert won + sum(map(len, planned)) == 1
-        assert (await agent_settings.staffing()).loads == {ANNE: 1}
+        assert (await agent_settings.agent_loads()).loads == {ANNE: 1}
 
     async def test_reservations_by_hand_and_by_plan_have_ids_of_their_own(
         self, repo: RoomRepo
@@ -1022,7 +1028,7 @@ class Steered:
 
         decided = await give_by_hand(repo, "room-1", capacity=0)
 
-        assert decided.answer.outcome is ByHand.FULL
+        assert decided.answer.outcome is ManualOutcome.FULL
         assert (await chat_of(repo)).state is ChatState.WAITING
         assert len(await journal.history(RoomId("room-1"))) == 1
 
@@ -1039,9 +1045,11 @@ class Steered:
         assert not (await room_of(repo)).dropped
 
 
-async def give_by_hand(repo: RoomRepo, room_id: str, *, capacity: int = 3) -> Decided[HandedOver]:
+async def give_by_hand(
+    repo: RoomRepo, room_id: str, *, capacity: int = 3
+) -> Decided[ManualAssignment]:
     """A person gives Anne the room."""
-    wish = Wish(agent_id=ANNE, actor="lead")
+    wish = AssignRequest(agent_id=ANNE, actor="lead")
     capacities = CapacityRules(default=capacity)
     roster = a_plan().roster
     return await repo.decide_on_floor(

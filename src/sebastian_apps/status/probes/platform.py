@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 from sebastian_adapters.memory.clock import InMemoryClock
-from sebastian_adapters.qiscus.inspection import AppReading, Credentials, Hook, read_app
-from sebastian_apps.proxies import platform_proxy
+from sebastian_adapters.qiscus.health import AppHealth, Credentials, Hook, read_app
 from sebastian_apps.settings import Settings, SettingsError
+from sebastian_apps.settings.proxy import platform_proxy
+from sebastian_apps.settings.webhook_urls import webhook_urls
 from sebastian_apps.status.checks import (
     CheckResult,
     agents_unreadable,
@@ -18,12 +19,11 @@ from sebastian_apps.status.checks import (
     user_ids_ignored,
     warning,
 )
-from sebastian_apps.telling import counted
-from sebastian_apps.webhook.addresses import webhook_urls
+from sebastian_apps.wording import counted
 from sebastian_core.domain.errors import PlatformRefused, PlatformUnavailable, SebastianError
-from sebastian_core.domain.readings import Presences
+from sebastian_core.domain.platform import Presences
 from sebastian_core.ports.qiscus_client import QiscusClient
-from sebastian_core.usecases.refresh_agents import NOBODY
+from sebastian_core.usecases.refresh import NOBODY
 
 DASHBOARD = "In the dashboard of Qiscus: Settings > Custom Agent Allocation."
 BY_HAND = "sebastian set-webhook tells what Qiscus confirms; the dashboard shows the rest."
@@ -72,7 +72,7 @@ def _refused(error: PlatformRefused) -> CheckResult:
     return problem("platform-unreachable", f"{error}.", "Look at qiscus.base_url.")
 
 
-def _account(app: AppReading, settings: Settings, through: str) -> Iterator[CheckResult]:
+def _account(app: AppHealth, settings: Settings, through: str) -> Iterator[CheckResult]:
     if app.app_code is not None and app.app_code != settings.qiscus.app_id:
         text = f"These credentials belong to {app.app_code}, not to {settings.qiscus.app_id}."
         yield problem("account-differs", text, "Set qiscus.app_id and secret_key of one account.")
@@ -80,7 +80,7 @@ def _account(app: AppReading, settings: Settings, through: str) -> Iterator[Chec
         yield fine("platform", f"Qiscus answers at {settings.qiscus.base_url}{through}.")
 
 
-def _flags(app: AppReading) -> Iterator[CheckResult]:
+def _flags(app: AppHealth) -> Iterator[CheckResult]:
     for flag, (name, text, remedy) in _HAND_OUT.items():
         if app.flags.get(flag):
             yield warning(name, text, remedy)
@@ -110,7 +110,7 @@ _HAND_OUT = {
 }
 
 
-def _hooks(app: AppReading, settings: Settings) -> Iterator[CheckResult]:
+def _hooks(app: AppHealth, settings: Settings) -> Iterator[CheckResult]:
     if not (app.allocation.is_shown and app.resolve.is_shown):
         yield _unseen(app, settings)
     if settings.webhook.base_url is None:
@@ -120,7 +120,7 @@ def _hooks(app: AppReading, settings: Settings) -> Iterator[CheckResult]:
     yield from _hook("resolve", app.resolve, resolve, "Run: sebastian set-webhook")
 
 
-def _unseen(app: AppReading, settings: Settings) -> CheckResult:
+def _unseen(app: AppHealth, settings: Settings) -> CheckResult:
     text = "Qiscus does not show where the webhooks go"
     if not app.flags:
         text += ", nor whether it hands rooms out itself"

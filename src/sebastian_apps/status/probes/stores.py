@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
-from sebastian_adapters.postgres.inspection import (
-    DatabaseReading,
-    read_database,
-    try_webhook,
-)
+from sebastian_adapters.postgres.health import DatabaseHealth, read_database, try_webhook
 from sebastian_adapters.redis.dramatiq.broker import try_doorbell
 from sebastian_adapters.redis.errors import redis_errors
-from sebastian_adapters.redis.inspection import RedisReading, read_redis, try_store
+from sebastian_adapters.redis.health import RedisHealth, read_redis, try_store
 from sebastian_apps.settings import Secret, Settings
 from sebastian_apps.status.checks import (
     CheckResult,
@@ -21,7 +17,7 @@ from sebastian_apps.status.checks import (
     problem,
     warning,
 )
-from sebastian_apps.telling import counted
+from sebastian_apps.wording import counted
 from sebastian_core.domain.errors import SebastianError, StoreRefused, StoreUnavailable
 
 
@@ -57,7 +53,7 @@ async def probe_redis(settings: Settings) -> list[CheckResult]:
     return [found, bell] if is_told else [found]
 
 
-async def _database(reading: DatabaseReading, settings: Settings) -> CheckResult:
+async def _database(reading: DatabaseHealth, settings: Settings) -> CheckResult:
     major = reading.version // 10000
     if reading.is_too_old:
         text = f"PostgreSQL {major} answers; 13 or newer is needed."
@@ -75,12 +71,12 @@ async def _database(reading: DatabaseReading, settings: Settings) -> CheckResult
     return fine("database", f"PostgreSQL {major} answers and takes writes.")
 
 
-def _has_our_tables(reading: DatabaseReading, settings: Settings) -> bool:
+def _has_our_tables(reading: DatabaseHealth, settings: Settings) -> bool:
     is_ours = reading.account in {None, settings.qiscus.app_id}
     return is_ours and not (reading.migrations_missing or reading.is_newer)
 
 
-def _encoding(reading: DatabaseReading) -> Iterator[CheckResult]:
+def _encoding(reading: DatabaseHealth) -> Iterator[CheckResult]:
     if reading.encoding != "UTF8":
         text = (
             f"The database's encoding is {reading.encoding}: of names and reasons only what it "
@@ -90,7 +86,7 @@ def _encoding(reading: DatabaseReading) -> Iterator[CheckResult]:
         yield warning("database-encoding", text, remedy)
 
 
-def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[CheckResult]:
+def _pooling(reading: DatabaseHealth, settings: Settings) -> Iterator[CheckResult]:
     if not reading.pools_transactions:
         return
     text = "A proxy pools transactions (PgBouncer's pool_mode=transaction)."
@@ -102,7 +98,7 @@ def _pooling(reading: DatabaseReading, settings: Settings) -> Iterator[CheckResu
         yield warning("database-pooler", f"{text} Prepared statements may fail.", remedy)
 
 
-def _schema(reading: DatabaseReading) -> CheckResult:
+def _schema(reading: DatabaseHealth) -> CheckResult:
     if reading.is_newer:
         text = "The tables were made by a newer version of Sebastian."
         return problem("schema-newer", text, "Upgrade Sebastian on this machine.")
@@ -113,7 +109,7 @@ def _schema(reading: DatabaseReading) -> CheckResult:
     return fine("schema", "The tables are this version's.")
 
 
-def _foreign(reading: DatabaseReading, settings: Settings) -> CheckResult:
+def _foreign(reading: DatabaseHealth, settings: Settings) -> CheckResult:
     text = f"The tables belong to {reading.account}, not to {settings.qiscus.app_id}."
     remedy = (
         "Name this account's own database in db.connection_string, or correct qiscus.app_id. "
@@ -139,7 +135,7 @@ async def _redis(
     return condition(name, await read_redis(text))
 
 
-def condition(name: str, reading: RedisReading) -> CheckResult:
+def condition(name: str, reading: RedisHealth) -> CheckResult:
     """What is wrong with a Redis that does our work, if anything is."""
     if reading.is_too_old:
         text = f"Redis {reading.version} answers; 6.0 or newer is needed."

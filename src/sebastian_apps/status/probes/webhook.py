@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 from sebastian_apps.settings import Settings
+from sebastian_apps.settings.webhook_urls import webhook_urls
 from sebastian_apps.status.checks import CheckResult, fine, problem
-from sebastian_apps.webhook.addresses import webhook_urls
 from sebastian_core.domain.reaching import why_unreached
 
 SECONDS = 5.0

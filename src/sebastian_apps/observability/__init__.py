@@ -1,0 +1,1 @@
+"""What can be watched: logs, metrics, traces, progress."""

@@ -1,0 +1,1 @@
+"""The Python process itself: its watchdog and its garbage collector."""
