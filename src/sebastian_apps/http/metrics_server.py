@@ -14,6 +14,7 @@ import uvicorn
 from attrs import frozen
 from prometheus_client import generate_latest
 
+from sebastian_apps.http.auth.admin_token import AdminAuth
 from sebastian_apps.http.connection_limit import ConnectionLimit
 from sebastian_apps.http.headers import Headers, headers_of
 from sebastian_apps.http.problems import (
@@ -37,6 +38,7 @@ GRACE_SECONDS = 1
 PORTS_TRIED = 64
 
 log = structlog.stdlib.get_logger("sebastian.metrics")
+worker_log = structlog.stdlib.get_logger("sebastian.worker")
 
 
 @frozen
@@ -155,16 +157,11 @@ async def _shown(pages: Mapping[str, Show], scope: Any) -> PlainPage:
         raise HttpProblem(FAILED, "It is logged.") from error
 
 
-worker_log = structlog.stdlib.get_logger("sebastian.worker")
-
-
 def serve_metrics(metrics: WorkerMetrics, settings: Settings) -> AbstractAsyncContextManager[int]:
     """Serve a worker's numbers in its event loop, to whom the webhook service would show its own.
 
-    Gives the port; see metrics_server.showing.
+    Gives the port; see `showing`.
     """
-    from sebastian_apps.http.auth.admin_token import AdminAuth
-
     door = AdminAuth(settings.admin, metrics.wrong_token)
     on_loopback = is_loopback(settings.metrics.host)
     if not on_loopback and not door.opens:

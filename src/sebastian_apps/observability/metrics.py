@@ -133,7 +133,7 @@ class WorkerMetrics:
 
 @define(eq=False)
 class _WorkerGauges(Collector):
-    """How the gate before the platform stands."""
+    """How the circuit breaker stands."""
 
     _breaker: CircuitBreaker
 

@@ -1,4 +1,4 @@
-"""The gate before the platform: who may call, and whether the account or one chat is at fault."""
+"""The breaker before the platform: who may call, and whether account or chat is at fault."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CircuitBreaker:
             self.permits.duties_waiting -= 1
 
     def note(self, error: PlatformUnavailable) -> None:
-        """Draw the consequences that need no second look: a 429 holds, a failed connect trips.
+        """Draw the consequences that need no second look: a 429 holds, a failed connect opens.
 
         What we lack ourselves holds for a moment, and says nothing about the account.
         """
