@@ -1,9 +1,10 @@
-"""The house keeps its own rules: what may import what."""
+"""The house keeps its own rules: what may import what, what is named how, what is how large."""
 
 import ast
 import json
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 OUR_PACKAGES = {"sebastian_core", "sebastian_adapters", "sebastian_apps"}
+
+VERBS_OF_A_PORT = 12
+
+SHORT = 5
+#: How many private functions of fewer than SHORT lines are called from exactly one place. Such a
+#: function is worth a page to turn only if its name says more than its body. The number may only
+#: fall.
+SHORT_HELPERS = 172
 
 
 def test_every_import_contract_is_kept() -> None:
@@ -80,8 +89,58 @@ def test_every_folder_of_code_is_a_package() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
+def test_no_class_name_stands_twice() -> None:
+    places = defaultdict(list)
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(SOURCE)))
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_a_port_has_a_handful_of_verbs() -> None:
+    too_many = {
+        node.name: len(verbs)
+        for path in (SOURCE / "sebastian_core" / "ports").glob("*.py")
+        for node in tree(path).body
+        if isinstance(node, ast.ClassDef) and len(verbs := verbs_of(node)) > VERBS_OF_A_PORT
+    }
+
+    assert too_many == {}
+
+
+def test_short_helpers_that_are_called_once_become_fewer() -> None:
+    found = sorted(helper for path in SOURCE.rglob("*.py") for helper in short_helpers(path))
+
+    assert len(found) <= SHORT_HELPERS, "\n".join(found)
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def verbs_of(port: ast.ClassDef) -> list[str]:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node.name for node in port.body if isinstance(node, functions)]
+
+
+def short_helpers(path: Path) -> Iterator[str]:
+    """The private functions of a file that are short and named in one other place of it."""
+    nodes = list(ast.walk(tree(path)))
+    uses = Counter(node.id for node in nodes if isinstance(node, ast.Name))
+    uses.update(node.attr for node in nodes if isinstance(node, ast.Attribute))
+    for node in nodes:
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        is_private = node.name.startswith("_") and not node.name.startswith("__")
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if is_private and uses[node.name] == 1 and lines < SHORT:
+            yield f"{path.relative_to(SOURCE)}:{node.lineno}: {node.name}"
+
+
 def packages_named_in(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
