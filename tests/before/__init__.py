@@ -28,6 +28,21 @@ _PARTS = ("src", "tests/__init__.py", "tests/simulation")
 _NAMES = re.compile(r"\b(sebastian_(?:core|adapters|apps)|tests(?=\.simulation))\b")
 
 
+_CORE = "sebastian_core.domain"
+_AGENT_LOADS = ("AgentLoads", "AgentSetting", "CapacityRules", "CountBounds")
+#: Where modules of that commit are now; agents' loads and settings went into one of their own.
+_MODULES = {
+    f"{_CORE}.agent": f"{_CORE}.roster",
+    f"{_CORE}.arrivals": f"{_CORE}.webhooks",
+    f"{_CORE}.by_hand": f"{_CORE}.manual",
+    f"{_CORE}.readings": f"{_CORE}.platform",
+    f"{_CORE}.settling": f"{_CORE}.in_doubt",
+}
+_CLASSES = {"Move": "Transition", "Staffing": "AgentLoads", "Watch": "AgentRecheck"}
+#: What a port's verb was called then, and is now.
+VERBS = {"relist": "replace", "observe": "update"}
+
+
 class NotThere(Exception):
     """The commit is not in this repository."""
 
@@ -49,3 +64,19 @@ def load(commit: str = COMMIT) -> None:
     for source in folder.rglob("*.py"):
         source.write_text(_NAMES.sub(rf"{PREFIX}\1", source.read_text()))
     sys.path.append(str(folder))
+
+
+def place_now(module: str, name: str) -> tuple[str, str]:
+    """Where a class of that commit is now, and what it is called."""
+    name = _CLASSES.get(name, name)
+    if name in _AGENT_LOADS:
+        return f"{_CORE}.agent_loads", name
+    return _MODULES.get(module, module), name
+
+
+def place_then(module: str, name: str) -> tuple[str, str]:
+    """Where a class of ours was at that commit, and what it was called."""
+    name = {now: then for then, now in _CLASSES.items()}.get(name, name)
+    if module == f"{_CORE}.agent_loads":
+        return f"{_CORE}.agent", name
+    return {now: then for then, now in _MODULES.items()}.get(module, module), name

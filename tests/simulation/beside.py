@@ -19,7 +19,7 @@ from sebastian_core.domain.chat import Chat
 from sebastian_core.domain.evidence import facts_of
 from sebastian_core.ports.agent_settings import SettingChange
 from sebastian_core.ports.leadership import Report
-from tests.before import PREFIX, load
+from tests.before import PREFIX, VERBS, load, place_now, place_then
 from tests.simulation import process as processes
 from tests.simulation.process import Process
 from tests.simulation.services import WebhookService, WorkerService
@@ -38,7 +38,7 @@ _FACTS = (
 
 
 class Translator:
-    """Turns values of one version's classes into those of the same name of the other version."""
+    """Turns values of one version's classes into those of the other version."""
 
     def __init__(self, *, into_before: bool) -> None:
         self._into_before = into_before
@@ -65,7 +65,7 @@ class Translator:
         if theirs is None:
             return value
         if isinstance(value, Enum):
-            return theirs[value.name]
+            return theirs(value.value)
         if isinstance(value, BaseException):
             error = theirs.__new__(theirs)
             error.args = self(value.args)
@@ -84,21 +84,12 @@ class Translator:
         name = ours.__module__
         if name.startswith(PREFIX) == self._into_before or "sebastian_" not in name:
             return None
-        other = f"{PREFIX}{name}" if self._into_before else name.removeprefix(PREFIX)
-        return getattr(_module(other, ours.__name__), ours.__qualname__)
+        if self._into_before:
+            module, theirs = place_then(name, ours.__qualname__)
+            return getattr(import_module(f"{PREFIX}{module}"), theirs)
+        module, theirs = place_now(name.removeprefix(PREFIX), ours.__qualname__)
+        return getattr(import_module(module), theirs)
 
-
-def _module(name: str, holds: str) -> Any:
-    """The module, or the one that what it held was moved to."""
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        moved = _MOVED.get(name.removeprefix(PREFIX), {})
-        prefix = PREFIX if name.startswith(PREFIX) else ""
-        return import_module(f"{prefix}{moved[holds]}")
-
-
-_MOVED = {"sebastian_core.domain.in_doubt": {"RoomState": "sebastian_core.domain.settling"}}
 
 into_before, into_ours = Translator(into_before=True), Translator(into_before=False)
 
@@ -110,7 +101,7 @@ class Across:
         self._target, self._asks, self._answers = target, asks, answers
 
     def __getattr__(self, name: str) -> Any:
-        verb = getattr(self._target, name)
+        verb = getattr(self._target, VERBS.get(name, name))
         return self.of(verb) if inspect.iscoroutinefunction(verb) else verb
 
     def of(self, verb: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

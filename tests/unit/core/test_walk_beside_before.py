@@ -46,9 +46,9 @@ class Words:
             raise AssertionError(names)
 
         self.is_before = bool(prefix)
-        self.arrivals, self.reservation = part("arrivals"), part("reservation")
+        self.arrivals, self.reservation = part("webhooks", "arrivals"), part("reservation")
         self.in_doubt, self.adoption = part("in_doubt", "settling"), part("adoption", "settling")
-        self.by_hand, self.chat = part("by_hand"), part("chat")
+        self.by_hand, self.chat = part("manual", "by_hand"), part("chat")
         self.room, self.rules = part("room"), part("rules").Rules()
 
     def say(self, word: tuple[Any, ...], room: Any, now: datetime) -> Any:
