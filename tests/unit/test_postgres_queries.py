@@ -38,8 +38,8 @@ def test_what_is_asked_is_numbered_in_the_order_in_which_it_is_first_named() -> 
 
     assert wanted.asks[:2] == ("room_id", "state")
     assert b"$1::text[]" in wanted.text
-    assert wanted.text.count(b"$21") == 1
-    assert wanted.asks[20] == "now"
+    assert wanted.text.count(b"$23") == 1
+    assert wanted.asks[22] == "now"
     assert b"%(" not in wanted.text
 
 
