@@ -226,3 +226,12 @@ def test_who_wrote_one_is_told_only_what_it_lacks(tmp_path: Path) -> None:
 
     assert result.output.startswith(f"{config} db.connection_string: missing")
     assert "not in this folder" not in result.output
+
+
+@pytest.mark.parametrize("service", ["webhook", "worker"])
+def test_a_service_may_be_run_as_the_original_did(service: str, tmp_path: Path) -> None:
+    missing = tmp_path / "config.yml"
+
+    result = CliRunner().invoke(main, ["-e", service, "-c", str(missing)])
+
+    assert f"{missing}: file not found" in result.output
