@@ -186,7 +186,8 @@ async def _watch(
             while not stopping.is_set():
                 await _quietly(lambda: _look(screen, allocator))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await stopping.wait()
 
 
 async def _quietly(step: Callable[[], Awaitable[None]]) -> None:

@@ -147,6 +147,7 @@ class Run:
             self.stop()
             await asyncio.wait({dispatching}, timeout=LAST_PASS_SECONDS)
         finally:
+            self.stop()
             stopped.cancel()
             failure = await _failure_of(loops)
         if failure is not None:
@@ -175,8 +176,9 @@ class Run:
                 is_hot = True
             else:
                 empty_passes += 1
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._pause(empty_passes, is_hot))
+            with suppress(TimeoutError):  # `wait_for` of 3.11 may lose a cancellation
+                async with asyncio.timeout(self._pause(empty_passes, is_hot)):
+                    await self._look.wait()
 
     def _answer_bell(self) -> None:
         """Tell how long the bell waited for this pass, if it rang."""

@@ -137,3 +137,18 @@ async def test_a_duty_that_fails_keeps_what_its_last_good_run_found() -> None:
     failed = allocator.results["prune"]
     assert (failed.succeeded_at, failed.found) == (good.succeeded_at, good.found)
     assert failed.error == "InMemoryJournal is unavailable: it was told to fail"
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_the_loop_ends_also_if_it_is_cancelled_while_somebody_rings(turns: int) -> None:
+    arguments = in_memory(agents={"Anne": 2})
+    running = asyncio.create_task(Allocator(**arguments).run())
+    await asyncio.sleep(0.05)
+
+    arguments["job_queue"].ring()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+
+    ended, _ = await asyncio.wait({running}, timeout=5)
+    assert ended == {running}

@@ -68,7 +68,8 @@ class Logins:
             while not await self.is_over(login):
                 seconds = min(ASK_SECONDS, max(0.0, login.until - time.time()))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._some_ended.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._some_ended.wait()
         finally:
             self._watched -= Counter([login.id])
 
