@@ -11,11 +11,9 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from sebastian_adapters.memory import InMemoryArguments, in_memory
 from sebastian_adapters.memory.clock import InMemoryClock
@@ -29,10 +27,10 @@ from sebastian_apps.dev.servers import EmbeddedPostgres, EmbeddedServer, Embedde
 from sebastian_apps.fake_qiscus.config import FakeConfig
 from sebastian_apps.fake_qiscus.server import FakeQiscus, serve
 from sebastian_apps.http.app import create_app
-from sebastian_apps.http.bounded_http import BoundedHttp
 from sebastian_apps.http.connection_limit import ConnectionLimit
 from sebastian_apps.http.listening import bind
 from sebastian_apps.http.metrics_server import served
+from sebastian_apps.http.uvicorn_config import uvicorn_config
 from sebastian_apps.policy.guard import Guard
 from sebastian_apps.runtime.watchdog import PATIENCE_SECONDS
 from sebastian_apps.settings import Settings, load_settings
@@ -56,6 +54,8 @@ async def run(options: DevOptions) -> None:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
     )
+    # A connection that is kept for longer than the end may take is no error here.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     screen = Screen()
     stopping = _stop_on_signals()
     chosen = {"QT_ASSIGN_POLICY": options.policy} if options.policy else {}
@@ -148,14 +148,7 @@ async def _webhook(
     settings: Settings, stores: InMemoryArguments | None, listener: socket.socket
 ) -> AsyncIterator[None]:
     parts = build_webhook(settings, stores, floor_is_open=True)
-    config = uvicorn.Config(
-        create_app(parts),
-        http=partial(BoundedHttp, door=ConnectionLimit()),  # type: ignore[arg-type]
-        ws="none",
-        log_level="critical",  # an idle connection that outlives the two seconds is no error
-        access_log=False,
-        timeout_graceful_shutdown=2,
-    )
+    config = uvicorn_config(create_app(parts), ConnectionLimit(), grace_seconds=2, lifespan="on")
     async with served(config, listener):
         try:
             yield
