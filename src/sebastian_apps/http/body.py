@@ -40,8 +40,8 @@ async def _received(request: Request[Any, Any, Any], limit: int, announced: int)
         message: Any = await request.receive()
         if message["type"] == "http.disconnect":
             raise HttpProblem(INCOMPLETE, "The connection ended before the body did.")
-        body += message["body"]
-        has_more = message["more_body"]
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
         if len(body) > limit:
             raise _too_large(limit, announced)
     return body
