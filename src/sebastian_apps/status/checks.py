@@ -163,9 +163,7 @@ def check_duties(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
 
     A worker whose calls the platform does not answer is told of once, by that.
     """
-    cared_for = [
-        worker for worker in state.workers if worker.circuit in (None, CircuitState.CLOSED)
-    ]
+    cared_for = [worker for worker in state.workers if worker.reaches_platform]
     failing: dict[str, list[tuple[WorkerStatus, DutyStatus]]] = defaultdict(list)
     for worker in cared_for:
         for duty in worker.duties.values():
@@ -203,7 +201,7 @@ _DUTIES_TOLD = {
 def check_roster(state: FloorState, rules: FloorRules) -> Iterator[CheckResult]:
     """The list of agents that all share must be there, and fresh, if Qiscus can be asked at all."""
     same_redis = "Do the workers and this process name the same Redis? Is a worker's refresh late?"
-    if not any(worker.circuit in (None, CircuitState.CLOSED) for worker in state.workers):
+    if not any(worker.reaches_platform for worker in state.workers):
         return
     if state.roster is None:
         if state.agent_store_is_up:

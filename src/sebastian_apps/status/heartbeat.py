@@ -91,6 +91,11 @@ class WorkerStatus:
     drift: Mapping[str, Any] = field(factory=dict)
     repaired: int = 0
 
+    @property
+    def reaches_platform(self) -> bool:
+        """Whether the platform answers it, as far as it has told."""
+        return self.circuit in (None, CircuitState.CLOSED)
+
     # -- what the worker writes down
 
     def expects(self, duty: str, every: timedelta, *, leader_only: bool) -> None:
