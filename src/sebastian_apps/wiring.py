@@ -55,7 +55,6 @@ from sebastian_apps.status.probes.stores import probe_redis
 from sebastian_apps.worker.observer import WorkerObserver
 from sebastian_apps.worker.worker import REPORT, Worker
 from sebastian_core.allocator import Allocator
-from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.errors import SchemaMismatch, SebastianError, StoreUnavailable
 from sebastian_core.domain.platform import Registration
 from sebastian_core.domain.policy import Policy
@@ -104,12 +103,6 @@ def _rules(settings: Settings) -> Rules:
 def _limits(settings: Settings) -> Limits:
     qiscus = settings.qiscus
     return Limits(rate=qiscus.rate_limit, burst=qiscus.burst, in_flight=qiscus.in_flight)
-
-
-def _capacities(settings: Settings) -> CapacityRules:
-    return CapacityRules(
-        default=settings.webhook.max_current_customer, per_agent=settings.agents.capacity
-    )
 
 
 def _every(settings: Settings) -> dict[str, timedelta]:
@@ -200,7 +193,7 @@ class Container(containers.DeclarativeContainer):
         qiscus_client=qiscus_client,
         clock=clock,
         policy=policy,
-        capacities=providers.Callable(_capacities, settings),
+        capacities=settings.provided.capacity_rules,
         rules=rules,
         limits=providers.Callable(_limits, settings),
         verify=settings.provided.assign.verify,

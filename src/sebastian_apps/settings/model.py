@@ -37,6 +37,7 @@ from sebastian_apps.settings.values import (
     text,
     whole,
 )
+from sebastian_core.domain.agent_loads import CapacityRules
 from sebastian_core.domain.ids import AgentId
 
 _HOST = text("a host name or an IP address", r"[A-Za-z0-9_.:-]+")
@@ -348,6 +349,11 @@ class Settings:
     log: LogSettings = field(factory=LogSettings)
     metrics: MetricsSettings = field(factory=MetricsSettings)
     places: Mapping[str, ConfigPlace] = field(factory=dict, eq=False, repr=False)
+
+    @property
+    def capacity_rules(self) -> CapacityRules:
+        """How many customers an agent may have, as far as the configuration says."""
+        return CapacityRules(self.webhook.max_current_customer, self.agents.capacity)
 
     def value_of(self, path: str) -> object:
         """The value of a key by its path, `presence.interval`; raises AttributeError."""

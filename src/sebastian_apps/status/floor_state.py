@@ -50,9 +50,7 @@ class FloorRules:
     def of(cls, settings: Settings) -> Self:
         """As these settings say."""
         return cls(
-            capacities=CapacityRules(
-                settings.webhook.max_current_customer, settings.agents.capacity
-            ),
+            capacities=settings.capacity_rules,
             alert_refusals=settings.assign.alert_refusals,
             match_channels=settings.assign.match_channels,
             presence_max_age=settings.presence.max_age,

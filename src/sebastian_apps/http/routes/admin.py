@@ -95,7 +95,7 @@ def admin_routes(settings: Settings) -> list[HTTPRouteHandler]:
         parts = parts_of(request)
         roster = await parts.allocator.roster.roster()
         agent_loads = await parts.allocator.agent_settings.agent_loads()
-        return floor_document(roster, agent_loads, _capacity_rules(parts.settings))
+        return floor_document(roster, agent_loads, parts.settings.capacity_rules)
 
     @post("/set-webhook", guards=[require_admin], status_code=200, **registered)
     async def set_webhook(request: Request[Any, Any, Any]) -> Registered:
@@ -167,10 +167,6 @@ def _agent(
         paused=setting.paused,
         read_at=_moment(presence.read_at if presence else None),
     )
-
-
-def _capacity_rules(settings: Settings) -> CapacityRules:
-    return CapacityRules(settings.webhook.max_current_customer, settings.agents.capacity)
 
 
 def _registration(registration: Registration, hide: Callable[[str], str]) -> RegistrationRow:
